@@ -1,0 +1,20 @@
+"""Helper package of the semi-supervised learning course: what every lesson shares, and nothing that a lesson teaches.
+
+Settings, all optional environment variables:
+    COURSE_DATA      folder that holds `dermamnist.npz`, or `embedded` for the digits that need no download
+    COURSE_RUNS      folder for recorded runs (default: `runs/` beside the notebooks folder)
+    COURSE_SEED      the one seed of a lesson (default 0)
+    OMP_NUM_THREADS  threads for torch (default 1: reproducible, and two notebooks at once do not slow each other down)
+"""
+
+import os
+
+# Before the imports that read them: Albumentations asks the package index for its version, OpenMP counts the cores.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+SEED = int(os.environ.get("COURSE_SEED", "0"))

@@ -1,0 +1,19 @@
+"""For authors: from one source per lesson to the student's and the solution notebook, and the proof that they agree."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOLUTIONS = ROOT / "solutions"
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def lessons(only: list[str] | None = None) -> list[Path]:
+    """The lesson sources, in order; `only` names some by number. ValueError for a number that no lesson has."""
+    sources = sorted(SOLUTIONS.glob("[0-9][0-9]_*.py"))
+    if not only:
+        return sources
+    unknown = [number for number in only if not any(path.name.startswith(f"{number}_") for path in sources)]
+    if unknown:
+        have = ", ".join(path.name[:2] for path in sources)
+        raise ValueError(f"no lesson {', '.join(unknown)}; there are {have}")
+    return [path for path in sources if path.name[:2] in only]

@@ -1,0 +1,146 @@
+"""Build notebooks from a lesson source: jupytext percent format, in which the solutions are live code.
+
+In a source, a solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`, in a cell tagged `exercise` and
+`ex-N.M`. The student notebook gets `raise NotImplementedError("Exercise N.M")` in its place and no outputs; the
+solution notebook is executed top to bottom.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from course_utils.authoring import NOTEBOOKS
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+CELL_TIMEOUT = 600  # seconds
+
+
+class SourceError(ValueError):
+    """A lesson source breaks a rule; the message says which cell and what to do."""
+
+
+def read_source(path: Path) -> NotebookNode:
+    """Parse and validate a lesson source; cells get ids that stay the same from build to build."""
+    notebook = jupytext.reads(path.read_text(), fmt="py:percent")
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for position, cell in enumerate(notebook.cells):
+        cell.id = hashlib.sha1(f"{path.stem}/{position}".encode()).hexdigest()[:8]
+        cell.metadata = NotebookNode(tags=cell.metadata["tags"]) if cell.metadata.get("tags") else NotebookNode()
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    _validate(notebook, path)
+    return notebook
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def exercise_number(cell: NotebookNode) -> str | None:
+    """The N.M of a cell tagged `ex-N.M`."""
+    numbers = [tag.removeprefix("ex-") for tag in tags(cell) if tag.startswith("ex-")]
+    return numbers[0] if numbers else None
+
+
+def _validate(notebook: NotebookNode, path: Path) -> None:
+    seen: set[str] = set()
+    checked: set[str] = set()
+    for position, cell in enumerate(notebook.cells):
+        where = f"{path.name}, cell {position} ({cell.source.strip().splitlines()[0][:60] if cell.source.strip() else 'empty'})"
+        markers = [line.strip() for line in cell.source.splitlines() if line.strip() in (BEGIN, END)]
+        is_exercise, number = "exercise" in tags(cell), exercise_number(cell)
+        if markers != [BEGIN, END] * (len(markers) // 2):
+            raise SourceError(f"{where}: solution markers are unbalanced: each {BEGIN!r} needs its {END!r} before the next")
+        if markers and not is_exercise:
+            raise SourceError(f"{where}: solution markers in a cell that is not tagged 'exercise': tag it, or remove them")
+        if is_exercise and not markers:
+            raise SourceError(f"{where}: tagged 'exercise' but without {BEGIN!r} and {END!r}")
+        if (is_exercise or "check" in tags(cell)) and number is None:
+            raise SourceError(f"{where}: needs a tag 'ex-N.M' beside its other tag")
+        if number is not None and int(number.split(".")[0]) != int(path.name[:2]):
+            raise SourceError(f"{where}: exercise {number} does not belong into lesson {path.name[:2]}")
+        if is_exercise:
+            if number in seen:
+                raise SourceError(f"{where}: there are two exercises with the number {number}")
+            seen.add(number)
+        if "check" in tags(cell):
+            checked.add(number)
+    if seen != checked:
+        raise SourceError(f"{path.name}: exercises {sorted(seen)} but checks {sorted(checked)}: each exercise needs its check cell")
+
+
+def student_notebook(path: Path) -> NotebookNode:
+    """The notebook that the student opens: stubs in place of the solutions, no outputs."""
+    notebook = read_source(path)
+    for cell in notebook.cells:
+        if "exercise" in tags(cell):
+            cell.source = _stub(cell.source, exercise_number(cell))
+    return notebook
+
+
+def _stub(source: str, number: str) -> str:
+    lines, inside = [], False
+    for line in source.splitlines():
+        if line.strip() == BEGIN:
+            inside = True
+            indent = line[: len(line) - len(line.lstrip())]
+            lines.append(f'{indent}raise NotImplementedError("Exercise {number}")  # replace this line by your code')
+        elif line.strip() == END:
+            inside = False
+        elif not inside:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], None] = lambda: None) -> NotebookNode:
+    """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails."""
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=lambda **_: on_cell(),
+    )
+    return client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+
+
+def to_text(notebook: NotebookNode) -> str:
+    return nbformat.writes(notebook, version=4) + "\n"
+
+
+def student_path(source: Path) -> Path:
+    return NOTEBOOKS / f"{source.stem}.ipynb"
+
+
+def solution_path(source: Path) -> Path:
+    return source.with_suffix(".ipynb")
+
+
+def same_code(committed: NotebookNode, fresh: NotebookNode) -> bool:
+    """Whether two notebooks have the same cells, outputs and execution counts aside."""
+
+    def code(notebook):
+        return [(cell.cell_type, cell.id, cell.source, tags(cell)) for cell in notebook.cells]
+
+    return code(committed) == code(fresh)
+
+
+def mentioned_exercises(notebook: NotebookNode) -> list[re.Match]:
+    """The exercise headings of a lesson, with their number, minutes, difficulty and objective as groups."""
+    heading = re.compile(
+        r"^### Exercise (?P<number>\d+\.\d+) · (?P<title>.+)\n\n?(?P<minutes>\d+) min · difficulty (?P<difficulty>[1-5])/5 · "
+        r"objectives? (?P<objectives>\d+[a-z](?:, \d+[a-z])*)",
+        re.MULTILINE,
+    )
+    return [match for cell in notebook.cells if cell.cell_type == "markdown" for match in heading.finditer(cell.source)]

@@ -1,0 +1,138 @@
+"""What must hold of every lesson, without running it: each function returns the problems it found, in words."""
+
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.authoring import ROOT
+from course_utils.authoring.build import (
+    BEGIN,
+    END,
+    exercise_number,
+    mentioned_exercises,
+    read_source,
+    same_code,
+    solution_path,
+    student_notebook,
+    student_path,
+    tags,
+    to_text,
+)
+
+
+def verify(source: Path) -> list[str]:
+    """All problems of one lesson and its built notebooks."""
+    lesson = read_source(source)
+    problems = objectives(lesson) + anatomy(lesson) + typed_numbers(lesson) + long_cells(lesson)
+    if not student_path(source).is_file() or student_path(source).read_text() != to_text(student_notebook(source)):
+        problems.append(f"notebooks/{student_path(source).name} is not what a fresh build makes")
+    else:
+        problems += leaks(lesson, student_notebook(source), _package_source())
+    if not solution_path(source).is_file():
+        problems.append(f"solutions/{solution_path(source).name} is missing")
+    else:
+        executed = nbformat.read(solution_path(source), as_version=4)
+        if not same_code(executed, lesson):
+            problems.append(f"solutions/{solution_path(source).name} was executed from another source")
+        problems += execution(executed)
+    return [f"{source.stem}: {problem}" for problem in problems]
+
+
+def _package_source() -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / "course_utils").rglob("*.py")))
+
+
+def objectives(lesson: NotebookNode) -> list[str]:
+    """Every objective has an exercise, every exercise an objective, every exercise cell a complete heading."""
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    stated = set(re.findall(r"^- \*\*(\d+[a-z])\*\*", text, re.MULTILINE))
+    headings = mentioned_exercises(lesson)
+    served = {objective for match in headings for objective in match["objectives"].split(", ")}
+    headed = {match["number"] for match in headings}
+    built = {exercise_number(cell) for cell in lesson.cells if "exercise" in tags(cell)}
+    problems = [f"objective {objective} has no exercise" for objective in sorted(stated - served)]
+    problems += [f"an exercise names objective {objective}, which is not stated" for objective in sorted(served - stated)]
+    problems += [f"exercise {number} has no complete heading" for number in sorted(built - headed)]
+    problems += [f"heading of exercise {number} without an exercise cell" for number in sorted(headed - built)]
+    return problems
+
+
+def anatomy(lesson: NotebookNode) -> list[str]:
+    """The parts that every lesson has: times, prerequisites, an analysis, a quiz of three, at most five key points."""
+    text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    problems = [f"no part {part!r}" for part in ("**Time**", "**You need**", "**Objectives**", "**Analysis**", "## Quiz", "## Key points") if part not in text]
+    quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
+    if len(re.findall(r"^\*\*Question \d", quiz, re.MULTILINE)) != 3:
+        problems.append("the quiz does not have three questions")
+    points = re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE)
+    if not 1 <= len(points) <= 5:
+        problems.append(f"{len(points)} key points, expected 1 to 5")
+    for match in mentioned_exercises(lesson):
+        section = text.partition(match[0])[2].partition("### Exercise")[0]
+        if section.count("<summary>Hint") < 2:
+            problems.append(f"exercise {match['number']} has fewer than two hints")
+    return problems
+
+
+def typed_numbers(lesson: NotebookNode) -> list[str]:
+    """Results come from code: decimals and percentages in prose stand only in formulas and in `code`."""
+    problems = []
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|```.*?```|`[^`]*`|\]\([^)]*\)", "", cell.source, flags=re.DOTALL)
+            prose = re.sub(r"\b(Exercise|Exercises|Lesson|lesson|exercise|and|to) \d+\.\d+", "", prose)
+            found = re.findall(r"(?<![\w.])\d*\.\d+|\d+ ?%", prose)
+            problems += [f"a number typed into prose: {number!r} in {cell.source[:50]!r}" for number in found]
+    return problems
+
+
+def long_cells(lesson: NotebookNode, limit: int = 30) -> list[str]:
+    """One idea a cell."""
+    return [
+        f"a code cell of {len(cell.source.splitlines())} lines: {cell.source.splitlines()[0]!r}"
+        for cell in lesson.cells
+        if cell.cell_type == "code" and "exercise" not in tags(cell) and len(cell.source.splitlines()) > limit
+    ]
+
+
+def leaks(lesson: NotebookNode, student: NotebookNode, package: str) -> list[str]:
+    """No telling line of a solution stands in the student notebook or in the package."""
+    seen = "\n".join(cell.source for cell in student.cells) + "\n" + package
+    known = {_normal(line) for line in seen.splitlines()}
+    return [f"a line of a solution is in the open: {line!r}" for line in solution_lines(lesson) if _normal(line) in known]
+
+
+def solution_lines(lesson: NotebookNode) -> list[str]:
+    """The lines of all solutions that give something away: not blank, no comment, no bare return of a name."""
+    lines = []
+    for cell in lesson.cells:
+        if "exercise" in tags(cell):
+            for region in re.findall(f"{BEGIN}\n(.*?){END}", cell.source, re.DOTALL):
+                lines += [line.strip() for line in region.splitlines()]
+    return [line for line in lines if line and not line.startswith("#") and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:", line)]
+
+
+def _normal(line: str) -> str:
+    return "".join(line.split("#")[0].split())
+
+
+def execution(executed: NotebookNode) -> list[str]:
+    """The solution notebook was run top to bottom, without error or stderr, and describes each image it shows."""
+    problems = []
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        problems.append("was not executed in order from a fresh kernel")
+    for cell in code:
+        where = cell.source.splitlines()[0][:50] if cell.source else "an empty cell"
+        for output in cell.outputs:
+            if output.output_type == "error":
+                problems.append(f"{where!r} ends in an error")
+            if output.get("name") == "stderr":
+                problems.append(f"{where!r} writes to stderr")
+            if "image/png" in output.get("data", {}) and not output.metadata.get("image/png", {}).get("alt"):
+                problems.append(f"{where!r} shows an image without alternative text")
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+                problems.append(f"{where!r} stores a widget: a progress bar?")
+    return problems

@@ -1,0 +1,240 @@
+"""Runs an exercise's check on a student's function: guarded, timed, and ended in one line.
+
+The check of an exercise is a function in `lessonNN.py`, registered with `@exercise`. It calls the student's function
+on hand-computed cases and compares with `expect`, which knows what typical mistakes give and names them.
+"""
+
+import contextlib
+import copy
+import importlib
+import io
+import linecache
+import threading
+import traceback
+from _thread import interrupt_main
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+TIME_LIMIT = 5.0  # seconds for all cases of one exercise; the reference solutions need a small part of one
+SHOWN_LINES = 5  # of what a student's function printed
+
+_registry: dict[str, tuple[str, Callable]] = {}
+
+
+class Fix(Exception):
+    """The student's function is wrong; the message says what the likely cause is."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`status` is "todo", "fix" or "ok"; `message` is the rest of the line; `printed` is what the function printed."""
+
+    number: str
+    status: str
+    message: str
+    printed: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.status}] Exercise {self.number}: {self.message}"
+
+
+def exercise(number: str, title: str):
+    """Register the decorated function, which takes the guarded student function, as the check of an exercise."""
+
+    def register(case: Callable) -> Callable:
+        if number in _registry and _registry[number][1].__module__ != case.__module__:
+            raise ValueError(f"two checks with the number {number}")
+        _registry[number] = (title, case)
+        return case
+
+    return register
+
+
+def check(number: str, function: Callable) -> None:
+    """Check a student's function and print the verdict, with the first lines of what the function printed."""
+    result = verdict(number, function)
+    print(result)
+    lines = result.printed.splitlines()
+    if lines:
+        print(f"(your function printed {len(lines)} lines during the check; the first of them:)")
+        print("\n".join(line[:120] for line in lines[:SHOWN_LINES]))
+
+
+def verdict(number: str, function: Callable, time_limit: float = TIME_LIMIT) -> Verdict:
+    """The verdict on a student's function. Never raises because of that function, never hangs on it."""
+    title, case = find(number)
+    if not callable(function):
+        return Verdict(number, "fix", f"hand in the function itself, not what it returns (got {type(function).__name__})")
+    printed = _Capped()
+    with contextlib.redirect_stdout(printed), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            with _limited(time_limit):
+                case(Guarded(function))
+            status, message = "ok", title
+        except NotImplementedError as error:
+            status, message = _unsolved(number, str(error))
+        except Fix as error:
+            status, message = "fix", str(error)
+        except TimeoutError:
+            status, message = "fix", f"it did not end within {time_limit:g} seconds: is there a loop that never stops?"
+        except RecursionError:
+            status, message = "fix", "it calls itself without end: which call should have been another function?"
+        except Exception as error:  # e.g. an odd object that fails when the check looks at what was returned
+            status, message = "fix", f"what it returned cannot be used: {type(error).__name__}: {_one_line(error)}"
+    return Verdict(number, status, message, printed.getvalue())
+
+
+def find(number: str) -> tuple[str, Callable]:
+    """The (title, check) of an exercise; KeyError if there is none."""
+    lesson = number.split(".")[0]
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module(f"course_utils.check.lesson{int(lesson):02d}")
+    if number not in _registry:
+        raise KeyError(f"there is no check for an exercise {number!r}")
+    return _registry[number]
+
+
+def _unsolved(number: str, message: str) -> tuple[str, str]:
+    if message == f"Exercise {number}":
+        return "todo", "not solved yet"
+    return "todo", f"it uses a function that is not solved yet ({message})"
+
+
+class Guarded:
+    """Calls the student's function; what goes wrong comes out as Fix, with the cause in words."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.name = getattr(function, "__name__", "the function")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = copy.deepcopy([_plain(a) for a in (*args, *kwargs.values())])
+        try:
+            result = self.function(*args, **kwargs)
+        except (NotImplementedError, TimeoutError, RecursionError):
+            raise
+        except Exception as error:
+            raise Fix(f"it raised {type(error).__name__}: {_one_line(error)}{_where(error, self.function)}") from None
+        if not all(_same(a, b) for a, b in zip(before, (*args, *kwargs.values()))):
+            raise Fix("it changes its input: work on a new tensor (no `x[...] = `, no methods that end in `_`)")
+        if result is None:
+            raise Fix("it returned None: is the `return` missing?")
+        return result
+
+
+def expect(
+    actual: Any,
+    right: Any,
+    what: str,
+    wrong: Iterable[tuple[Any, str]] = (),
+    tolerance: float = 1e-4,
+) -> None:
+    """Raise Fix unless `actual` has the shape and the values of `right`.
+
+    `wrong` lists (value, cause) of typical mistakes: the first that `actual` equals is named as the cause. Numbers,
+    lists, arrays and tensors of any number type are taken alike.
+    """
+    right = _tensor(right, what)
+    actual = _tensor(actual, what)
+    if actual.shape == right.shape and torch.allclose(actual, right, atol=tolerance, rtol=0, equal_nan=True):
+        return
+    for value, cause in wrong:
+        value = _tensor(value, what)
+        if actual.shape == value.shape and torch.allclose(actual, value, atol=tolerance, rtol=0, equal_nan=True):
+            raise Fix(cause)
+    if actual.shape != right.shape:
+        raise Fix(f"{what} has shape {tuple(actual.shape)}, expected {tuple(right.shape)}")
+    raise Fix(f"{what} is {_short(actual)}, expected {_short(right)}")
+
+
+def expect_tuple(result: Any, names: tuple[str, ...]) -> tuple:
+    """Raise Fix unless `result` is a tuple (or list) with one part per name; return it."""
+    if not isinstance(result, tuple | list) or len(result) != len(names):
+        got = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
+        raise Fix(f"it must return {len(names)} values, ({', '.join(names)}), but returned {got}")
+    return tuple(result)
+
+
+def _tensor(value: Any, what: str) -> torch.Tensor:
+    try:
+        return torch.as_tensor(value).detach().cpu().to(torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise Fix(f"{what} must be a tensor, but is {type(value).__name__}") from None
+
+
+def _short(value: torch.Tensor) -> str:
+    text = str([round(v, 4) for v in value.flatten().tolist()]) if value.ndim else f"{value.item():.4f}"
+    return text if len(text) < 100 else text[:97] + "..."
+
+
+def _plain(value: Any) -> Any:
+    """A form of an argument that can be copied: tensors without their gradient graph, everything else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in value)
+    return value if isinstance(value, np.ndarray | list | dict | int | float | str) else None
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(after, tuple):
+        return all(_same(a, b) for a, b in zip(before, after))
+    if isinstance(after, torch.Tensor):
+        return before.shape == after.shape and torch.equal(before.nan_to_num(), after.detach().nan_to_num())
+    if isinstance(after, np.ndarray):
+        return np.array_equal(before, after)
+    return before is None or not isinstance(after, list | dict) or repr(before) == repr(after)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _where(error: BaseException, function: Callable) -> str:
+    """The line of the student's own code that raised, if it can be found."""
+    code = getattr(function, "__code__", None)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if code is not None and frame.filename == code.co_filename:
+            line = linecache.getline(frame.filename, frame.lineno).strip()
+            return f" (in `{line}`)" if line else ""
+    return ""
+
+
+class _Capped(io.StringIO):
+    """Keeps the first characters that are written, so that a function that prints without end fills no memory."""
+
+    def write(self, text: str) -> int:
+        if self.tell() < 10_000:
+            super().write(text[:10_000])
+        return len(text)
+
+
+@contextlib.contextmanager
+def _limited(seconds: float):
+    """Raise TimeoutError in the main thread when the block takes longer; elsewhere there is no way to interrupt it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    done, late = threading.Event(), threading.Event()
+
+    def watch():
+        if not done.wait(seconds):
+            late.set()
+            interrupt_main()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if late.is_set():
+            raise TimeoutError from None
+        raise  # the student pressed the stop button
+    finally:
+        done.set()
+        watcher.join()

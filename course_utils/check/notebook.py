@@ -1,0 +1,27 @@
+"""In a notebook, using an unsolved exercise ends in one friendly line, not in a traceback."""
+
+import re
+
+from IPython import get_ipython
+
+
+def friendly_unsolved() -> None:
+    """Show NotImplementedError("Exercise N.M") as one line in this kernel; does nothing outside of IPython.
+
+    The cell still counts as failed, so that "Run all" stops there.
+    """
+    shell = get_ipython()
+    if shell is None:
+        return
+
+    def handler(shell, kind, error, traceback, tb_offset=None):
+        number = re.fullmatch(r"Exercise (\d+\.\d+)", str(error))
+        if number is None:
+            shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+            return
+        print(
+            f"This cell needs Exercise {number[1]}, which is not solved yet. Scroll up to 'Exercise {number[1]}', "
+            "write its function, run that cell and its check, then run this cell again."
+        )
+
+    shell.set_custom_exc((NotImplementedError,), handler)

@@ -1,0 +1,142 @@
+"""The `course` command."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from course_utils.authoring import NOTEBOOKS, ROOT, SOLUTIONS, lessons
+
+
+def lab(arguments: argparse.Namespace) -> int:
+    """Open JupyterLab on the first lesson."""
+    return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(NOTEBOOKS / "00_start_here.ipynb"), *arguments.options], cwd=ROOT)
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Build the student notebooks, and execute the solution notebooks (on DermaMNIST, and only where they changed)."""
+    import nbformat
+    from tqdm import tqdm
+
+    from course_utils.authoring import build as builder
+    from course_utils.data import load_dataset
+
+    sources = lessons(arguments.lessons)
+    for source in sources:
+        builder.student_path(source).write_text(builder.to_text(builder.student_notebook(source)))
+    if arguments.no_execute:
+        return 0
+    if load_dataset().name != "dermamnist":
+        sys.exit("The outputs of the solution notebooks are those of DermaMNIST: set COURSE_DATA to its folder, or --no-execute.")
+    for source in sources:
+        target, lesson = builder.solution_path(source), builder.read_source(source)
+        if not arguments.force and target.is_file() and builder.same_code(nbformat.read(target, as_version=4), lesson):
+            print(f"{source.stem}: unchanged (--force executes it all the same)")
+            continue
+        with tqdm(total=sum(cell.cell_type == "code" for cell in lesson.cells), desc=source.stem, unit="cell") as bar:
+            executed = builder.execute(lesson, SOLUTIONS, bar.update)
+        target.write_text(builder.to_text(executed))
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check the lessons and their built notebooks without running them."""
+    from course_utils.authoring.verify import verify as verify_lesson
+
+    problems = [problem for source in lessons(arguments.lessons) for problem in verify_lesson(source)]
+    print("\n".join(problems) or "all lessons are in order")
+    return 1 if problems else 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Execute every solution lesson on the best data found, and print the comparison table."""
+    from tqdm import tqdm
+
+    from course_utils import results
+    from course_utils.authoring import build as builder
+    from course_utils.data import load_dataset
+
+    dataset = _settle_dataset()
+    print(dataset)
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    for source in lessons(arguments.lessons):
+        lesson = builder.read_source(source)
+        with tqdm(total=sum(cell.cell_type == "code" for cell in lesson.cells), desc=source.stem, unit="cell") as bar:
+            builder.execute(lesson, SOLUTIONS, bar.update)
+    rows = [row for row in results.recorded(dataset) if row["time"] >= started]
+    if rows:
+        print(f"\nTest split of {load_dataset().name}, {rows[0]['labels']} labels, seed {rows[0]['seed']}:")
+        print(results.compare(rows, dataset, allow_different=True).to_string())
+    return 0
+
+
+def _settle_dataset():
+    """Load the best dataset once and make every kernel that starts from here use the same, without trying again."""
+    from course_utils.data import load_dataset
+
+    dataset = load_dataset()
+    if dataset.name == "digits":
+        os.environ["COURSE_DATA"] = "embedded"
+    return dataset
+
+
+def reference(arguments: argparse.Namespace) -> int:
+    """Run the lessons with several seeds and keep the rows that they record as the reference runs of the dataset."""
+    import torch
+    from tqdm import tqdm
+
+    from course_utils import results
+
+    dataset = _settle_dataset()
+    path = Path(results.__file__).parent / "reference" / f"{dataset.name}.json"
+    sources = lessons(arguments.lessons)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in tqdm(range(arguments.seeds), desc=dataset.name, unit="seed"):
+            environment = {**os.environ, "COURSE_SEED": str(seed), "COURSE_RUNS": folder, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
+            for source in sources:
+                subprocess.run([sys.executable, str(source)], check=True, env=environment, cwd=SOLUTIONS, stdout=subprocess.DEVNULL)
+        rows = [json.loads(line) for line in (Path(folder) / "runs.jsonl").read_text().splitlines()]
+    new = {row["method"] for row in rows}
+    kept = [row for row in json.loads(path.read_text())["rows"] if row["method"] not in new] if path.is_file() else []
+    command = "course reference " + " ".join([source.name[:2] for source in sources] + [f"--seeds {arguments.seeds}"])
+    made = {"command": command, "dataset": dataset.name, "md5": dataset.md5, "torch": torch.__version__}
+    lines = ",\n".join("  " + json.dumps(row) for row in kept + rows)
+    path.write_text(json.dumps(made)[:-1] + f', "rows": [\n{lines}\n]}}\n')
+    print(f"{len(rows)} runs written to {path.relative_to(ROOT)}")
+    return 0
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    """Time the training loop against a loop built like the course's ancestor's."""
+    return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_training.py")], cwd=ROOT)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for function in (lab, build, verify, run, reference, benchmark):
+        command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+        command.set_defaults(function=function)
+        if function in (build, verify, run, reference):
+            command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
+        if function is lab:
+            command.add_argument("options", nargs="*", help="options for JupyterLab, after --")
+        if function is build:
+            command.add_argument("--no-execute", action="store_true", help="build the student notebooks only")
+            command.add_argument("--force", action="store_true", help="execute unchanged lessons too")
+        if function is reference:
+            command.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.function(arguments)
+    except (ValueError, RuntimeError) as error:
+        print(f"course {arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Figures that read without colour, each shown with a text for those who cannot see it."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from cycler import cycler
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from course_utils.evaluation import Scores
+
+# Okabe and Ito's palette, each colour with a line style and a marker of its own.
+plt.rcParams.update(
+    {
+        "figure.dpi": 80,
+        "savefig.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"])
+        + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-."])
+        + cycler(marker=["o", "s", "^", "D", "v", "P", "X"]),
+        "lines.markersize": 5,
+    }
+)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure as an image with alternative text, and close it. ValueError for a text too short to help."""
+    if len(alt.split()) < 5:
+        raise ValueError("the alternative text must say what the figure shows, in a sentence")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(figure)
+    image = base64.b64encode(buffer.getvalue()).decode()
+    display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def image_grid(rows: list, row_titles: list[str], column_titles: list[str] | None = None, scale: float = 1.0) -> Figure:
+    """Images in rows; each row holds (H, W, C) uint8 arrays or (C, H, W) float tensors in [-1, 1]."""
+    width = max(len(row) for row in rows)
+    figure, axes = plt.subplots(len(rows), width, figsize=(scale * (width + 1), scale * len(rows)), squeeze=False)
+    for row, (images, title) in enumerate(zip(rows, row_titles)):
+        for column in range(width):
+            ax = axes[row, column]
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if column < len(images):
+                ax.imshow(_displayable(images[column]), cmap="gray", vmin=0, vmax=1)
+            if row == 0 and column_titles is not None:
+                ax.set_title(column_titles[column], fontsize=9)
+        axes[row, 0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def _displayable(image) -> np.ndarray:
+    if isinstance(image, torch.Tensor):
+        image = (image.detach().cpu().permute(1, 2, 0).numpy() + 1) / 2
+    elif image.dtype == np.uint8:
+        image = image / 255
+    return image.clip(0, 1).squeeze()
+
+
+def smooth(values: list[float], window: int = 50) -> np.ndarray:
+    """Running mean of a noisy curve, shorter by `window` - 1; windows holding a nan are averaged over the rest."""
+    views = np.lib.stride_tricks.sliding_window_view(np.asarray(values, dtype=float), min(window, len(values)))
+    known = ~np.isnan(views)
+    return np.where(known.any(1), np.where(known, views, 0).sum(1) / known.sum(1).clip(1), np.nan)
+
+
+def curves(named: dict[str, list[float]], ylabel: str, window: int = 50) -> Figure:
+    """Smoothed training curves over the steps, one line style each."""
+    figure, ax = plt.subplots(figsize=(6, 3))
+    for name, values in named.items():
+        line = smooth(values, window)
+        ax.plot(np.arange(len(line)) + len(values) - len(line), line, label=name, markevery=max(1, len(line) // 8))
+    ax.set(xlabel="step", ylabel=ylabel)
+    ax.legend(frameon=False)
+    return figure
+
+
+def class_bars(named: dict[str, np.ndarray], class_names: tuple[str, ...], ylabel: str) -> Figure:
+    """Grouped bars, one group per class; hatches tell the series apart without colour."""
+    figure, ax = plt.subplots(figsize=(7, 3))
+    width, hatches = 0.8 / len(named), ["", "//", "..", "xx"]
+    for i, (name, values) in enumerate(named.items()):
+        at = np.arange(len(class_names)) + (i - (len(named) - 1) / 2) * width
+        ax.bar(at, values, width, label=name, hatch=hatches[i % 4], edgecolor="white")
+    ax.set(xticks=range(len(class_names)), xticklabels=class_names, ylabel=ylabel)
+    ax.legend(frameon=False)
+    return figure
+
+
+def confusion(scores: Scores, class_names: tuple[str, ...], ax: Axes | None = None) -> Figure:
+    """The confusion matrix, each row as shares of the true class, counts written in."""
+    figure = ax.figure if ax is not None else plt.figure(figsize=(4.5, 4))
+    ax = ax or figure.add_subplot()
+    shares = scores.confusion / scores.confusion.sum(1, keepdims=True).clip(1)
+    ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for i, j in np.ndindex(shares.shape):
+        ax.text(j, i, scores.confusion[i, j], ha="center", va="center", fontsize=8, color="white" if shares[i, j] > 0.5 else "black")
+    n = range(len(class_names))
+    ax.set(xticks=n, xticklabels=class_names, yticks=n, yticklabels=class_names, xlabel="predicted", ylabel="true")
+    return figure

@@ -1,0 +1,130 @@
+"""Record a run, compare runs honestly, and hold a result against the reference runs that ship with the course."""
+
+import json
+import os
+import platform
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from course_utils.data import Dataset, LabelDraw
+from course_utils.evaluation import METRICS, Scores, constant_scores
+from course_utils.models import num_parameters
+from course_utils.training import Run
+
+# What a change of machine, thread count or torch version was seen to do to a result of one seed, doubled.
+PLATFORM_TOLERANCE = {"AUC": 0.01, "ACC": 0.035, "macro-F1": 0.07, "weighted-F1": 0.035, "balanced ACC": 0.07}
+
+
+def runs_file() -> Path:
+    """The untracked file that `record` appends to."""
+    folder = os.environ.get("COURSE_RUNS") or Path(__file__).resolve().parent.parent / "runs"
+    return Path(folder) / "runs.jsonl"
+
+
+def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Scores) -> dict:
+    """Append one run, with everything that decides whether it may be compared, to the runs file; return the row."""
+    row = {
+        "method": method,
+        "dataset": dataset.name,
+        "md5": dataset.md5,
+        "draw": draw.id,
+        "how": draw.how,
+        "labels": len(draw.labelled),
+        "seed": draw.seed,
+        "steps": run.steps_done,
+        "images": run.images_seen,
+        "parameters": num_parameters(run.model),
+        "seconds": round(run.seconds, 1),
+        **{name: round(value, 4) for name, value in scores.values.items()},
+        "stopped": run.stopped,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    path = runs_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
+    """The latest recorded run of each (method, draw) on this very dataset, in the order of recording."""
+    latest: dict[tuple, dict] = {}
+    if runs_file().is_file():
+        for line in runs_file().read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # a line cut short when a machine went down; the other lines are whole
+            if row["md5"] == dataset.md5 and (methods is None or row["method"] in methods):
+                latest.pop((row["method"], row["draw"]), None)
+                latest[row["method"], row["draw"]] = row
+    return list(latest.values())
+
+
+def reference(dataset: Dataset) -> dict:
+    """The reference runs of the course on this dataset: {"command", "made", "rows"}."""
+    return json.loads((files("course_utils") / "reference" / f"{dataset.name}.json").read_text())
+
+
+def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", allow_different: bool = False) -> pd.DataFrame:
+    """One line per method: mean ± standard deviation over its draws, and the paired difference to the baseline.
+
+    Raises ValueError if the methods differ in dataset, label draws or steps, unless `allow_different`; then a column
+    says in what they differ. The constant predictor is the first line.
+    """
+    if not rows:
+        raise ValueError("there are no runs to compare yet: record some first")
+    frame = pd.DataFrame(rows)
+    budget = {method: _protocol(group) for method, group in frame.groupby("method", sort=False)}
+    standard = budget.get(baseline) or next(iter(budget.values()))
+    differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in budget.items()}
+    if any(differs.values()) and not allow_different:
+        lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items() if keys)
+        raise ValueError(f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True.")
+    constant = constant_scores(dataset, dataset.test)
+    table = {"constant predictor": {name: f"{constant[name]:.3f}" for name in METRICS}}
+    for method, group in frame.groupby("method", sort=False):
+        line = {name: _mean_sd(group[name]) for name in METRICS}
+        if method != baseline and baseline in budget:
+            line[f"macro-F1 minus {baseline}"] = _mean_sd(_paired(frame, group, baseline), sign="+")
+        line |= {"runs": str(len(group)), "steps": str(group["steps"].iloc[0]), "seconds": f"{group['seconds'].mean():.0f}"}
+        if any(differs.values()):
+            line["differs in"] = ", ".join(differs[method])
+        table[method] = line
+    return pd.DataFrame(table).T.fillna("")
+
+
+def _protocol(group: pd.DataFrame) -> dict:
+    return {"dataset": set(group["md5"]), "label draws": set(group["draw"]), "steps": set(group["steps"])}
+
+
+def _paired(frame: pd.DataFrame, group: pd.DataFrame, baseline: str) -> pd.Series:
+    base = frame[frame["method"] == baseline].set_index("draw")["macro-F1"]
+    return (group.set_index("draw")["macro-F1"] - base).dropna()
+
+
+def _mean_sd(values: pd.Series, sign: str = "") -> str:
+    mean = f"{values.mean():{sign}.3f}"
+    return mean if len(values) < 2 else f"{mean} ± {values.std():.3f}"
+
+
+def band(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
+    """The span of the reference runs of a method, widened by what a change of machine does to one run."""
+    values = [row[metric] for row in reference(dataset)["rows"] if row["method"] == method]
+    if not values:
+        raise ValueError(f"no reference run of {method!r} on {dataset.name}")
+    return min(values) - PLATFORM_TOLERANCE[metric], max(values) + PLATFORM_TOLERANCE[metric]
+
+
+def within(method: str, metric: str, value: float, dataset: Dataset) -> str:
+    """A line that stays the same while `value` lies in the reference band, and says OUTSIDE with the value if not."""
+    low, high = band(method, metric, dataset)
+    if low <= value <= high:
+        return f"{metric} of {method} is inside the reference band {low:.2f} to {high:.2f}"
+    return f"{metric} of {method} is OUTSIDE the reference band {low:.2f} to {high:.2f}: {value:.3f}"
