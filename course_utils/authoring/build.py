@@ -109,6 +109,7 @@ def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], None] = 
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=["--log-level=40"],  # not its warning that it talks over TCP on this very machine
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=lambda **_: on_cell(),
     )

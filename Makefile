@@ -1,0 +1,44 @@
+# make lab   set up once, then open the course in JupyterLab
+# make test  set up once, then run the whole test suite
+# make run   set up once, then execute every lesson and print the comparison table
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: lab test run clean
+.DELETE_ON_ERROR:
+
+lab: $(READY)
+	@$(BIN)/course lab
+
+test: $(READY)
+	@$(BIN)/python -m pytest tests solutions
+
+run: $(READY)
+	@$(BIN)/course run
+
+# uv where it is found, plain venv and pip where not; byte-compiled either way, which saves seconds at each kernel start.
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Set-up: there is no '$(PYTHON)'. Install Python 3.11 or newer, or say make PYTHON=/path/to/python."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Set-up: $$($(PYTHON) --version) is too old. Install Python 3.11 or newer, or say make PYTHON=python3.12."; exit 1; }
+	@rm -f $(READY)
+	@echo "Setting up .venv once (a few minutes, most of it torch) ..."
+	@{ if command -v uv >/dev/null; then \
+		uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+		$(PYTHON) -m venv .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi; } || { echo; \
+		echo "Set-up failed; the reason stands above. What helps:"; \
+		echo "  - no network or a time-out: check the connection and run the same command again, it goes on where it stopped;"; \
+		echo "  - no space left: torch with its GPU libraries takes about 6 GB on Linux; README.md says how to get the small CPU build;"; \
+		echo "  - 'No module named venv' or 'ensurepip': install your system's venv package (Debian: apt install python3-venv);"; \
+		echo "  - anything else: make clean, then the same command again."; \
+		exit 1; }
+	@touch $(READY)
+
+clean:
+	rm -rf .venv
