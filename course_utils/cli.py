@@ -95,11 +95,12 @@ def reference(arguments: argparse.Namespace) -> int:
     path = Path(results.__file__).parent / "reference" / f"{dataset.name}.json"
     sources = lessons(arguments.lessons)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["COURSE_RUNS"] = folder
         for seed in tqdm(range(arguments.seeds), desc=dataset.name, unit="seed"):
-            environment = {**os.environ, "COURSE_SEED": str(seed), "COURSE_RUNS": folder, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
+            environment = {**os.environ, "COURSE_SEED": str(seed), "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
             for source in sources:
                 subprocess.run([sys.executable, str(source)], check=True, env=environment, cwd=SOLUTIONS, stdout=subprocess.DEVNULL)
-        rows = [json.loads(line) for line in (Path(folder) / "runs.jsonl").read_text().splitlines()]
+        rows = results.recorded(dataset)
     new = {row["method"] for row in rows}
     kept = [row for row in json.loads(path.read_text())["rows"] if row["method"] not in new] if path.is_file() else []
     command = "course reference " + " ".join([source.name[:2] for source in sources] + [f"--seeds {arguments.seeds}"])

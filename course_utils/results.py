@@ -68,8 +68,9 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
 
 
 def reference(dataset: Dataset) -> dict:
-    """The reference runs of the course on this dataset: {"command", "made", "rows"}."""
-    return json.loads((files("course_utils") / "reference" / f"{dataset.name}.json").read_text())
+    """The reference runs of the course on this dataset: {"command", "md5", "torch", "rows"}; no rows if none were made."""
+    path = files("course_utils") / "reference" / f"{dataset.name}.json"
+    return json.loads(path.read_text()) if path.is_file() else {"rows": []}
 
 
 def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", allow_different: bool = False) -> pd.DataFrame:
@@ -78,8 +79,10 @@ def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", al
     Raises ValueError if the methods differ in dataset, label draws or steps, unless `allow_different`; then a column
     says in what they differ. The constant predictor is the first line.
     """
+    constant = constant_scores(dataset, dataset.test)
+    table = {"constant predictor": {name: f"{constant[name]:.3f}" for name in METRICS}}
     if not rows:
-        raise ValueError("there are no runs to compare yet: record some first")
+        return pd.DataFrame(table).T
     frame = pd.DataFrame(rows)
     budget = {method: _protocol(group) for method, group in frame.groupby("method", sort=False)}
     standard = budget.get(baseline) or next(iter(budget.values()))
@@ -87,8 +90,6 @@ def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", al
     if any(differs.values()) and not allow_different:
         lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items() if keys)
         raise ValueError(f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True.")
-    constant = constant_scores(dataset, dataset.test)
-    table = {"constant predictor": {name: f"{constant[name]:.3f}" for name in METRICS}}
     for method, group in frame.groupby("method", sort=False):
         line = {name: _mean_sd(group[name]) for name in METRICS}
         if method != baseline and baseline in budget:
@@ -118,13 +119,16 @@ def band(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
     """The span of the reference runs of a method, widened by what a change of machine does to one run."""
     values = [row[metric] for row in reference(dataset)["rows"] if row["method"] == method]
     if not values:
-        raise ValueError(f"no reference run of {method!r} on {dataset.name}")
+        raise LookupError(f"there are no reference runs of {method} on {dataset.name}")
     return min(values) - PLATFORM_TOLERANCE[metric], max(values) + PLATFORM_TOLERANCE[metric]
 
 
 def within(method: str, metric: str, value: float, dataset: Dataset) -> str:
     """A line that stays the same while `value` lies in the reference band, and says OUTSIDE with the value if not."""
-    low, high = band(method, metric, dataset)
+    try:
+        low, high = band(method, metric, dataset)
+    except LookupError as error:
+        return f"{metric} of {method} has no reference band: {error}"
     if low <= value <= high:
         return f"{metric} of {method} is inside the reference band {low:.2f} to {high:.2f}"
     return f"{metric} of {method} is OUTSIDE the reference band {low:.2f} to {high:.2f}: {value:.3f}"
