@@ -92,8 +92,8 @@ def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", al
         raise ValueError(f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True.")
     for method, group in frame.groupby("method", sort=False):
         line = {name: _mean_sd(group[name]) for name in METRICS}
-        if method != baseline and baseline in budget:
-            line[f"macro-F1 minus {baseline}"] = _mean_sd(_paired(frame, group, baseline), sign="+")
+        if baseline in budget:
+            line[f"macro-F1 minus {baseline}"] = "" if method == baseline else _mean_sd(_paired(frame, group, baseline), sign="+")
         line |= {"runs": str(len(group)), "steps": str(group["steps"].iloc[0]), "seconds": f"{group['seconds'].mean():.0f}"}
         if any(differs.values()):
             line["differs in"] = ", ".join(differs[method])

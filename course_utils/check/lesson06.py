@@ -1,0 +1,285 @@
+"""Checks of lesson 06: views, guess and mask, FixMatch's loss, what the mask keeps, zip."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.check.core import Fix, exercise, expect, expect_tuple
+from course_utils.data import Batch
+
+# The worked example: four images, three classes (the second is unsure), threshold .95
+_Q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
+_LOGITS_W = _Q.log() + torch.tensor([[1.0], [3.2], [4.5], [0.0]])  # the same probabilities, logits shifted row by row
+_LOGITS_S = torch.tensor([[2.0, 0, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
+_GUESS, _MASK = torch.tensor([0, 0, 1, 2]), torch.tensor([1.0, 0, 1, 1])
+_LOSS_U = 0.585609
+
+
+@exercise("6.1", "a coin for each image")
+def _(student):
+    x = torch.arange(600 * 2 * 2 * 3, dtype=torch.float32).view(600, 2, 2, 3)
+
+    def flipped(seed: int, global_seed: int = 0) -> torch.Tensor:
+        torch.manual_seed(global_seed)
+        out = student(x, torch.Generator().manual_seed(seed))
+        if not isinstance(out, torch.Tensor) or out.shape != x.shape:
+            raise Fix(f"it must return a batch of the same shape {tuple(x.shape)}, but returned {getattr(out, 'shape', type(out).__name__)}")
+        same, mirrored = (out == x).flatten(1).all(1), (out == x.flip(3)).flatten(1).all(1)
+        if not (same | mirrored).all():
+            for other, cause in (
+                (x.flip(2), "images are turned upside down: left-right is the last axis (width, 3), not the height (2)"),
+                (x.flip(1), "the channels are reversed: left-right is the last axis (width, 3)"),
+                (x.flip(0), "the order of the batch is reversed: mirror within each image, along the width (axis 3)"),
+                (x.flip(2, 3), "images are turned by half a turn: mirror along the width (axis 3) only"),
+            ):
+                if ((out == other).flatten(1).all(1) | same).all():
+                    raise Fix(cause)
+            raise Fix("some images are neither the original nor its mirror image (values are mixed or changed)")
+        return mirrored
+
+    first = flipped(1)
+    if first.all():
+        raise Fix("every image is mirrored: it should happen with probability one half")
+    if not first.any():
+        if flipped(2).all() or flipped(3).all() or flipped(4).all() or flipped(5).all():
+            raise Fix("one coin decides for the whole batch: draw B coins, one for each image")
+        raise Fix("no image is mirrored: it should happen with probability one half")
+    if not torch.equal(first, flipped(1, global_seed=1)):
+        raise Fix("the coins do not come from `rng`: hand it over, as in torch.rand(..., generator=rng)")
+    second = flipped(2)
+    if torch.equal(first, second):
+        raise Fix("another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed")
+    share = first.float().mean().item()
+    if not 0.4 < share < 0.6:
+        raise Fix(f"about {share:.0%} of the images are mirrored: the probability should be one half")
+
+
+@exercise("6.2", "guess and mask")
+def _(student):
+    logits = _LOGITS_W.clone().requires_grad_()
+    guess, mask = expect_tuple(student(logits, 0.95), ("guess", "mask"))
+    shape_of = getattr(guess, "shape", None)
+    if shape_of == (4, 3):
+        raise Fix("the guess is one class number for each image, not a distribution: argmax over the classes")
+    if shape_of == (3,):
+        raise Fix("the guess has one entry per class: the maximum is taken over the images (dim=0), take it over the classes (dim=1)")
+    if isinstance(guess, torch.Tensor) and guess.is_floating_point() and not torch.equal(guess, guess.round()):
+        raise Fix("the first value is the confidence: return (guess, mask), where max(dim=1) gives (value, class)")
+    expect(guess, _GUESS, "the guess", wrong=[(_MASK, "the two values are swapped: return (guess, mask)")])
+    if isinstance(guess, torch.Tensor) and guess.dtype != torch.int64:
+        raise Fix(f"guess has the type {guess.dtype}: cross-entropy needs class numbers of type int64")
+    for name, value in (("guess", guess), ("mask", mask)):
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
+    confidence = _Q.max(1).values
+    expect(
+        mask,
+        _MASK,
+        "the mask for confidences .97, .60, .96, .96 at tau = .95",
+        wrong=[
+            (1 - _MASK, "the mask is inverted: 1 means keep"),
+            (confidence, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
+            (confidence * _MASK, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
+            ((_LOGITS_W.max(1).values >= 0.95).float(), "tau is compared with logits: apply softmax first"),
+            ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), "softmax runs over the images (dim=0): it must run over the classes (dim=1)"),
+            ((_LOGITS_W.sigmoid().max(1).values >= 0.95).float(), "sigmoid treats classes one by one: softmax makes them a distribution"),
+            (torch.ones(4), "every image passes: compare each image's highest probability with tau"),
+        ],
+    )
+    _, low = expect_tuple(student(_LOGITS_W, 0.5), ("guess", "mask"))
+    expect(low, [1.0, 1.0, 1.0, 1.0], "the mask at tau = .5", [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")])
+    _, at = expect_tuple(student(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5), ("guess", "mask"))
+    expect(at, [1.0, 1.0], "the mask at tau = .5 for a confidence of exactly .5", [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")])
+    _, wide = expect_tuple(student(torch.tensor([[1.0, 0.9, 0.8]]), 0.5), ("guess", "mask"))
+    expect(wide, [0.0], "the mask for logits [1, .9, .8] at tau = .5", [([1.0], "the probabilities are sharper than softmax gives: no temperature, no second softmax")])
+
+
+@exercise("6.3", "the unlabelled loss")
+def _(student):
+    losses = F.cross_entropy(_LOGITS_S, _GUESS, reduction="none")
+    logits = _LOGITS_S.clone().requires_grad_()
+    loss = student(logits, _GUESS, _MASK)
+    masked_logits = F.cross_entropy(_LOGITS_S * _MASK[:, None], _GUESS)
+    expect(
+        loss,
+        _LOSS_U,
+        "the loss of the worked example",
+        wrong=[
+            (losses * _MASK, "return one number: the mean over all images"),
+            (losses, "the mask is not applied, and one number is wanted: the masked mean"),
+            ((losses * _MASK).sum() / 3, "the mean runs over the kept images: divide by all of them"),
+            ((losses * _MASK).sum(), "this is the sum: divide by the number of all images"),
+            ((losses * _MASK).sum() / 12, "divide by the number of images, not by images times classes"),
+            (losses.mean(), "the mask is not applied"),
+            (losses.mean() * _MASK.mean(), "mask each image's loss, then take the mean; not the mean loss times the mean mask"),
+            (masked_logits, "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses"),
+            ((losses * (1 - _MASK)).mean(), "the mask is inverted: 1 means keep"),
+            (-_LOSS_U, "the sign is wrong: a cross-entropy is positive"),
+            ((F.cross_entropy(_LOGITS_S.softmax(1), _GUESS, reduction="none") * _MASK).mean(), "softmax is applied twice: cross_entropy takes logits"),
+            ((F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none") * _MASK).mean(), "the target is the argmax of the strong view: it is the guess"),
+            (-(_LOGITS_S.softmax(1).gather(1, _GUESS[:, None])[:, 0] * _MASK).mean(), "the logarithm is missing: cross-entropy is -log of the probability"),
+        ],
+    )
+    if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+        raise Fix("the loss carries no gradient to the strong logits: no detach, no .item(), no no_grad here")
+    (gradient,) = torch.autograd.grad(loss, logits)
+    expect(gradient[1], [0, 0, 0], "the gradient of the image that is masked out")
+    none_kept = student(_LOGITS_S, _GUESS, torch.zeros(4))
+    if torch.as_tensor(none_kept).isnan().any():
+        raise Fix("with nothing kept the loss is nan: divide by all images, not by the kept ones")
+    expect(none_kept, 0.0, "the loss when nothing is kept")
+    expect(student(_LOGITS_S, _GUESS, _MASK.bool()), _LOSS_U, "the loss with a mask of True and False")
+
+
+class _Probe(nn.Module):
+    """Its images are their own logits, so that every case can be computed by hand; it notes what it was called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.calls: list[tuple[int, bool, bool]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.append((len(x), torch.is_grad_enabled(), self.training))
+        return x.flatten(1) * self.scale
+
+
+@exercise("6.4", "FixMatch")
+def _(student):
+    logits_l, y_l = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
+    loss_l = F.cross_entropy(logits_l, y_l)
+
+    def images(logits: torch.Tensor) -> torch.Tensor:
+        return logits.view(-1, 3, 1, 1)
+
+    batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(_LOGITS_S), torch.arange(4))
+    model = _Probe()
+    result = student(model, batch)
+    if isinstance(result, torch.Tensor):
+        raise Fix("it must return two values, (loss, logs), but returned the loss only")
+    loss, logs = expect_tuple(result, ("loss", "logs"))
+    losses = F.cross_entropy(_LOGITS_S, _GUESS, reduction="none")
+    own = F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none")
+    weak = F.cross_entropy(_LOGITS_W, _GUESS, reduction="none")
+    own_mask = (_LOGITS_S.softmax(1).max(1).values >= 0.95).float()
+    expect(
+        loss,
+        loss_l + _LOSS_U,
+        "the loss of the worked example",
+        wrong=[
+            (_LOSS_U, "the labelled loss is missing"),
+            (loss_l, "the unlabelled loss is missing (or nothing passed the mask: is the mask taken from the strong view?)"),
+            (loss_l + (losses * _MASK).sum() / 3, "the unlabelled mean runs over the kept images: divide by all of them"),
+            (loss_l + losses.mean(), "the mask is not applied"),
+            (loss_l + (own * _MASK).mean(), "the guess comes from the strong view: guess on x_w, learn on x_s"),
+            (loss_l + (own * own_mask).mean(), "guess and mask come from the strong view: guess on x_w, learn on x_s"),
+            (loss_l + (losses * own_mask).mean(), "the mask comes from the strong view: take it from x_w"),
+            (loss_l + (weak * _MASK).mean(), "the unlabelled loss is computed on the weak views: learn on x_s"),
+            (F.cross_entropy(torch.cat([logits_l, _LOGITS_S]), torch.cat([y_l, _GUESS])), "labelled and strong images are averaged together: two means, then their sum"),
+        ],
+    )
+    expect(
+        student(_Probe(), batch, lambda_u=3.0)[0],
+        loss_l + 3 * _LOSS_U,
+        "the loss with lambda_u = 3",
+        wrong=[
+            (loss_l + _LOSS_U, "lambda_u is ignored"),
+            (3 * (loss_l + _LOSS_U), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
+            (3 * loss_l + _LOSS_U, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
+        ],
+    )
+    everything = loss_l + losses.mean()
+    expect(student(_Probe(), batch, tau=0.5)[0], everything, "the loss with tau = .5", [(loss_l + _LOSS_U, "tau is ignored")])
+    if not loss.requires_grad:
+        raise Fix("the loss carries no gradient: only the weak views go through the model under no_grad")
+    (gradient,) = torch.autograd.grad(loss, model.scale)
+    scale = torch.ones(1, requires_grad=True)
+    right = F.cross_entropy(logits_l * scale, y_l) + (F.cross_entropy(_LOGITS_S * scale, _GUESS, reduction="none") * _MASK).mean()
+    expect(gradient, torch.autograd.grad(right, scale)[0], "the gradient (it flows through the labelled and the strong images)")
+    if "mask" not in logs:
+        raise Fix(f"logs lacks 'mask', the share of unlabelled images that is kept; it holds {list(logs) or 'nothing'}")
+    expect(
+        logs["mask"],
+        0.75,
+        "logs['mask']",
+        wrong=[(_MASK, "logs['mask'] is the whole mask: its mean is wanted"), (3, "logs['mask'] is a count: the share is wanted, the mean of the mask")],
+    )
+    if not model.training or not all(training for *_, training in model.calls):
+        raise Fix("it puts the model into evaluation mode: leave the mode as it is, the training loop takes care of it")
+    joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(_LOGITS_S)]
+    if not any(joint):
+        raise Fix("labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together")
+    if any(size == len(_LOGITS_W) and grad for size, grad, _ in model.calls):
+        raise Fix("the weak views go through the model with gradients: use torch.no_grad(), it saves a third of the work")
+
+
+@exercise("6.5", "what the mask keeps, class by class")
+def _(student):
+    guess = torch.tensor([0, 0, 0, 1, 0, 1, 0, 2])
+    mask = torch.tensor([1.0, 1, 1, 0, 0, 1, 1, 0])
+    truth = torch.tensor([0, 0, 1, 1, 0, 1, 2, 2])
+    nan = float("nan")
+    share, precision = expect_tuple(student(guess, mask, truth, 4), ("share", "precision"))
+    right_share, right_precision = [2 / 3, 2 / 3, 1 / 2, nan], [1 / 2, 1.0, nan, nan]
+    expect(
+        share,
+        right_share,
+        "the share of each true class that is kept",
+        wrong=[
+            (right_precision, "the two values are swapped: return (share, precision)"),
+            ([4 / 5, 1 / 2, 0, nan], "the share is counted by guess: it is the part of the images that TRULY are class c"),
+            ([2 / 3, 2 / 3, 1 / 2, 0], "a class without images has an unknown share: nan, not 0"),
+            ([2 / 5, 2 / 5, 1 / 5, 0], "these are shares of all kept images: divide by the size of each true class"),
+            ([2 / 8, 2 / 8, 1 / 8, 0], "these are shares of all images: divide by the size of each true class"),
+            ([2, 2, 1, 0], "these are counts: divide by the size of each true class"),
+            ([2 / 3, 1 / 3, 0, nan], "this counts only kept images that are guessed right: the share counts all kept ones"),
+            ([2 / 3, 2 / 3, 1 / 2], "the last class has no image and was left out: minlength=num_classes"),
+        ],
+    )
+    expect(
+        precision,
+        right_precision,
+        "the precision of the kept guesses",
+        wrong=[
+            ([3 / 5, 1.0, 1.0, nan], "the precision is over all guesses: only the kept ones count"),
+            ([2 / 3, 1 / 3, 0, nan], "this divides by the size of the true class (recall): divide by how many were kept and guessed as c"),
+            ([2 / 5, 1 / 2, 0, nan], "this divides by all guesses of the class: divide by the kept ones only"),
+            ([1.0, 1 / 2, 0, nan], "this divides by the kept images that truly are c: divide by those guessed as c"),
+            ([1 / 2, 1.0, 0, 0], "where nothing was kept the precision is unknown: nan, not 0"),
+            ([2, 1, 0, 0], "these are counts: divide by how many were kept and guessed as c"),
+        ],
+    )
+    share, precision = expect_tuple(student(guess, torch.zeros(8), truth, 3), ("share", "precision"))
+    expect(share, [0.0, 0.0, 0.0], "the share when nothing is kept", [([nan] * 3, "when nothing is kept the shares are known: 0")])
+    expect(precision, [nan, nan, nan], "the precision when nothing is kept")
+
+
+@exercise("6.6", "where zip stops")
+def _(student):
+    expect(
+        student(500, 6507, 16, 64),
+        2048 / 6507,
+        "the share for 500 and 6507 images in batches of 16 and 64",
+        wrong=[
+            (1.0, "this is a full pass: zip stops after the labelled loader's 32 batches"),
+            (31 * 64 / 6507, "the labelled loader has 32 batches, the last one smaller: round up"),
+            (500 / 6507, "count the unlabelled images: each step brings batch_u of them"),
+            (32 * 16 / 6507, "each step brings batch_u unlabelled images, not batch_l"),
+            (32 / 102, "this is the share of the batches: count images (the last batch is smaller)"),
+            (2048.0, "this is a count of images: divide by num_unlabelled"),
+            (204800 / 6507, "this is a percentage: the share is between 0 and 1"),
+            (1 - 2048 / 6507, "this is the share that is NOT seen"),
+            (2000 / 6507, "round the number of batches up before multiplying"),
+        ],
+    )
+    expect(
+        student(1000, 100, 10, 30),
+        1.0,
+        "the share for 1000 and 100 images in batches of 10 and 30",
+        wrong=[
+            (30.0, "more than all cannot be seen: zip stops at the shorter loader, whichever it is"),
+            (1.2, "more than all cannot be seen: the last unlabelled batch is smaller"),
+            (0.9, "the unlabelled loader's last, smaller batch counts too: round up"),
+        ],
+    )
+    expect(student(96, 1000, 32, 100), 0.3, "the share for 96 and 1000 images in batches of 32 and 100", [(0.4, "96 images make exactly 3 batches of 32: round up, do not add one")])
