@@ -9,7 +9,7 @@ from course_utils.data import Batch
 
 # The worked example: four images, three classes (the second is unsure), threshold .95
 _Q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
-_LOGITS_W = _Q.log() + torch.tensor([[1.0], [3.2], [4.5], [0.0]])  # the same probabilities, logits shifted row by row
+_LOGITS_W = _Q.log() + torch.tensor([[4.0], [3.2], [6.5], [0.0]])  # the same probabilities, logits shifted row by row
 _LOGITS_S = torch.tensor([[2.0, 0, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
 _GUESS, _MASK = torch.tensor([0, 0, 1, 2]), torch.tensor([1.0, 0, 1, 1])
 _LOSS_U = 0.585609
@@ -83,6 +83,7 @@ def _(student):
             ((_LOGITS_W.max(1).values >= 0.95).float(), "tau is compared with logits: apply softmax first"),
             ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), "softmax runs over the images (dim=0): it must run over the classes (dim=1)"),
             ((_LOGITS_W.sigmoid().max(1).values >= 0.95).float(), "sigmoid treats classes one by one: softmax makes them a distribution"),
+            ((_LOGITS_W.softmax(1).softmax(1).max(1).values >= 0.95).float(), "no image passes: is softmax applied twice?"),
             (torch.ones(4), "every image passes: compare each image's highest probability with tau"),
         ],
     )
@@ -90,8 +91,8 @@ def _(student):
     expect(low, [1.0, 1.0, 1.0, 1.0], "the mask at tau = .5", [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")])
     _, at = expect_tuple(student(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5), ("guess", "mask"))
     expect(at, [1.0, 1.0], "the mask at tau = .5 for a confidence of exactly .5", [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")])
-    _, wide = expect_tuple(student(torch.tensor([[1.0, 0.9, 0.8]]), 0.5), ("guess", "mask"))
-    expect(wide, [0.0], "the mask for logits [1, .9, .8] at tau = .5", [([1.0], "the probabilities are sharper than softmax gives: no temperature, no second softmax")])
+    _, wide = expect_tuple(student(torch.tensor([[1.0, 0.5, 0.0]]), 0.6), ("guess", "mask"))
+    expect(wide, [0.0], "the mask for logits [1, .5, 0] at tau = .6", [([1.0], "the probabilities are sharper than softmax gives: no temperature, no sharpening")])
 
 
 @exercise("6.3", "the unlabelled loss")

@@ -284,6 +284,7 @@ WRONG = {
         (guess_with_gradient, "carries a gradient"),
         (guess_over_images, "over the images (dim=0)"),
         (_guess(lambda z: (2 * z).softmax(1)), "sharper"),
+        (_guess(lambda z: z.softmax(1).softmax(1)), "applied twice"),
     ],
     "6.3": [
         (lambda z, g, m: (_ce(z, g) * m).sum() / m.sum(), "kept images"),

@@ -1,0 +1,252 @@
+"""Datasets, label draws and batches: what they promise, and what they say about bad input."""
+
+import itertools
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import augment, data
+from course_utils.data import DataError, batches, draw_labels, load_dataset, shuffled
+
+SIZES = data.DERMAMNIST_SIZES
+
+
+def write_npz(path, **changes):
+    """A file with DermaMNIST's keys and shapes and random content; `changes` replaces or (with None) removes arrays."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, size in SIZES.items():
+        arrays[f"{part}_images"] = np.zeros((size, 28, 28, 3), np.uint8)
+        arrays[f"{part}_labels"] = rng.integers(0, 7, (size, 1)).astype(np.uint8)
+    arrays |= changes
+    np.savez_compressed(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+def test_an_unofficial_copy_of_the_right_shape_is_used_and_labelled_so(tmp_path):
+    write_npz(tmp_path / "dermamnist.npz")
+    dataset = load_dataset("dermamnist", folder=tmp_path)
+    assert "unofficial copy" in repr(dataset)
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (7007, 1003, 2005)
+    assert dataset.train.labels.dtype == np.int64 and dataset.train.labels.ndim == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"val_labels": None}, "lacks val_labels"),
+        ({"test_images": np.zeros((2005, 64, 64, 3), np.uint8)}, r"test has images \(2005, 64, 64, 3\)"),
+        ({"train_images": np.zeros((7007, 28, 28, 3), np.float32)}, "float32"),
+        ({"train_labels": np.full((7007, 1), 9, np.uint8)}, "labels from 9 to 9"),
+        ({"val_labels": np.array([{"a": 1}], dtype=object)}, "damaged or not an .npz"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_name_and_the_cure(tmp_path, changes, message):
+    path = tmp_path / "dermamnist.npz"
+    write_npz(path, **changes)
+    with pytest.raises(DataError, match=message) as error:
+        load_dataset("dermamnist", folder=tmp_path)
+    assert str(path) in str(error.value) and "Cure:" in str(error.value)
+    assert path.exists()  # nothing of the user's is deleted
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>503</html>", None], ids=["empty", "an error page", "truncated"])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    path = tmp_path / "dermamnist.npz"
+    if content is None:
+        write_npz(path)
+        path.write_bytes(path.read_bytes()[:20_000])
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        load_dataset("dermamnist", folder=tmp_path)
+
+
+def test_a_folder_without_the_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=f"COURSE_DATA.*{tmp_path}"):
+        load_dataset("best", folder=tmp_path)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="unknown dataset 'dermamist'"):
+        load_dataset("dermamist")
+
+
+@pytest.fixture
+def no_network(tmp_path, monkeypatch):
+    """A home without cache, where every download is refused."""
+    import medmnist
+
+    def refuse(self):
+        with open(os.path.join(self.root, "dermamnist.npz"), "wb") as file:
+            file.write(b"half of it")
+        raise RuntimeError("Automatic download failed!")
+
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(medmnist.DermaMNIST, "download", refuse)
+    return tmp_path
+
+
+def test_a_refused_download_falls_back_to_the_digits_in_one_visible_line(no_network, capsys):
+    dataset = load_dataset()
+    printed = capsys.readouterr().out
+    assert dataset.name == "digits"
+    assert printed.startswith("NOTE: DermaMNIST could not be downloaded") and printed.count("\n") == 1
+    assert not (no_network / ".medmnist" / "dermamnist.npz").exists()  # the half file would be found the next time
+
+
+def test_a_refused_download_is_an_error_when_dermamnist_was_asked_for(no_network):
+    with pytest.raises(DataError, match="could not be downloaded.*Cure: put the official"):
+        load_dataset("dermamnist")
+
+
+def test_a_cache_folder_that_cannot_be_made_is_no_traceback(no_network, capsys):
+    (no_network / ".medmnist").write_text("a file where the folder should be")
+    assert load_dataset().name == "digits"
+    assert "FileExistsError" in capsys.readouterr().out
+
+
+def test_medmnists_cache_is_found(no_network):
+    (no_network / ".medmnist").mkdir()
+    write_npz(no_network / ".medmnist" / "dermamnist.npz")
+    assert load_dataset().name == "dermamnist"
+
+
+def test_a_read_only_data_folder_is_enough(tmp_path):
+    write_npz(tmp_path / "dermamnist.npz")
+    tmp_path.chmod(0o555)
+    try:
+        assert load_dataset("dermamnist", folder=tmp_path).name == "dermamnist"
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_dermamnist_is_read_as_medmnist_reads_it(dermamnist):
+    import medmnist
+
+    root = os.environ.get("COURSE_DATA") or os.path.expanduser("~/.medmnist")
+    for split in (dermamnist.train, dermamnist.val, dermamnist.test):
+        theirs = medmnist.DermaMNIST(split=split.name, root=root)
+        assert np.array_equal(split.images, theirs.imgs) and np.array_equal(split.labels, theirs.labels[:, 0])
+    names = [name.split(" ")[0] for name in medmnist.INFO["dermamnist"]["label"].values()]
+    assert len(names) == dermamnist.num_classes
+    assert np.bincount(dermamnist.train.labels).tolist() == [228, 359, 769, 80, 779, 4693, 99]
+
+
+def test_digits_are_balanced_and_disjoint(digits):
+    assert (len(digits.train), len(digits.val), len(digits.test)) == (3500, 500, 1000)
+    assert set(np.bincount(digits.train.labels)) == {350}
+    together = {image.tobytes() for split in (digits.train, digits.val, digits.test) for image in split.images}
+    assert len(together) == 5000
+
+
+# ------------------------------------------------------------------------------------------------------------ draws
+
+
+def test_the_stratified_draw_has_the_shares_of_the_split(dermamnist):
+    assert draw_labels(dermamnist, 500).class_counts().tolist() == [16, 26, 55, 6, 55, 335, 7]
+    assert draw_labels(dermamnist, 350).class_counts().tolist() == [11, 18, 38, 4, 39, 235, 5]
+    assert draw_labels(dermamnist, 100).class_counts().tolist() == [3, 5, 11, 1, 11, 67, 2]
+
+
+def test_a_draw_is_repeatable_and_differs_between_seeds(best_dataset):
+    first, again, other = (draw_labels(best_dataset, 100, seed) for seed in (0, 0, 1))
+    assert first.id == again.id and torch.equal(first.labelled, again.labelled)
+    assert first.id != other.id
+
+
+def test_the_draw_has_the_right_labels_and_keeps_the_others_apart(best_dataset):
+    draw = draw_labels(best_dataset, 100)
+    truth = torch.from_numpy(best_dataset.train.labels)
+    assert torch.equal(draw.y_l, truth[draw.labelled])
+    assert len(draw.images) == len(best_dataset.train)  # the labelled images are part of the pool
+    assert torch.equal(draw.measure_labels(torch.tensor([5, 3])), truth[[5, 3]])
+    public = [value for name, value in vars(draw).items() if not name.startswith("_")]
+    assert not any(isinstance(value, torch.Tensor) and torch.equal(value, truth) for value in public if getattr(value, "shape", None) == truth.shape)
+
+
+def test_the_balanced_draw(best_dataset):
+    draw = draw_labels(best_dataset, 7 * best_dataset.num_classes, how="balanced")
+    assert set(draw.class_counts().tolist()) == {7}
+
+
+@pytest.mark.parametrize("number", [0, -1, 10_000])
+def test_an_impossible_number_of_labels_is_refused(best_dataset, number):
+    with pytest.raises(ValueError, match=f"cannot draw {number} labels: ask for 1 to"):
+        draw_labels(best_dataset, number)
+
+
+def test_an_impossible_balanced_draw_is_refused(best_dataset):
+    with pytest.raises(ValueError, match="multiple of"):
+        draw_labels(best_dataset, best_dataset.num_classes + 1, how="balanced")
+    with pytest.raises(ValueError, match="unknown draw"):
+        draw_labels(best_dataset, 100, how="random")
+
+
+def test_a_balanced_draw_needs_enough_images_of_each_class(dermamnist):
+    with pytest.raises(ValueError, match="rarest class has 80 images"):
+        draw_labels(dermamnist, 81 * 7, how="balanced")
+
+
+def test_a_class_without_label_is_warned_about(best_dataset):
+    with pytest.warns(UserWarning, match="no image is labelled"):
+        draw_labels(best_dataset, best_dataset.num_classes - 1)
+
+
+def test_all_labels_can_be_drawn(best_dataset):
+    assert len(draw_labels(best_dataset, len(best_dataset.train)).labelled) == len(best_dataset.train)
+
+
+# ---------------------------------------------------------------------------------------------------------- batches
+
+
+def test_after_one_pass_every_unlabelled_image_was_seen_once(best_dataset):
+    draw = draw_labels(best_dataset, 50 if best_dataset.name == "digits" else 100)
+    n, size = len(draw.images), 64
+    seen = torch.cat([b.index for b in itertools.islice(batches(draw, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)])
+    assert sorted(seen[:n].tolist()) == list(range(n))
+
+
+def test_the_stream_never_ends_and_every_batch_is_full():
+    stream = shuffled(torch.arange(10), 4, data.generator(0, "test"))
+    taken = list(itertools.islice(stream, 10))
+    assert all(len(batch) == 4 for batch in taken)
+    assert torch.bincount(torch.cat(taken)).tolist() == [4] * 10
+    other = list(itertools.islice(shuffled(torch.arange(10), 4, data.generator(1, "test")), 10))
+    assert not torch.equal(torch.cat(taken), torch.cat(other))
+
+
+def test_nothing_to_draw_from_is_an_error():
+    with pytest.raises(ValueError, match="empty"):
+        next(shuffled(torch.arange(0), 4, data.generator(0, "test")))
+
+
+def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
+    draw = draw_labels(best_dataset, 100)
+    weak, strong = augment.views(best_dataset)
+    plain = next(batches(draw, augment.plain, augment.plain, batch_size=8, mu=2))
+    assert torch.equal(plain.x_w, augment.plain(draw.images[plain.index])) and torch.equal(plain.x_w, plain.x_s)
+    assert torch.equal(plain.y_l, torch.cat([draw.measure_labels((augment.plain(draw.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]))
+    same_view = next(batches(draw, weak, weak, batch_size=8, mu=2))
+    assert not torch.equal(same_view.x_w, same_view.x_s)
+    one, again = (next(batches(draw, weak, strong, batch_size=8, mu=2, seed=3)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, again))
+
+
+def test_supervised_batches_hold_no_unlabelled_images(best_dataset):
+    batch = next(batches(draw_labels(best_dataset, 100), augment.plain, batch_size=8))
+    assert batch.x_w is None and batch.x_s is None and batch.index is None
+
+
+def test_one_generator_per_purpose():
+    a, b = data.generator(0, "a"), data.generator(0, "b")
+    assert not torch.equal(torch.rand(4, generator=a), torch.rand(4, generator=b))
+
+
+def test_the_data_is_never_copied_into_the_project():
+    root = data.Path(__file__).parent.parent
+    assert not [path for path in root.rglob("*.npz") if ".venv" not in path.parts]
+    assert shutil.which("git") is None or not (root / "dermamnist.npz").exists()

@@ -1,0 +1,92 @@
+"""Recording, honest comparison, the reference band."""
+
+import json
+
+import pytest
+
+from course_utils import data, evaluation, models, results, training
+
+
+def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
+    values = dict.fromkeys(evaluation.METRICS, 0.8) | {"macro-F1": f1}
+    return {"method": method, "draw": draw, "md5": md5, "steps": steps, "seconds": 10.0, "labels": 500, "seed": 0, **values, **more}
+
+
+@pytest.fixture
+def recorded_row(digits):
+    draw = data.draw_labels(digits, 100)
+    run = training.Run(models.new_model(digits), models.new_model(digits), 5, {"loss": [1.0] * 5}, seconds=1.23, images_seen=160)
+    scores = evaluation.evaluate(run.ema, digits.test)
+    return results.record("supervised", digits, draw, run, scores)
+
+
+def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, digits):
+    assert recorded_row["method"] == "supervised" and recorded_row["md5"] == digits.md5
+    assert recorded_row["draw"] == data.draw_labels(digits, 100).id
+    assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (5, 160, 100, 1.2)
+    assert recorded_row["parameters"] == models.num_parameters(models.new_model(digits))
+    assert set(evaluation.METRICS) <= set(recorded_row)
+
+
+def test_recorded_returns_the_latest_run_of_each_method_and_draw(recorded_row, digits):
+    path = results.runs_file()
+    with path.open("a") as file:
+        file.write(json.dumps(recorded_row | {"seconds": 9.9}) + "\n")
+        file.write(json.dumps(recorded_row | {"method": "FixMatch"}) + "\n")
+        file.write(json.dumps(recorded_row | {"md5": "another file"}) + "\n")
+        file.write('{"method": "cut sho')
+    rows = results.recorded(digits)
+    assert [(r["method"], r["seconds"]) for r in rows] == [("supervised", 9.9), ("FixMatch", 1.2)]
+    assert [r["method"] for r in results.recorded(digits, ["FixMatch"])] == ["FixMatch"]
+
+
+def test_nothing_recorded_is_an_empty_table_with_the_constant_predictor(digits):
+    assert results.recorded(digits) == []
+    assert list(results.compare([], digits).index) == ["constant predictor"]
+
+
+def test_comparison_of_runs_that_are_alike(digits):
+    rows = [row(draw="d0", f1=0.40), row(draw="d1", f1=0.30), row("FixMatch", "d0", 0.45), row("FixMatch", "d1", 0.33)]
+    table = results.compare(rows, digits)
+    assert list(table.index) == ["constant predictor", "supervised", "FixMatch"]
+    assert table.loc["supervised", "macro-F1"] == "0.350 ± 0.071"
+    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.040 ± 0.014"  # paired: smaller than either spread
+    assert table.loc["FixMatch", "runs"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (row("FixMatch", draw="d9"), "FixMatch differs in label draws"),
+        (row("FixMatch", steps=400), "FixMatch differs in steps"),
+        (row("FixMatch", md5="y"), "FixMatch differs in dataset"),
+    ],
+)
+def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
+    with pytest.raises(ValueError, match=reason):
+        results.compare([row(), other], digits)
+    table = results.compare([row(), other], digits, allow_different=True)
+    assert table.loc["FixMatch", "differs in"] == reason.removeprefix("FixMatch differs in ")
+
+
+def test_the_band_spans_the_reference_runs(monkeypatch, digits):
+    rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
+    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": rows})
+    assert results.band("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
+    assert results.within("FixMatch", "macro-F1", 0.5, digits) == "macro-F1 of FixMatch is inside the reference band 0.33 to 0.53"
+    assert results.within("FixMatch", "macro-F1", 0.45, digits) == results.within("FixMatch", "macro-F1", 0.5, digits)
+    for outside in (0.32, 0.54, float("nan")):
+        assert "OUTSIDE" in results.within("FixMatch", "macro-F1", outside, digits)
+    assert "no reference" in results.within("MixMatch", "macro-F1", 0.5, digits)
+
+
+@pytest.mark.parametrize("name", ["dermamnist", "digits"])
+def test_the_shipped_reference_runs_are_complete(name):
+    made = json.loads((results.Path(results.__file__).parent / "reference" / f"{name}.json").read_text())
+    assert made["command"].startswith("course reference") and made["md5"] and made["torch"]
+    methods = {r["method"] for r in made["rows"]}
+    assert {"supervised", "FixMatch"} <= methods
+    for method in methods:
+        own = [r for r in made["rows"] if r["method"] == method]
+        assert len({r["draw"] for r in own}) == len(own) == 5, method
+        assert all(r["stopped"] is None for r in own)
