@@ -1,13 +1,14 @@
 """Figures that read without colour, each shown with a text for those who cannot see it."""
 
 import base64
+import html
 import io
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from cycler import cycler
-from IPython.display import display
+from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -30,7 +31,11 @@ plt.rcParams.update(
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure as an image with alternative text, and close it. ValueError for a text too short to help."""
+    """Display a figure as an image with alternative text, and close it. ValueError for a text too short to help.
+
+    The text goes into the image's metadata, where exporters look for it. JupyterLab does not, so it also stands under
+    the figure, folded up.
+    """
     if len(alt.split()) < 5:
         raise ValueError("the alternative text must say what the figure shows, in a sentence")
     buffer = io.BytesIO()
@@ -38,6 +43,7 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
     image = base64.b64encode(buffer.getvalue()).decode()
     display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(HTML(f"<details><summary>The figure in words</summary>{html.escape(alt)}</details>"))
 
 
 def image_grid(rows: list, row_titles: list[str], column_titles: list[str] | None = None, scale: float = 1.0) -> Figure:

@@ -73,7 +73,7 @@ rows = [
     dataset.train.images[rng.choice(np.flatnonzero(dataset.train.labels == c), 8, replace=False)]
     for c in range(dataset.num_classes)
 ]
-alt = "One row of eight random training images for each class; within a row the images vary as much as between rows."
+alt = "One row of eight random training images for each class. Images of one class differ a lot from each other."
 plots.show(plots.image_grid(rows, dataset.class_names, scale=0.7), alt)
 
 # %% [markdown]
@@ -123,7 +123,7 @@ shares = {
 pd.DataFrame(shares, index=dataset.class_names).round(3)
 
 # %% tags=["dataset"]
-alt = "Bars of the class shares in the train, val and test split. The three splits agree. In DermaMNIST nv towers over the rest."
+alt = "Bars of the class shares in the three splits, which agree. In DermaMNIST nv towers over the rest."
 plots.show(plots.class_bars(shares, dataset.class_names, "share of images"), alt)
 
 # %% [markdown]
@@ -202,7 +202,7 @@ pd.DataFrame({"accuracy": {"constant predictor": constant, **published}}).round(
 
 # %% tags=["dataset"]
 answer = evaluation.constant_scores(dataset, dataset.test)
-alt = "Confusion matrix of the constant predictor: all counts stand in the one column of the most frequent class."
+alt = "Confusion matrix of the constant predictor: all counts stand in the column of one class."
 plots.show(plots.confusion(answer, dataset.class_names), alt)
 
 # %% [markdown]

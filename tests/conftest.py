@@ -1,20 +1,31 @@
 """Settles once which data the tests and the notebooks use, and how the notebooks' outputs are compared."""
 
 import os
+import tempfile
 
 os.environ["TQDM_DISABLE"] = "1"  # progress bars write to stderr, which nbval compares
 
 import pytest
+from lessons import is_compared
+from nbval.plugin import IPyNbCell
 
 from course_utils.data import load_dataset
 
 
 def pytest_configure(config):
     # Once for all: a kernel that had to find out by itself that there is no network would lose seconds each time.
-    with_data = load_dataset()
-    if with_data.name == "digits":
+    config.course_dataset = load_dataset()
+    if config.course_dataset.name == "digits":
         os.environ["COURSE_DATA"] = "embedded"
-    config.course_dataset = with_data
+    config.course_runs = tempfile.TemporaryDirectory()
+    os.environ["COURSE_RUNS"] = config.course_runs.name  # the tests' runs stay apart from the user's
+
+
+def pytest_collection_modifyitems(config, items):
+    """nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.options["check"] = is_compared(item.cell, config.course_dataset.name)
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +48,5 @@ def digits():
 
 @pytest.fixture(autouse=True)
 def runs_elsewhere(tmp_path, monkeypatch):
-    """Tests record their runs apart from the user's."""
+    """Each test records its runs apart from the others."""
     monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "runs"))

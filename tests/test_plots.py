@@ -20,6 +20,7 @@ def test_a_figure_is_shown_with_its_text_and_closed(shown):
     plots.show(figure, "A line that rises from left to right.")
     data, options = shown[0]
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == "A line that rises from left to right."
+    assert shown[1][0].data == "<details><summary>The figure in words</summary>A line that rises from left to right.</details>"
     assert data["image/png"].startswith("iVBOR") and not plots.plt.fignum_exists(figure.number)
 
 

@@ -20,8 +20,8 @@ def friendly_unsolved() -> None:
             shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
             return
         print(
-            f"This cell needs Exercise {number[1]}, which is not solved yet. Scroll up to 'Exercise {number[1]}', "
-            "write its function, run that cell and its check, then run this cell again."
+            f"This cell needs Exercise {number[1]}, which is not solved yet: "
+            "scroll up to it, solve it, then run this cell again."
         )
 
     shell.set_custom_exc((NotImplementedError,), handler)
