@@ -56,7 +56,7 @@ def image_grid(rows: list, row_titles: list[str], column_titles: list[str] | Non
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             if column < len(images):
-                ax.imshow(_displayable(images[column]), cmap="gray", vmin=0, vmax=1)
+                ax.imshow(_displayable(images[column]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             if row == 0 and column_titles is not None:
                 ax.set_title(column_titles[column], fontsize=9)
         axes[row, 0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)

@@ -1,0 +1,118 @@
+"""The `course` command: run, reference, lab, benchmark."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from course_utils import cli, data, evaluation, models, results, training
+from course_utils.authoring import build
+
+
+@cache
+def digits() -> data.Dataset:
+    return data.load_dataset("digits")
+
+
+def record(method: str, seed: int = 0) -> None:
+    """What a lesson leaves behind."""
+    dataset = digits()
+    draw = data.draw_labels(dataset, 100, seed)
+    run = training.Run(models.new_model(dataset), models.new_model(dataset), 5, {"loss": [1.0] * 5}, seconds=1.0)
+    results.record(method, dataset, draw, run, evaluation.evaluate(run.ema, dataset.test))
+
+
+@pytest.fixture(autouse=True)
+def on_digits(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "embedded")
+
+
+def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
+    record("an older run")
+    done = []
+
+    def execute(notebook, folder, on_cell):
+        monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:01")
+        done.append(notebook.cells[0].source.splitlines()[0])
+        record("supervised")
+        record("FixMatch")
+
+    monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:00")
+    monkeypatch.setattr(build, "execute", execute)
+    # the older run was recorded before this one started
+    path = results.runs_file()
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["time"], "2000-01-01 00:00:00"))
+    assert cli.main(["run", "00", "06"]) == 0
+    printed = capsys.readouterr().out
+    assert done == ["# 00 · Start here", "# 06 · FixMatch"]
+    assert all(word in printed for word in ("digits", "constant predictor", "supervised", "FixMatch", "macro-F1"))
+    assert "an older run" not in printed
+
+
+def test_run_really_executes(capsys):
+    assert cli.main(["run", "00"]) == 0
+    assert "digits: train 3500" in capsys.readouterr().out
+
+
+def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path, capsys):
+    shelf = tmp_path / "course_utils"
+    (shelf / "reference").mkdir(parents=True)
+    (shelf / "reference" / "digits.json").write_text(json.dumps({"rows": [{"method": "MixMatch"}, {"method": "FixMatch"}]}))
+    monkeypatch.setattr(results, "__file__", str(shelf / "results.py"))
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    monkeypatch.delenv("COURSE_RUNS")
+
+    def run(command, env, **options):
+        assert Path(command[1]).name == "06_fixmatch.py" and options["check"]
+        record("FixMatch", int(env["COURSE_SEED"]))
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert cli.main(["reference", "06", "--seeds", "3"]) == 0
+    made = json.loads((shelf / "reference" / "digits.json").read_text())
+    assert made["command"] == "course reference 06 --seeds 3" and made["dataset"] == "digits"
+    assert [row["method"] for row in made["rows"]] == ["MixMatch"] + ["FixMatch"] * 3
+    assert len({row["draw"] for row in made["rows"][1:]}) == 3
+
+
+def test_lab_opens_the_first_lesson(monkeypatch):
+    called = []
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
+    assert cli.main(["lab", "--", "--no-browser"]) == 0
+    assert called[0][:4] == [sys.executable, "-m", "jupyter", "lab"] and called[0][4].endswith("00_start_here.ipynb")
+    assert called[0][5:] == ["--no-browser"]
+
+
+def test_benchmark_starts_the_benchmark(monkeypatch):
+    called = []
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
+    assert cli.main(["benchmark"]) == 0
+    assert Path(called[0][1]).is_file() and Path(called[0][1]).name == "benchmark_training.py"
+
+
+def test_a_data_folder_without_data_is_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    assert cli.main(["run", "00"]) == 1
+    assert capsys.readouterr().err.startswith("course run: the data folder (COURSE_DATA) is")
+
+
+def test_the_package_imports_downwards_only():
+    """Nothing that lessons use imports what authors use, and each room imports only rooms below it."""
+    order = ["data", "augment", "models", "training", "evaluation", "results", "plots", "check", "authoring", "cli"]
+    package = Path(cli.__file__).parent
+    for position, room in enumerate(order):
+        files = [package / f"{room}.py"] if (package / f"{room}.py").is_file() else list((package / room).glob("*.py"))
+        for above in order[position + 1 :]:
+            for file in files:
+                source = file.read_text()
+                assert f"course_utils.{above}" not in source and f"from course_utils import {above}" not in source, f"{file.name} imports {above}"
+
+
+def test_importing_the_package_warns_of_nothing():
+    command = "import course_utils.plots, course_utils.check, course_utils.results; import albumentations"
+    result = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", command], capture_output=True, text=True)
+    assert result.returncode == 0 and result.stderr == ""
