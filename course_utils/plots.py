@@ -90,12 +90,14 @@ def curves(named: dict[str, list[float]], ylabel: str, window: int = 50) -> Figu
 
 
 def class_bars(named: dict[str, np.ndarray], class_names: tuple[str, ...], ylabel: str) -> Figure:
-    """Grouped bars, one group per class; hatches tell the series apart without colour."""
+    """Grouped bars, one group per class; hatches tell the series apart without colour, and n/a stands for nan."""
     figure, ax = plt.subplots(figsize=(7, 3))
     width, hatches = 0.8 / len(named), ["", "//", "..", "xx"]
     for i, (name, values) in enumerate(named.items()):
         at = np.arange(len(class_names)) + (i - (len(named) - 1) / 2) * width
         ax.bar(at, values, width, label=name, hatch=hatches[i % 4], edgecolor="white")
+        for x in at[np.isnan(values)]:
+            ax.text(x, 0, "n/a", rotation=90, ha="center", va="bottom", fontsize=8)
     ax.set(xticks=range(len(class_names)), xticklabels=class_names, ylabel=ylabel)
     ax.legend(frameon=False)
     return figure

@@ -93,7 +93,8 @@ def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", al
     for method, group in frame.groupby("method", sort=False):
         line = {name: _mean_sd(group[name]) for name in METRICS}
         if baseline in budget:
-            line[f"macro-F1 minus {baseline}"] = "" if method == baseline else _mean_sd(_paired(frame, group, baseline), sign="+")
+            paired = group["macro-F1"].iloc[:0] if method == baseline else _paired(frame, group, baseline)
+            line[f"macro-F1 minus {baseline}"] = _mean_sd(paired, sign="+")
         line |= {"runs": str(len(group)), "steps": str(group["steps"].iloc[0]), "seconds": f"{group['seconds'].mean():.0f}"}
         if any(differs.values()):
             line["differs in"] = ", ".join(differs[method])
@@ -111,6 +112,8 @@ def _paired(frame: pd.DataFrame, group: pd.DataFrame, baseline: str) -> pd.Serie
 
 
 def _mean_sd(values: pd.Series, sign: str = "") -> str:
+    if values.empty:  # no draw in common
+        return ""
     mean = f"{values.mean():{sign}.3f}"
     return mean if len(values) < 2 else f"{mean} ± {values.std():.3f}"
 

@@ -14,7 +14,7 @@
 # - **0a** Work through a lesson: cells, exercises, checks, hints.
 # - **0b** Describe a dataset by its class shares.
 # - **0c** Compute what a constant answer scores, and hold every result against it.
-# - **0d** Choose a metric that class imbalance cannot fool.
+# - **0d** Choose a metric that the frequent class cannot dominate.
 
 # %% [markdown]
 # ## How a lesson works
@@ -52,7 +52,8 @@ from course_utils.data import draw_labels, load_dataset
 # nothing else.
 #
 # If the data cannot be downloaded, the next cell says so and takes 5,000 handwritten digits instead. The course
-# works with both; the digits are also its control experiment, because their classes are equally frequent.
+# works with both; the digits are also its control experiment, because their classes are equally frequent. In brackets
+# the cell says which file it found: the official one, or a copy with other bytes.
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -113,7 +114,7 @@ def class_shares(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
 check("0.1", class_shares)
 
 # %% [markdown]
-# If the line above says `[ok]`, your function now describes the dataset. If it says `[todo]`, go back one cell.
+# If the line above says `[ok]`, your function now describes the dataset. If it says `[todo]` or `[fix]`, go back one cell.
 
 # %% tags=["dataset"]
 shares = {
@@ -130,7 +131,8 @@ plots.show(plots.class_bars(shares, dataset.class_names, "share of images"), alt
 # ## A few labels, many images
 #
 # Semi-supervised learning asks: what if a doctor has labelled only some of the images? The course's standard
-# draw keeps the labels of 500 training images and hides the rest. The unlabelled images stay: they are the pool.
+# draw keeps the labels of 500 training images and hides the rest. The images all stay: they are the pool, and the
+# labelled ones are part of it.
 
 # %% tags=["dataset"]
 draw = draw_labels(dataset, num_labels=500)
@@ -180,19 +182,20 @@ check("0.2", constant_accuracy)
 # is yours: what its accuracies have to be held against.
 
 # %% tags=["dataset"]
-constant = constant_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels))
+constant = float(constant_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
 published = {"FixMatch": 0.670, "FlexMatch": 0.678, "MixMatch": 0.672}
 pd.DataFrame({"accuracy": {"constant predictor": constant, **published}}).round(3)
 
 # %% [markdown]
-# All three are within a hair of an answer that never looked at the image. (On the digits the constant predictor
-# is far below them, since no class is frequent; the published numbers are for DermaMNIST only.)
+# All three are less than one point away from an answer that never looked at the image, and with this many test images
+# the standard error of an accuracy is about one point, too. (On the digits the constant predictor is far below them,
+# since no class is frequent; the published numbers are for DermaMNIST only.)
 
 # %% [markdown]
-# ## A metric that cannot be fooled
+# ## A metric that the frequent class cannot dominate
 #
 # Accuracy weighs every image the same, so the frequent class decides it. The **macro-F1** weighs every *class*
-# the same. For a class $c$ count in the confusion matrix $M$ (row: true class, column: predicted class)
+# the same. From the confusion matrix $M$ (row: true class, column: predicted class) compute for each class $c$
 #
 # $$\mathrm{precision}_c = \frac{M_{cc}}{\sum_i M_{ic}}, \qquad
 # \mathrm{recall}_c = \frac{M_{cc}}{\sum_j M_{cj}}, \qquad
@@ -246,7 +249,8 @@ def macro_f1(confusion: torch.Tensor) -> float:
 check("0.3", macro_f1)
 
 # %% [markdown]
-# Compare with scikit-learn, which `course_utils.evaluation` uses:
+# Compare with scikit-learn, which `course_utils.evaluation` uses (and tells to count all classes; left alone it skips
+# those that occur nowhere):
 
 # %% tags=["dataset"]
 print(f"by hand      {macro_f1(torch.from_numpy(answer.confusion)):.4f}")
@@ -262,9 +266,9 @@ print(f"scikit-learn {answer['macro-F1']:.4f}")
 evaluation.score_table({}, dataset, dataset.test)
 
 # %% [markdown]
-# **Analysis** The constant predictor is nobody's idea of a diagnosis, and the table says so in every column but
-# one on DermaMNIST: its AUC is that of a coin, its balanced accuracy is one over the number of classes, its
-# macro-F1 is close to the smallest possible. Only the accuracy, and with it the weighted F1, looks respectable.
+# **Analysis** The constant predictor is nobody's idea of a diagnosis, and on DermaMNIST three of the five columns say so:
+# its AUC is that of a coin, its balanced accuracy is one over the number of classes, its macro-F1 is the F1 of one class
+# divided by the number of classes. Only the accuracy, and with it the weighted F1, looks respectable.
 # This does not show that accuracy is useless. It shows that accuracy says little *alone* when one class is
 # frequent. Nothing here was trained, so there is no spread over seeds; from the next lesson on there will be.
 
@@ -306,8 +310,8 @@ except ValueError as error:
 #
 # **Question 2.** Two models have the same macro-F1, one of them the higher accuracy. The likely reason is
 #
-# <details><summary>a) it is better at the frequent class and worse at a rare one</summary>Yes: the accuracy follows
-# the frequent class, and in the macro-F1 the loss at the rare class weighs as much as the gain.</details>
+# <details><summary>a) it is better at the frequent class at the price of a rare one, and in the macro-F1 the two
+# cancel</summary>Yes: the accuracy follows the frequent class; in the macro-F1 each class weighs the same.</details>
 # <details><summary>b) macro-F1 was computed wrongly</summary>No: the two metrics weigh images differently and need
 # not agree.</details>
 # <details><summary>c) its probabilities are better calibrated</summary>No: both metrics look at the answers only, not

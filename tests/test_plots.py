@@ -40,6 +40,12 @@ def test_lines_differ_in_more_than_colour():
 def test_bars_differ_in_more_than_colour():
     figure = plots.class_bars({"a": np.ones(3), "b": np.ones(3)}, ("x", "y", "z"), "share")
     assert len({bar.get_hatch() for bar in figure.axes[0].patches}) == 2
+    assert not figure.axes[0].texts
+
+
+def test_unknown_bars_say_so():
+    figure = plots.class_bars({"a": np.array([0.0, np.nan])}, ("x", "y"), "share")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["n/a"]
 
 
 def test_smooth():

@@ -133,15 +133,20 @@ def expect(
     what: str,
     wrong: Iterable[tuple[Any, str]] = (),
     tolerance: float = 1e-4,
+    float_tensor: bool = False,
 ) -> None:
     """Raise Fix unless `actual` has the shape and the values of `right`.
 
     `wrong` lists (value, cause) of typical mistakes: the first that `actual` equals is named as the cause. Numbers,
-    lists, arrays and tensors of any number type are taken alike.
+    lists, arrays and tensors of any number type are taken alike, unless `float_tensor` asks for what later cells need.
     """
     right = _tensor(right, what)
+    original = actual
     actual = _tensor(actual, what)
     if actual.shape == right.shape and torch.allclose(actual, right, atol=tolerance, rtol=0, equal_nan=True):
+        if float_tensor and not (isinstance(original, torch.Tensor) and original.is_floating_point()):
+            got = f"a tensor of {original.dtype}" if isinstance(original, torch.Tensor) else type(original).__name__
+            raise Fix(f"the values are right, but {what} must be a float tensor, and is {got}")
         return
     for value, cause in wrong:
         value = _tensor(value, what)

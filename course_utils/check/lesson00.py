@@ -22,6 +22,7 @@ def _(student):
             ([0.25, 0.0, 0.5, 0.25], "the last class has no image and was left out: give bincount a minlength"),
             ([0.25, 0.5, 0.25], "classes without an image were left out: their share is 0, but they need an entry"),
         ],
+        float_tensor=True,
     )
     expect(
         student(torch.tensor([1, 1, 1]), 2),
@@ -43,7 +44,8 @@ def _(student):
             (0.5, "this is the share of the class in the training split: measure on the test labels"),
             (2.0, "this is a count: divide by the number of test images"),
             (1.0, "this is the class (or a fixed number), not how often it is right"),
-            (0.1, "this answers class 0, or the rarest class: take the most frequent one"),
+            (0.1, "this answers class 0, the rarest in training: take the most frequent one (argmax of the counts)"),
+            (0.0, "no test image has this label: max gives the count of the most frequent class, argmax the class itself"),
             (20.0, "this is a percentage: an accuracy is between 0 and 1"),
             (0.8, "this is the share of wrong answers"),
             (2 / 6, "divide by the number of test images, not of training images"),
@@ -74,13 +76,14 @@ def _(student):
             (precision.mean(), "this is the mean precision: the denominator needs the row sums, too"),
             ((f1 * torch.tensor([10, 5, 5])).sum() / 20, "this is the weighted F1: every class counts the same here"),
             (2 * mean_p * mean_r / (mean_p + mean_r), "this is the F1 of mean precision and mean recall: take F1 per class, then the mean"),
+            (0.0, "all F1 are 0: a division of whole numbers with // rounds down, use /"),
             (f1.mean() / 2, "the factor 2 in the numerator is missing"),
             (((precision + recall) / 2).mean(), "F1 is the harmonic mean of precision and recall, not their plain mean"),
         ],
     )
     never = student(torch.tensor([[4, 0, 0], [2, 0, 0], [0, 0, 0]]))
     if torch.as_tensor(never).isnan().any():
-        raise Fix("a class that is neither true nor predicted gives 0/0 = nan: its F1 is 0, guard the denominator")
+        raise Fix("a class gives 0/0 = nan (nothing to divide by): its F1 is 0, guard every division")
     expect(
         never,
         (8 / 10 + 0 + 0) / 3,

@@ -21,7 +21,12 @@ def _(student):
 
     def flipped(seed: int, global_seed: int = 0) -> torch.Tensor:
         torch.manual_seed(global_seed)
-        out = student(x, torch.Generator().manual_seed(seed))
+        try:
+            out = student(x, torch.Generator().manual_seed(seed))
+        except Fix as error:
+            if "must match" in str(error):
+                raise Fix(f"{error}: one coin for each image needs the shape (B, 1, 1, 1)") from None
+            raise
         if not isinstance(out, torch.Tensor) or out.shape != x.shape:
             raise Fix(f"it must return a batch of the same shape {tuple(x.shape)}, but returned {getattr(out, 'shape', type(out).__name__)}")
         same, mirrored = (out == x).flatten(1).all(1), (out == x.flip(3)).flatten(1).all(1)
@@ -34,7 +39,7 @@ def _(student):
             ):
                 if ((out == other).flatten(1).all(1) | same).all():
                     raise Fix(cause)
-            raise Fix("some images are neither the original nor its mirror image (values are mixed or changed)")
+            raise Fix("some images are neither the original nor its mirror image: is a coin drawn for each pixel or row?")
         return mirrored
 
     first = flipped(1)
@@ -49,6 +54,8 @@ def _(student):
     second = flipped(2)
     if torch.equal(first, second):
         raise Fix("another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed")
+    if all(flipped(seed).sum() == len(x) // 2 for seed in (1, 2, 3)):
+        raise Fix("exactly half of the batch is mirrored each time: draw the coins one by one, independently")
     share = first.float().mean().item()
     if not 0.4 < share < 0.6:
         raise Fix(f"about {share:.0%} of the images are mirrored: the probability should be one half")
@@ -61,16 +68,17 @@ def _(student):
     shape_of = getattr(guess, "shape", None)
     if shape_of == (4, 3):
         raise Fix("the guess is one class number for each image, not a distribution: argmax over the classes")
+    if shape_of == (3,) and torch.equal(guess, _GUESS[_MASK.bool()]):
+        raise Fix("unsure images are left out of the guess: return a guess for every image, the mask says which count")
     if shape_of == (3,):
         raise Fix("the guess has one entry per class: the maximum is taken over the images (dim=0), take it over the classes (dim=1)")
     if isinstance(guess, torch.Tensor) and guess.is_floating_point() and not torch.equal(guess, guess.round()):
         raise Fix("the first value is the confidence: return (guess, mask), where max(dim=1) gives (value, class)")
-    expect(guess, _GUESS, "the guess", wrong=[(_MASK, "the two values are swapped: return (guess, mask)")])
+    over_images = "softmax runs over the images (dim=0): it must run over the classes (dim=1)"
+    swapped = "the two values are swapped: return (guess, mask)"
+    expect(guess, _GUESS, "the guess", wrong=[(_MASK, swapped), (_LOGITS_W.softmax(0).argmax(1), over_images)])
     if isinstance(guess, torch.Tensor) and guess.dtype != torch.int64:
         raise Fix(f"guess has the type {guess.dtype}: cross-entropy needs class numbers of type int64")
-    for name, value in (("guess", guess), ("mask", mask)):
-        if isinstance(value, torch.Tensor) and value.requires_grad:
-            raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
     confidence = _Q.max(1).values
     expect(
         mask,
@@ -81,12 +89,16 @@ def _(student):
             (confidence, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
             (confidence * _MASK, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
             ((_LOGITS_W.max(1).values >= 0.95).float(), "tau is compared with logits: apply softmax first"),
-            ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), "softmax runs over the images (dim=0): it must run over the classes (dim=1)"),
+            ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), over_images),
             ((_LOGITS_W.sigmoid().max(1).values >= 0.95).float(), "sigmoid treats classes one by one: softmax makes them a distribution"),
             ((_LOGITS_W.softmax(1).softmax(1).max(1).values >= 0.95).float(), "no image passes: is softmax applied twice?"),
             (torch.ones(4), "every image passes: compare each image's highest probability with tau"),
         ],
+        float_tensor=True,
     )
+    for name, value in (("guess", guess), ("mask", mask)):
+        if value.requires_grad:
+            raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
     _, low = expect_tuple(student(_LOGITS_W, 0.5), ("guess", "mask"))
     expect(low, [1.0, 1.0, 1.0, 1.0], "the mask at tau = .5", [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")])
     _, at = expect_tuple(student(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5), ("guess", "mask"))
@@ -112,7 +124,7 @@ def _(student):
             ((losses * _MASK).sum(), "this is the sum: divide by the number of all images"),
             ((losses * _MASK).sum() / 12, "divide by the number of images, not by images times classes"),
             (losses.mean(), "the mask is not applied"),
-            (losses.mean() * _MASK.mean(), "mask each image's loss, then take the mean; not the mean loss times the mean mask"),
+            (losses.mean() * _MASK.mean(), "mask each image's loss, then take the mean; not the mean loss times the mean mask (or (B, 1) met (B,) and became (B, B))"),
             (masked_logits, "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses"),
             ((losses * (1 - _MASK)).mean(), "the mask is inverted: 1 means keep"),
             (-_LOSS_U, "the sign is wrong: a cross-entropy is positive"),
@@ -129,7 +141,6 @@ def _(student):
     if torch.as_tensor(none_kept).isnan().any():
         raise Fix("with nothing kept the loss is nan: divide by all images, not by the kept ones")
     expect(none_kept, 0.0, "the loss when nothing is kept")
-    expect(student(_LOGITS_S, _GUESS, _MASK.bool()), _LOSS_U, "the loss with a mask of True and False")
 
 
 class _Probe(nn.Module):
@@ -148,54 +159,67 @@ class _Probe(nn.Module):
 @exercise("6.4", "FixMatch")
 def _(student):
     logits_l, y_l = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
+    logits_s = torch.tensor([[0.0, 5, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])  # sure in the first image, and not of the guess
     loss_l = F.cross_entropy(logits_l, y_l)
 
     def images(logits: torch.Tensor) -> torch.Tensor:
         return logits.view(-1, 3, 1, 1)
 
-    batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(_LOGITS_S), torch.arange(4))
+    def cross_entropies(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, target, reduction="none")
+
+    batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(logits_s), torch.arange(4))
     model = _Probe()
     result = student(model, batch)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
-    losses = F.cross_entropy(_LOGITS_S, _GUESS, reduction="none")
-    own = F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none")
-    weak = F.cross_entropy(_LOGITS_W, _GUESS, reduction="none")
-    own_mask = (_LOGITS_S.softmax(1).max(1).values >= 0.95).float()
+    if not isinstance(loss, torch.Tensor):
+        raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
+    if not isinstance(logs, dict):
+        raise Fix(f'logs must be a dict, {{"mask": share}}, but is {type(logs).__name__}')
+    own_guess, own_mask = logits_s.argmax(1), (logits_s.softmax(1).max(1).values >= 0.95).float()
+    losses = cross_entropies(logits_s, _GUESS)
+    own = cross_entropies(logits_s, own_guess)
+    loss_u = (losses * _MASK).mean()
+    mixed_up = F.cross_entropy(logits_s[:2], y_l) + (cross_entropies(torch.cat([logits_s[2:], logits_l]), _GUESS) * _MASK).mean()
     expect(
         loss,
-        loss_l + _LOSS_U,
+        loss_l + loss_u,
         "the loss of the worked example",
         wrong=[
-            (_LOSS_U, "the labelled loss is missing"),
-            (loss_l, "the unlabelled loss is missing (or nothing passed the mask: is the mask taken from the strong view?)"),
+            (loss_u, "the labelled loss is missing"),
+            (loss_l, "the unlabelled loss is missing"),
             (loss_l + (losses * _MASK).sum() / 3, "the unlabelled mean runs over the kept images: divide by all of them"),
+            (loss_l + (losses * _MASK).sum(), "the unlabelled losses are summed: divide by the number of all unlabelled images"),
             (loss_l + losses.mean(), "the mask is not applied"),
             (loss_l + (own * _MASK).mean(), "the guess comes from the strong view: guess on x_w, learn on x_s"),
             (loss_l + (own * own_mask).mean(), "guess and mask come from the strong view: guess on x_w, learn on x_s"),
             (loss_l + (losses * own_mask).mean(), "the mask comes from the strong view: take it from x_w"),
-            (loss_l + (weak * _MASK).mean(), "the unlabelled loss is computed on the weak views: learn on x_s"),
-            (F.cross_entropy(torch.cat([logits_l, _LOGITS_S]), torch.cat([y_l, _GUESS])), "labelled and strong images are averaged together: two means, then their sum"),
+            (loss_l + (cross_entropies(_LOGITS_W, _GUESS) * _MASK).mean(), "the unlabelled loss is computed on the weak views: learn on x_s"),
+            (loss_l + (cross_entropies(_LOGITS_W, own_guess) * own_mask).mean(), "the two views are swapped: guess on x_w, learn on x_s"),
+            (F.cross_entropy(torch.cat([logits_l, logits_s]), torch.cat([y_l, _GUESS])), "labelled and strong images are averaged together: two means, then their sum"),
+            (mixed_up, "the images are glued together in one order and cut apart in another"),
         ],
     )
     expect(
         student(_Probe(), batch, lambda_u=3.0)[0],
-        loss_l + 3 * _LOSS_U,
+        loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
         wrong=[
-            (loss_l + _LOSS_U, "lambda_u is ignored"),
-            (3 * (loss_l + _LOSS_U), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
-            (3 * loss_l + _LOSS_U, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
+            (loss_l + loss_u, "lambda_u is ignored"),
+            (3 * (loss_l + loss_u), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
+            (3 * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
         ],
     )
-    everything = loss_l + losses.mean()
-    expect(student(_Probe(), batch, tau=0.5)[0], everything, "the loss with tau = .5", [(loss_l + _LOSS_U, "tau is ignored")])
+    expect(student(_Probe(), batch, tau=0.5)[0], loss_l + losses.mean(), "the loss with tau = .5", [(loss_l + loss_u, "tau is ignored")])
+    if model.scale.grad is not None:
+        raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     if not loss.requires_grad:
         raise Fix("the loss carries no gradient: only the weak views go through the model under no_grad")
     (gradient,) = torch.autograd.grad(loss, model.scale)
     scale = torch.ones(1, requires_grad=True)
-    right = F.cross_entropy(logits_l * scale, y_l) + (F.cross_entropy(_LOGITS_S * scale, _GUESS, reduction="none") * _MASK).mean()
+    right = F.cross_entropy(logits_l * scale, y_l) + (cross_entropies(logits_s * scale, _GUESS) * _MASK).mean()
     expect(gradient, torch.autograd.grad(right, scale)[0], "the gradient (it flows through the labelled and the strong images)")
     if "mask" not in logs:
         raise Fix(f"logs lacks 'mask', the share of unlabelled images that is kept; it holds {list(logs) or 'nothing'}")
@@ -206,12 +230,12 @@ def _(student):
         wrong=[(_MASK, "logs['mask'] is the whole mask: its mean is wanted"), (3, "logs['mask'] is a count: the share is wanted, the mean of the mask")],
     )
     if not model.training or not all(training for *_, training in model.calls):
-        raise Fix("it puts the model into evaluation mode: leave the mode as it is, the training loop takes care of it")
-    joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(_LOGITS_S)]
+        raise Fix("it calls model.eval(): call neither eval() nor train(), the training loop takes care of the mode")
+    joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(logits_s)]
     if not any(joint):
         raise Fix("labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together")
     if any(size == len(_LOGITS_W) and grad for size, grad, _ in model.calls):
-        raise Fix("the weak views go through the model with gradients: use torch.no_grad(), it saves a third of the work")
+        raise Fix("the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there")
 
 
 @exercise("6.5", "what the mask keeps, class by class")
@@ -236,6 +260,7 @@ def _(student):
             ([2 / 3, 1 / 3, 0, nan], "this counts only kept images that are guessed right: the share counts all kept ones"),
             ([2 / 3, 2 / 3, 1 / 2], "the last class has no image and was left out: minlength=num_classes"),
         ],
+        float_tensor=True,
     )
     expect(
         precision,
@@ -249,6 +274,7 @@ def _(student):
             ([1 / 2, 1.0, 0, 0], "where nothing was kept the precision is unknown: nan, not 0"),
             ([2, 1, 0, 0], "these are counts: divide by how many were kept and guessed as c"),
         ],
+        float_tensor=True,
     )
     share, precision = expect_tuple(student(guess, torch.zeros(8), truth, 3), ("share", "precision"))
     expect(share, [0.0, 0.0, 0.0], "the share when nothing is kept", [([nan] * 3, "when nothing is kept the shares are known: 0")])
@@ -267,6 +293,7 @@ def _(student):
             (500 / 6507, "count the unlabelled images: each step brings batch_u of them"),
             (32 * 16 / 6507, "each step brings batch_u unlabelled images, not batch_l"),
             (32 / 102, "this is the share of the batches: count images (the last batch is smaller)"),
+            (32.0, "these are steps: count the images they bring, and divide by num_unlabelled"),
             (2048.0, "this is a count of images: divide by num_unlabelled"),
             (204800 / 6507, "this is a percentage: the share is between 0 and 1"),
             (1 - 2048 / 6507, "this is the share that is NOT seen"),

@@ -13,7 +13,7 @@ def shares_one_hot(labels, num_classes):
 
 
 def shares_numpy(labels, num_classes):
-    return np.bincount(labels.numpy(), minlength=num_classes) / labels.numel()
+    return torch.from_numpy(np.bincount(labels.numpy(), minlength=num_classes) / labels.numel())
 
 
 def constant_numpy(train_labels, test_labels):
@@ -67,6 +67,7 @@ WRONG = {
         (lambda y, c: print(torch.bincount(y, minlength=c) / len(y)), "return"),
         (lambda y, c: (torch.bincount(y, minlength=c) / len(y)).sort(descending=True).values, "expected"),
         (_in_place_counts, "changes its input"),
+        (lambda y, c: shares_loop(y, c).tolist(), "must be a float tensor, and is list"),
     ],
     "0.2": [
         (lambda a, b: (b == torch.bincount(b).argmax()).float().mean(), "chosen on the test labels"),
@@ -77,6 +78,7 @@ WRONG = {
         (lambda a, b: 100 * (b == torch.bincount(a).argmax()).float().mean(), "percentage"),
         (lambda a, b: (b != torch.bincount(a).argmax()).float().mean(), "wrong answers"),
         (lambda a, b: (b == torch.bincount(a).argmax()).sum() / len(a), "divide by the number of test images"),
+        (lambda a, b: (b == torch.bincount(a).max()).float().mean(), "argmax the class itself"),
         (lambda a, b: (b == torch.bincount(a).flip(0).argmax().sub(len(torch.bincount(a)) - 1).abs()).float().mean(), "tie"),
     ],
     "0.3": [
@@ -90,5 +92,6 @@ WRONG = {
         (lambda m: (2 * m.diagonal() / (m.sum(0) + m.sum(1))).nanmean(), "left out"),
         (lambda m: (m.diagonal() / (m.sum(0) + m.sum(1)).clamp(min=1)).mean(), "factor 2"),
         (lambda m: _f1(m)[m.diagonal() > 0].mean(), "left out"),
+        (lambda m: (2 * m.diagonal() // (m.sum(0) + m.sum(1)).clamp(min=1)).float().mean(), "rounds down"),
     ],
 }

@@ -33,6 +33,13 @@ def coins(x, rng):
     return torch.rand(len(x), generator=rng) < 0.5
 
 
+def flip_exactly_half(x, rng):
+    out = x.clone()
+    hit = torch.randperm(len(x), generator=rng)[: len(x) // 2]
+    out[hit] = out[hit].flip(3)
+    return out
+
+
 def flip_in_place(x, rng):
     hit = coins(x, rng)
     x[hit] = x[hit].flip(3)
@@ -52,7 +59,7 @@ def guess_numpy(logits_w, tau):
 @torch.no_grad()
 def guess_functional(logits_w, tau):
     p = F.softmax(logits_w, dim=-1)
-    return torch.argmax(p, dim=-1), p.amax(-1).ge(tau)
+    return torch.argmax(p, dim=-1), p.amax(-1).ge(tau).double()
 
 
 def guess_loop(logits_w, tau):
@@ -172,6 +179,25 @@ def step_weak_with_gradient(model, batch, tau=0.95, lambda_u=1.0):
     return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {"mask": mask.mean().item()}
 
 
+def step_views_swapped(model, batch, tau=0.95, lambda_u=1.0):
+    return step_alone(model, batch._replace(x_w=batch.x_s, x_s=batch.x_w), tau, lambda_u)
+
+
+def step_cut_in_another_order(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, guess = model(batch.x_w).softmax(1).max(1)
+    mask = (confidence >= tau).float()
+    z = model(torch.cat([batch.x_s, batch.x_l]))
+    n = len(batch.x_l)
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {"mask": mask.mean().item()}
+
+
+def step_backward(model, batch, tau=0.95, lambda_u=1.0):
+    loss, logs = step_alone(model, batch, tau, lambda_u)
+    loss.backward(retain_graph=True)
+    return loss, logs
+
+
 def step_eval_mode(model, batch, tau=0.95, lambda_u=1.0):
     model.eval()
     return step_alone(model, batch, tau, lambda_u)
@@ -267,7 +293,9 @@ WRONG = {
         (_flip(lambda x, rng: torch.rand(len(x), generator=rng) < 0.1), "probability should be one half"),
         (_flip(lambda x, rng: torch.randn(len(x), generator=rng) < -9), "no image is mirrored"),
         (flip_in_place, "changes its input"),
-        (lambda x, rng: torch.where(torch.rand(x.shape, generator=rng) < 0.5, x.flip(3), x), "neither the original"),
+        (lambda x, rng: torch.where(torch.rand(x.shape, generator=rng) < 0.5, x.flip(3), x), "coin drawn for each pixel"),
+        (lambda x, rng: torch.where(coins(x, rng), x.flip(3), x), "needs the shape (B, 1, 1, 1)"),
+        (flip_exactly_half, "exactly half"),
     ],
     "6.2": [
         (_guess(lambda z: z), "compared with logits"),
@@ -282,6 +310,9 @@ WRONG = {
         (lambda z, tau: (z.detach().softmax(1).max(1).values, _guess(_soft)(z, tau)[1]), "first value is the confidence"),
         (lambda z, tau: _guess(_soft)(z, tau)[0], "must return 2 values"),
         (guess_with_gradient, "carries a gradient"),
+        (_guess(_soft, lambda c, tau: c >= tau), "must be a float tensor, and is a tensor of torch.bool"),
+        (lambda z, tau: [part[_guess(_soft)(z, tau)[1] > 0] for part in _guess(_soft)(z, tau)], "guess for every image"),
+        (_guess(lambda z: z.softmax(0)), "over the images"),
         (guess_over_images, "over the images (dim=0)"),
         (_guess(lambda z: (2 * z).softmax(1)), "sharper"),
         (_guess(lambda z: z.softmax(1).softmax(1)), "applied twice"),
@@ -300,13 +331,19 @@ WRONG = {
         (lambda z, g, m: (_ce(z, g) * m).sum() / m.sum().clamp(min=1), "kept images"),
         (lambda z, g, m: -(_ce(z, g) * m).mean(), "sign"),
         (lambda z, g, m: _ce(z, g)[m == 1].mean(), "kept images"),
+        (lambda z, g, m: (-z.log_softmax(1).gather(1, g[:, None]) * m).mean(), "became (B, B)"),
     ],
     "6.4": [
         (step_guess_from_strong, "strong view"),
         (step_loss_on_weak, "computed on the weak views"),
         (step_separate, "separately"),
         (step_weak_with_gradient, "with gradients"),
-        (step_eval_mode, "evaluation mode"),
+        (step_eval_mode, "neither eval() nor train()"),
+        (step_views_swapped, "two views are swapped"),
+        (step_cut_in_another_order, "cut apart in another"),
+        (step_backward, "backward() is called inside"),
+        (lambda model, batch, tau=0.95, lambda_u=1.0: (step_alone(model, batch, tau, lambda_u)[0], 0.75), "logs must be a dict"),
+        (lambda model, batch, tau=0.95, lambda_u=1.0: (step_alone(model, batch, tau, lambda_u)[0].item(), {"mask": 0.75}), "no .item()"),
         (step_no_gradient, "no gradient"),
         (step_loss_only, "the loss only"),
         (_step(lambda l, z, g, m, lam: (_ce(z, g) * m).mean()), "labelled loss is missing"),
@@ -335,6 +372,7 @@ WRONG = {
         (_kept(_share, lambda c: c["right"] / c["kept"]), "those guessed as c"),
         (_kept(_share, lambda c: _precision(c).nan_to_num()), "nan, not 0"),
         (lambda g, m, t, n: kept_loop(g, m, t, n - 1), "left out"),
+        (lambda g, m, t, n: tuple(x.tolist() for x in kept_loop(g, m, t, n)), "must be a float tensor, and is list"),
     ],
     "6.6": [
         (lambda a, b, x, y: 1.0, "full pass"),
@@ -345,6 +383,7 @@ WRONG = {
         (lambda a, b, x, y: min(b, math.ceil(a / x) * y), "count of images"),
         (lambda a, b, x, y: math.ceil(a / x) * y / b, "more than all"),
         (lambda a, b, x, y: min(math.ceil(a / x), math.ceil(b / y)) * y / b, "more than all"),
+        (lambda a, b, x, y: math.ceil(a / x), "these are steps"),
         (lambda a, b, x, y: 100 * zip_for_real(a, b, x, y), "percentage"),
         (lambda a, b, x, y: 1 - zip_for_real(a, b, x, y), "NOT seen"),
         (lambda a, b, x, y: min(1.0, (a // x + 1) * y / b), "do not add one"),
