@@ -103,8 +103,7 @@ def reference(arguments: argparse.Namespace) -> int:
         rows = results.recorded(dataset)
     new = {row["method"] for row in rows}
     kept = [row for row in json.loads(path.read_text())["rows"] if row["method"] not in new] if path.is_file() else []
-    command = "course reference " + " ".join([source.name[:2] for source in sources] + [f"--seeds {arguments.seeds}"])
-    made = {"command": command, "dataset": dataset.name, "md5": dataset.md5, "torch": torch.__version__}
+    made = {"command": f"course reference --seeds {arguments.seeds}", "dataset": dataset.name, "md5": dataset.md5, "torch": torch.__version__}
     lines = ",\n".join("  " + json.dumps(row) for row in kept + rows)
     path.write_text(json.dumps(made)[:-1] + f', "rows": [\n{lines}\n]}}\n')
     print(f"{len(rows)} runs written to {path.relative_to(ROOT)}")

@@ -1,6 +1,7 @@
 """One training loop for every method: the methods differ in the loss that they hand in."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -84,7 +85,8 @@ def train(
     run = Run(model, ema.module, num_steps)
     start = time.perf_counter()
     model.train()
-    bar = tqdm(range(num_steps), desc=label, leave=False, mininterval=0.5)
+    # The notebook's bar does not look at TQDM_DISABLE by itself, and no bar belongs into stored outputs
+    bar = tqdm(range(num_steps), desc=label, leave=False, mininterval=0.5, disable=os.environ.get("TQDM_DISABLE") == "1")
     try:
         for step, batch in zip(bar, batches):
             value, logs = _checked(loss(model, batch))

@@ -65,7 +65,7 @@ for step in strong.albumentations().transforms:
     print(str(step)[:110])
 
 # %% tags=["dataset"]
-image = dataset.train.images[draw.labelled[40]]
+image = dataset.train.images[draw.labelled[7]]
 rows = [
     [image],
     augment.augment_one(weak, image, 9, seed=0),

@@ -1,6 +1,5 @@
 """The training loop: its schedule, its average, its care for bad losses and interruptions."""
 
-import functools
 import itertools
 import math
 import time
@@ -9,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from course_utils import models, training
 from course_utils.data import Batch
@@ -165,7 +163,7 @@ def test_progress_is_a_bar_with_loss_and_logs(monkeypatch, capsys):
         time.sleep(0.04)
         return supervised(net, batch)
 
-    monkeypatch.setattr(training, "tqdm", functools.partial(tqdm, disable=False))
+    monkeypatch.setenv("TQDM_DISABLE", "0")
     train(model(), slow, stream(), 31, label="a bar")
     shown = capsys.readouterr().err
     assert "a bar:" in shown and "/31 [" in shown and "loss=" in shown and "accuracy=0.500" in shown
