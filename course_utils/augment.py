@@ -216,7 +216,13 @@ derma_strong = View(
 
 # Digits: no flips and no turns (a turned 6 is a 9).
 digits_weak = View((Affine(shift=0.08),))
-digits_strong = View((Affine(scale=(0.8, 1.2), rotate=(-20, 20), shift=0.125), BrightnessContrast(0.2, 0.2, p=0.8), Cutout((7, 11), fill=0)))
+digits_strong = View(
+    (
+        Affine(scale=(0.8, 1.2), rotate=(-20, 20), shift=0.125),
+        BrightnessContrast(0.2, 0.2, p=0.8),
+        Cutout((7, 11), fill=0),
+    )
+)
 
 
 def views(dataset) -> tuple[View, View]:

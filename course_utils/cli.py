@@ -14,7 +14,9 @@ from course_utils.authoring import NOTEBOOKS, ROOT, SOLUTIONS, lessons
 
 def lab(arguments: argparse.Namespace) -> int:
     """Open JupyterLab on the first lesson."""
-    return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(NOTEBOOKS / "00_start_here.ipynb"), *arguments.options], cwd=ROOT)
+    return subprocess.call(
+        [sys.executable, "-m", "jupyter", "lab", str(NOTEBOOKS / "00_start_here.ipynb"), *arguments.options], cwd=ROOT
+    )
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -31,7 +33,9 @@ def build(arguments: argparse.Namespace) -> int:
     if arguments.no_execute:
         return 0
     if load_dataset().name != "dermamnist":
-        sys.exit("The outputs of the solution notebooks are those of DermaMNIST: set COURSE_DATA to its folder, or --no-execute.")
+        sys.exit(
+            "The outputs of the solution notebooks are those of DermaMNIST: set COURSE_DATA to its folder, or --no-execute."
+        )
     for source in sources:
         target, lesson = builder.solution_path(source), builder.read_source(source)
         if not arguments.force and target.is_file() and builder.same_code(nbformat.read(target, as_version=4), lesson):
@@ -99,11 +103,18 @@ def reference(arguments: argparse.Namespace) -> int:
         for seed in tqdm(range(arguments.seeds), desc=dataset.name, unit="seed"):
             environment = {**os.environ, "COURSE_SEED": str(seed), "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
             for source in sources:
-                subprocess.run([sys.executable, str(source)], check=True, env=environment, cwd=SOLUTIONS, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    [sys.executable, str(source)], check=True, env=environment, cwd=SOLUTIONS, stdout=subprocess.DEVNULL
+                )
         rows = results.recorded(dataset)
     new = {row["method"] for row in rows}
     kept = [row for row in json.loads(path.read_text())["rows"] if row["method"] not in new] if path.is_file() else []
-    made = {"command": f"course reference --seeds {arguments.seeds}", "dataset": dataset.name, "md5": dataset.md5, "torch": torch.__version__}
+    made = {
+        "command": f"course reference --seeds {arguments.seeds}",
+        "dataset": dataset.name,
+        "md5": dataset.md5,
+        "torch": torch.__version__,
+    }
     lines = ",\n".join("  " + json.dumps(row) for row in kept + rows)
     path.write_text(json.dumps(made)[:-1] + f', "rows": [\n{lines}\n]}}\n')
     print(f"{len(rows)} runs written to {path.relative_to(ROOT)}")

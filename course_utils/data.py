@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from course_utils import DEVICE
+
 DERMAMNIST_MD5 = "0744692d530f8e62ec473284d019b0c7"
 DERMAMNIST_CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 DERMAMNIST_SIZES = {"train": 7007, "val": 1003, "test": 2005}
@@ -63,7 +65,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{part.name} {len(part)}" for part in (self.train, self.val, self.test))
-        return f"{self.name}: {sizes} images of {self.train.images.shape[1:]}, {self.num_classes} classes ({self.source})"
+        return (
+            f"{self.name}: {sizes} images of {self.train.images.shape[1:]}, {self.num_classes} classes ({self.source})"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
@@ -142,7 +146,9 @@ def _read_dermamnist(path: Path) -> Dataset:
     for part, size in DERMAMNIST_SIZES.items():
         missing = {f"{part}_images", f"{part}_labels"} - set(arrays)
         if missing:
-            raise DataError(f"{path} lacks {', '.join(sorted(missing))}; it holds {', '.join(arrays) or 'nothing'}. {cure}")
+            raise DataError(
+                f"{path} lacks {', '.join(sorted(missing))}; it holds {', '.join(arrays) or 'nothing'}. {cure}"
+            )
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.shape != (size, 28, 28, 3) or images.dtype != np.uint8 or labels.shape != (size, 1):
             raise DataError(
@@ -178,14 +184,14 @@ class LabelDraw:
     """The training split as semi-supervised learning sees it: a pool of images, a few of them with labels.
 
     Attributes:
-        images: (N, C, H, W) uint8 tensor, the whole pool; the labelled images are part of it.
+        images: (N, C, H, W) uint8 tensor on the course's device, the whole pool; the labelled images are part of it.
         labelled: (L,) int64 tensor, positions of the labelled images in the pool.
         y_l: (L,) int64 tensor, their labels.
         num_classes, seed, how: as asked for.
     """
 
     def __init__(self, split: Split, labelled: np.ndarray, num_classes: int, seed: int, how: str):
-        self.images = torch.from_numpy(split.images).permute(0, 3, 1, 2)
+        self.images = torch.from_numpy(split.images).permute(0, 3, 1, 2).to(DEVICE)
         self.labelled = torch.from_numpy(labelled)
         self.y_l = torch.from_numpy(split.labels[labelled])
         self.num_classes, self.seed, self.how = num_classes, seed, how
@@ -243,7 +249,9 @@ def draw_labels(dataset: Dataset, num_labels: int = 500, seed: int = 0, how: str
     draw = LabelDraw(dataset.train, np.sort(labelled), dataset.num_classes, seed, how)
     empty = [name for name, n in zip(dataset.class_names, draw.class_counts()) if n == 0]
     if empty:
-        warnings.warn(f"with {num_labels} labels no image is labelled {', '.join(empty)}: it cannot be learnt", stacklevel=2)
+        warnings.warn(
+            f"with {num_labels} labels no image is labelled {', '.join(empty)}: it cannot be learnt", stacklevel=2
+        )
     return draw
 
 
@@ -284,27 +292,26 @@ def batches(
     mu: int = 0,
     labelled_view: View | None = None,
     seed: int = 0,
-    device: str | torch.device = "cpu",
 ) -> Iterator[Batch]:
-    """Endless training batches: `batch_size` labelled and `mu * batch_size` unlabelled images a step.
+    """Endless training batches: `batch_size` labelled and `mu * batch_size` unlabelled images a step, on the draw's device.
 
     The labelled and the unlabelled stream each go on by themselves, so neither ends at the shorter one, and after one
     pass every image of the pool (the labelled ones too: they are images like the others) was seen once. The weak and
     the strong view of an image are independent draws. The labelled images get the weak view, or `labelled_view`.
     """
-    images = draw.images.to(device)
+    images = draw.images
     position_l = torch.arange(len(draw.labelled))
     stream_l = shuffled(position_l, batch_size, generator(seed, "labelled order"))
     stream_u = shuffled(torch.arange(len(images)), mu * batch_size, generator(seed, "unlabelled order")) if mu else None
     rng = {name: generator(seed, f"{name} views") for name in ("labelled", "weak", "strong")}
     while True:
         chosen = next(stream_l)
-        x_l = (labelled_view or weak)(images[draw.labelled[chosen].to(device)], rng["labelled"])
-        y_l = draw.y_l[chosen].to(device)
+        x_l = (labelled_view or weak)(images[draw.labelled[chosen]], rng["labelled"])
+        y_l = draw.y_l[chosen].to(images.device)
         if stream_u is None:
             yield Batch(x_l, y_l)
             continue
         index = next(stream_u)
-        x_u = images[index.to(device)]
+        x_u = images[index]
         x_s = None if strong is None else strong(x_u, rng["strong"])
         yield Batch(x_l, y_l, weak(x_u, rng["weak"]), x_s, index)

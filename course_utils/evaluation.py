@@ -56,14 +56,19 @@ def score(probabilities: np.ndarray, split: Split, labels: np.ndarray | None = N
     if p.ndim != 2 or len(p) != len(split):
         raise ValueError(f"expected probabilities of shape ({len(split)}, classes), but got {p.shape}")
     if not np.isfinite(p).all() or p.min() < 0 or not np.allclose(p.sum(1), 1, atol=1e-3):
-        raise ValueError("these are no probabilities (rows must be >= 0 and sum to 1): apply softmax to the logits first")
+        raise ValueError(
+            "these are no probabilities (rows must be >= 0 and sum to 1): apply softmax to the logits first"
+        )
     truth, classes = split.labels, np.arange(p.shape[1])
     if len(np.unique(truth)) < len(classes):
         missing = sorted(set(classes.tolist()) - set(truth.tolist()))
         raise ValueError(f"the {split.name} split has no image of class {missing}: its one-vs-rest AUC does not exist")
     guess = p.argmax(1)
     recall = metrics.recall_score(truth, guess, labels=classes, average=None, zero_division=0)
-    f1 = {average: metrics.f1_score(truth, guess, labels=classes, average=average, zero_division=0) for average in ("macro", "weighted")}
+    f1 = {
+        average: metrics.f1_score(truth, guess, labels=classes, average=average, zero_division=0)
+        for average in ("macro", "weighted")
+    }
     values = {
         "AUC": np.mean([metrics.roc_auc_score(truth == c, p[:, c]) for c in classes]),
         "ACC": metrics.accuracy_score(truth, guess),
@@ -71,7 +76,9 @@ def score(probabilities: np.ndarray, split: Split, labels: np.ndarray | None = N
         "weighted-F1": f1["weighted"],
         "balanced ACC": recall.mean(),
     }
-    return Scores({name: float(values[name]) for name in METRICS}, recall, metrics.confusion_matrix(truth, guess, labels=classes))
+    return Scores(
+        {name: float(values[name]) for name in METRICS}, recall, metrics.confusion_matrix(truth, guess, labels=classes)
+    )
 
 
 def evaluate(model: nn.Module, split: Split) -> Scores:

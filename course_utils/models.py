@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from course_utils import DEVICE
+
 
 class SimpleCNN(nn.Module):
     """Two convolutions and a linear layer for 28×28 images: small enough to train in a minute on one CPU core.
@@ -43,7 +45,10 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def new_model(dataset, seed: int = 0) -> SimpleCNN:
-    """A SimpleCNN for this dataset; the same seed gives the same initial weights and leaves torch's global seed alone."""
+    """A SimpleCNN for this dataset on the course's device; the same seed gives the same initial weights.
+
+    torch's global random state is left alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SimpleCNN(dataset.channels, dataset.num_classes).to(memory_format=torch.channels_last)
+        return SimpleCNN(dataset.channels, dataset.num_classes).to(DEVICE, memory_format=torch.channels_last)

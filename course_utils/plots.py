@@ -110,7 +110,15 @@ def confusion(scores: Scores, class_names: tuple[str, ...], ax: Axes | None = No
     shares = scores.confusion / scores.confusion.sum(1, keepdims=True).clip(1)
     ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for i, j in np.ndindex(shares.shape):
-        ax.text(j, i, scores.confusion[i, j], ha="center", va="center", fontsize=8, color="white" if shares[i, j] > 0.5 else "black")
+        ax.text(
+            j,
+            i,
+            scores.confusion[i, j],
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if shares[i, j] > 0.5 else "black",
+        )
     n = range(len(class_names))
     ax.set(xticks=n, xticklabels=class_names, yticks=n, yticklabels=class_names, xlabel="predicted", ylabel="true")
     return figure

@@ -73,7 +73,9 @@ def reference(dataset: Dataset) -> dict:
     return json.loads(path.read_text()) if path.is_file() else {"rows": []}
 
 
-def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", allow_different: bool = False) -> pd.DataFrame:
+def compare(
+    rows: list[dict], dataset: Dataset, baseline: str = "supervised", allow_different: bool = False
+) -> pd.DataFrame:
     """One line per method: mean ± standard deviation over its draws, and the paired difference to the baseline.
 
     Raises ValueError if the methods differ in dataset, label draws or steps, unless `allow_different`; then a column
@@ -89,13 +91,19 @@ def compare(rows: list[dict], dataset: Dataset, baseline: str = "supervised", al
     differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in budget.items()}
     if any(differs.values()) and not allow_different:
         lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items() if keys)
-        raise ValueError(f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True.")
+        raise ValueError(
+            f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True."
+        )
     for method, group in frame.groupby("method", sort=False):
         line = {name: _mean_sd(group[name]) for name in METRICS}
         if baseline in budget:
             paired = group["macro-F1"].iloc[:0] if method == baseline else _paired(frame, group, baseline)
             line[f"macro-F1 minus {baseline}"] = _mean_sd(paired, sign="+")
-        line |= {"runs": str(len(group)), "steps": str(group["steps"].iloc[0]), "seconds": f"{group['seconds'].mean():.0f}"}
+        line |= {
+            "runs": str(len(group)),
+            "steps": str(group["steps"].iloc[0]),
+            "seconds": f"{group['seconds'].mean():.0f}",
+        }
         if any(differs.values()):
             line["differs in"] = ", ".join(differs[method])
         table[method] = line

@@ -46,11 +46,6 @@ class Run:
         return len(self.curves.get("loss", []))
 
 
-def best_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def cosine_7_16(step: int, num_steps: int) -> float:
     """FixMatch's learning-rate factor cos(7πk / 16K), from 1 down to .195 (Sohn et al. 2020, section 2.3)."""
     return math.cos(7 * math.pi * step / (16 * num_steps))
@@ -78,7 +73,6 @@ def train(
     Ctrl-C (the stop button) ends the training and keeps what was learned. Raises TypeError if the loss does not return
     (scalar tensor, dict), and TrainingDiverged, with the model back at the last good step, if a number is not finite.
     """
-    device = next(model.parameters()).device
     optimizer = torch.optim.Adam(_decay_groups(model, weight_decay), lr=lr, fused=True)
     lr_schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, num_steps))
     ema = AveragedModel(model, use_buffers=False)  # so that the buffers are copied, not averaged
@@ -86,7 +80,9 @@ def train(
     start = time.perf_counter()
     model.train()
     # The notebook's bar does not look at TQDM_DISABLE by itself, and no bar belongs into stored outputs
-    bar = tqdm(range(num_steps), desc=label, leave=False, mininterval=0.5, disable=os.environ.get("TQDM_DISABLE") == "1")
+    bar = tqdm(
+        range(num_steps), desc=label, leave=False, mininterval=0.5, disable=os.environ.get("TQDM_DISABLE") == "1"
+    )
     try:
         for step, batch in zip(bar, batches):
             value, logs = _checked(loss(model, batch))
@@ -126,7 +122,9 @@ def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 
 def _checked(returned) -> tuple[torch.Tensor, dict[str, float]]:
     if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)):
-        raise TypeError(f"the loss must return (scalar tensor, dict of numbers to log), but returned {type(returned).__name__}")
+        raise TypeError(
+            f"the loss must return (scalar tensor, dict of numbers to log), but returned {type(returned).__name__}"
+        )
     value = returned[0]
     if not isinstance(value, torch.Tensor) or value.ndim != 0:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import SEED, augment, evaluation, models, plots, results
+from course_utils import DEVICE, SEED, augment, evaluation, models, plots, results
 from course_utils.check import check
 from course_utils.data import batches, draw_labels, load_dataset
 from course_utils.training import train
@@ -205,7 +205,7 @@ run = train(model, supervised_loss, stream, num_steps=1600)
 print(f"{run.steps_done} steps, {run.images_seen} images seen, {run.seconds:.0f} seconds")
 
 # %%
-alt = "The smoothed training loss against the step: it falls fast at first, ever more slowly later, and stays above zero."
+alt = "The smoothed training loss against the step: it falls fast at first, then ever more slowly."
 plots.show(plots.curves({"supervised": run.curves["loss"]}, "cross-entropy"), alt)
 
 # %% [markdown]
@@ -255,8 +255,8 @@ check("1.3", predict_probabilities)
 # `evaluation.predict` does the same, starting from the whole numbers of the file:
 
 # %%
-test_images = augment.plain(torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2))
-by_hand = predict_probabilities(run.ema, test_images, 500).numpy()
+test_images = augment.plain(torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)).to(DEVICE)
+by_hand = predict_probabilities(run.ema, test_images, 500).cpu().numpy()
 print("same probabilities:", np.allclose(by_hand, evaluation.predict(run.ema, dataset.test.images), atol=1e-4))
 
 # %% [markdown]
@@ -269,7 +269,7 @@ copy = models.new_model(dataset)
 copy.load_state_dict(run.ema.state_dict())
 with torch.no_grad():
     careless = torch.cat([copy.train()(part).softmax(1) for part in test_images[order].split(32)])
-accuracy = {"evaluation mode": by_hand[order].argmax(1), "training mode": careless.argmax(1).numpy()}
+accuracy = {"evaluation mode": by_hand[order].argmax(1), "training mode": careless.argmax(1).cpu().numpy()}
 pd.DataFrame({name: {"ACC": (guess == dataset.test.labels[order]).mean()} for name, guess in accuracy.items()}).T.round(3)
 
 # %% [markdown]
@@ -299,7 +299,10 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within("supervised", metric, scores[metric], dataset))
 
 # %% tags=["dataset"]
-alt = "The confusion matrix of the supervised run: on DermaMNIST the column of nv draws images of every class, on the digits the diagonal is dark."
+alt = (
+    "The confusion matrix of the supervised run: on DermaMNIST the column of nv draws images of every class, "
+    "on the digits the diagonal is dark."
+)
 plots.show(plots.confusion(scores, dataset.class_names), alt)
 
 # %% [markdown]
@@ -436,7 +439,10 @@ for ax, metric in zip(axes, ("macro-F1", "AUC")):
     ax.set(xscale="log", xlabel="labels", ylabel=metric, xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-alt = "Two panels, macro-F1 and AUC against the number of labels on a logarithmic axis: this run, five seeds with their spread, and two longer runs. All lie above the dotted line of the constant predictor."
+alt = (
+    "Two panels, macro-F1 and AUC against the number of labels on a logarithmic axis: this run, five seeds with "
+    "their spread, and two longer runs. All lie above the dotted line of the constant predictor."
+)
 plots.show(figure, alt)
 
 # %% [markdown]
@@ -488,7 +494,7 @@ check("1.4", adjusted_cross_entropy)
 # The prior comes from the labelled images, the only ones whose class we know. Same draw, same steps, same seed:
 
 # %%
-prior = draw.class_counts() / len(draw.labelled)
+prior = (draw.class_counts() / len(draw.labelled)).to(DEVICE)
 
 
 def adjusted_loss(model, batch):
@@ -508,7 +514,7 @@ rows.append(results.record("supervised, logit adjustment", dataset, draw, adjust
 
 # %% tags=["nbval-ignore-output", "dataset"]
 def shifted(probabilities, strength):
-    logits = torch.from_numpy(probabilities).log() + strength * prior.log()
+    logits = torch.from_numpy(probabilities).log() + strength * prior.log().cpu()
     return evaluation.score(logits.softmax(1).numpy(), dataset.test)
 
 
@@ -534,7 +540,10 @@ for metric in ("AUC", "ACC", "balanced ACC"):
 recalls = {"supervised": scores.recall, "logit adjustment": adjusted.recall}
 figure = plots.class_bars(recalls, dataset.class_names, "recall")
 figure.axes[0].set_ylim(0, 1.3)  # room for the legend
-alt = "Bars of the recall of each class, supervised and with logit adjustment. On DermaMNIST the adjustment lowers the recall of nv and raises that of most other classes; on the digits the pairs are alike."
+alt = (
+    "Bars of the recall of each class, supervised and with logit adjustment. On DermaMNIST the adjustment lowers the "
+    "recall of nv and raises that of most other classes; on the digits the pairs are alike."
+)
 plots.show(figure, alt)
 
 # %% [markdown]

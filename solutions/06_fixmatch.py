@@ -19,7 +19,6 @@
 # %% tags=["setup"]
 import math
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -320,6 +319,7 @@ def look_in(step, model):
         was_training = model.training
         guess, mask = guess_and_mask(model.eval()(x_probe), tau=0.95)
         model.train(was_training)
+        guess, mask = guess.cpu(), mask.cpu()
         right = (guess == truth).float()
         looks.append({"step": step + 1, "kept": mask.mean(), "right, of those kept": (mask * right).sum() / mask.sum()})
 

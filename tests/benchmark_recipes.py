@@ -75,4 +75,8 @@ if __name__ == "__main__":
             rows.append({"setting": name, "draw": draw_seed, **cross_validate(dataset, loss, options, draw_seed)})
             print(json.dumps(rows[-1]), flush=True)
     with open(sys.argv[1], "w") as file:
-        json.dump({"command": "python tests/benchmark_recipes.py", "dataset": dataset.name, "md5": dataset.md5, "rows": rows}, file, indent=1)
+        json.dump(
+            {"command": "python tests/benchmark_recipes.py", "dataset": dataset.name, "md5": dataset.md5, "rows": rows},
+            file,
+            indent=1,
+        )

@@ -54,8 +54,14 @@ def ancestor(dataset, draw):
     labelled = draw.labelled.numpy()
     rest = np.setdiff1d(np.arange(len(dataset.train)), labelled)
     images, labels = dataset.train.images, dataset.train.labels
-    loader_l = DataLoader(PerSample(images[labelled], labels[labelled], augment.ancestor_strong), batch_size=16, shuffle=True)
-    loader_u = DataLoader(PerSample(images[rest], labels[rest], augment.ancestor_weak, augment.ancestor_strong), batch_size=64, shuffle=True)
+    loader_l = DataLoader(
+        PerSample(images[labelled], labels[labelled], augment.ancestor_strong), batch_size=16, shuffle=True
+    )
+    loader_u = DataLoader(
+        PerSample(images[rest], labels[rest], augment.ancestor_weak, augment.ancestor_strong),
+        batch_size=64,
+        shuffle=True,
+    )
     model = models.SimpleCNN(dataset.channels, dataset.num_classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
 
@@ -112,9 +118,15 @@ if __name__ == "__main__":
             start = time.perf_counter()
             loop()
             seconds[name].append(time.perf_counter() - start)
-    print(f"{dataset}\ntorch {torch.__version__}, {torch.get_num_threads()} thread(s), {ROUNDS} rounds of {STEPS} steps each")
+    print(
+        f"{dataset}\ntorch {torch.__version__}, {torch.get_num_threads()} thread(s), {ROUNDS} rounds of {STEPS} steps each"
+    )
     for name, times in seconds.items():
-        print(f"{name:9} {sum(times):6.1f} s for {ROUNDS * STEPS} steps, {statistics.median(times) / STEPS * 1000:5.1f} ms a step (median of rounds)")
+        print(
+            f"{name:9} {sum(times):6.1f} s for {ROUNDS * STEPS} steps, {statistics.median(times) / STEPS * 1000:5.1f} ms a step (median of rounds)"
+        )
     for name, other in (("ancestor", "course"), ("course", "bare")):
         ratios = [a / b for a, b in zip(seconds[name], seconds[other])]
-        print(f"{name} / {other}: {statistics.median(ratios):.2f} (paired median; {min(ratios):.2f} to {max(ratios):.2f})")
+        print(
+            f"{name} / {other}: {statistics.median(ratios):.2f} (paired median; {min(ratios):.2f} to {max(ratios):.2f})"
+        )

@@ -22,7 +22,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more."""
+    """Fast tests first. nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more."""
+    slow = ["test_lessons.py", "test_browser.py"]
+    items.sort(key=lambda item: (isinstance(item, IPyNbCell), item.path.name in slow))
     for item in items:
         if isinstance(item, IPyNbCell):
             item.options["check"] = is_compared(item.cell, config.course_dataset.name)

@@ -55,7 +55,9 @@ def test_both_forms_have_one_distribution(name):
     view = VIEWS.get(name) or augment.View((TRANSFORMS[name],))
     theirs, ours = both_forms(view)
     assert theirs.shape == ours.shape == (N, 3, 28, 28)
-    assert distance(theirs, ours) < 5.5  # over 2,352 pixels twice, five and a half standard errors are never reached by chance
+    assert (
+        distance(theirs, ours) < 5.5
+    )  # over 2,352 pixels twice, five and a half standard errors are never reached by chance
 
 
 @pytest.mark.parametrize(

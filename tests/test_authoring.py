@@ -114,9 +114,17 @@ def test_the_student_gets_a_stub_and_no_outputs(house):
         ('tags=["exercise", "ex-6.1"]', 'tags=["ex-6.1"]', "not tagged 'exercise'"),
         ('tags=["exercise", "ex-6.1"]', 'tags=["exercise"]', "needs a tag 'ex-N.M'"),
         ('"exercise", "ex-6.1"', '"exercise", "ex-7.1"', "exercise 7.1 does not belong into lesson 06"),
-        ("    ### BEGIN SOLUTION\n    total = a + b\n    return total\n    ### END SOLUTION\n", "    return 3\n", "without"),
+        (
+            "    ### BEGIN SOLUTION\n    total = a + b\n    return total\n    ### END SOLUTION\n",
+            "    return 3\n",
+            "without",
+        ),
         ('# %% tags=["check", "ex-6.1"]', '# %% tags=["ex-6.1"]', "each exercise needs its check cell"),
-        ("# %% [markdown]\n# **Analysis**", '# %% tags=["exercise", "ex-6.1"]\n### BEGIN SOLUTION\n### END SOLUTION\n\n# %% [markdown]\n# **Analysis**', "two exercises with the number 6.1"),
+        (
+            "# %% [markdown]\n# **Analysis**",
+            '# %% tags=["exercise", "ex-6.1"]\n### BEGIN SOLUTION\n### END SOLUTION\n\n# %% [markdown]\n# **Analysis**',
+            "two exercises with the number 6.1",
+        ),
     ],
 )
 def test_a_broken_source_is_refused_with_the_cell_named(house, old, new, message):
@@ -143,7 +151,11 @@ def test_a_broken_source_is_refused_with_the_cell_named(house, old, new, message
         ('print("[ok]"', "\n".join(["x = 1"] * 31) + '\nprint("[ok]"', "a code cell of 32 lines"),
         ("# **Analysis**", "# ```\n# total = a + b\n# ```\n#\n# **Analysis**", "a line of a solution is in the open"),
         ('print("[ok]"', 'import sys; print("!", file=sys.stderr)\nprint("[ok]"', "writes to stderr"),
-        ('print("[ok]"', "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()\nprint(\"[ok]\"", "an image without alternative text"),
+        (
+            'print("[ok]"',
+            'import matplotlib.pyplot as plt; plt.plot([1]); plt.show()\nprint("[ok]"',
+            "an image without alternative text",
+        ),
     ],
 )
 def test_the_verifier_finds(house, old, new, problem):

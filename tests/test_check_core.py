@@ -17,7 +17,9 @@ def doubling(monkeypatch):
 
     @exercise("99.1", "twice the input")
     def _(student):
-        expect(student(torch.tensor([1.0, 2.0])), [2.0, 4.0], "twice [1, 2]", wrong=[([1.0, 4.0], "this is the square")])
+        expect(
+            student(torch.tensor([1.0, 2.0])), [2.0, 4.0], "twice [1, 2]", wrong=[([1.0, 4.0], "this is the square")]
+        )
 
 
 def endless(x):

@@ -61,7 +61,9 @@ def test_run_really_executes(capsys):
 def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path, capsys):
     shelf = tmp_path / "course_utils"
     (shelf / "reference").mkdir(parents=True)
-    (shelf / "reference" / "digits.json").write_text(json.dumps({"rows": [{"method": "MixMatch"}, {"method": "FixMatch"}]}))
+    (shelf / "reference" / "digits.json").write_text(
+        json.dumps({"rows": [{"method": "MixMatch"}, {"method": "FixMatch"}]})
+    )
     monkeypatch.setattr(results, "__file__", str(shelf / "results.py"))
     monkeypatch.setattr(cli, "ROOT", tmp_path)
     monkeypatch.delenv("COURSE_RUNS")
@@ -109,7 +111,9 @@ def test_the_package_imports_downwards_only():
         for above in order[position + 1 :]:
             for file in files:
                 source = file.read_text()
-                assert f"course_utils.{above}" not in source and f"from course_utils import {above}" not in source, f"{file.name} imports {above}"
+                assert f"course_utils.{above}" not in source and f"from course_utils import {above}" not in source, (
+                    f"{file.name} imports {above}"
+                )
 
 
 def test_importing_the_package_warns_of_nothing():

@@ -165,7 +165,11 @@ def test_the_draw_has_the_right_labels_and_keeps_the_others_apart(best_dataset):
     assert len(draw.images) == len(best_dataset.train)  # the labelled images are part of the pool
     assert torch.equal(draw.measure_labels(torch.tensor([5, 3])), truth[[5, 3]])
     public = [value for name, value in vars(draw).items() if not name.startswith("_")]
-    assert not any(isinstance(value, torch.Tensor) and torch.equal(value, truth) for value in public if getattr(value, "shape", None) == truth.shape)
+    assert not any(
+        isinstance(value, torch.Tensor) and torch.equal(value, truth)
+        for value in public
+        if getattr(value, "shape", None) == truth.shape
+    )
 
 
 def test_the_balanced_draw(best_dataset):
@@ -206,7 +210,12 @@ def test_all_labels_can_be_drawn(best_dataset):
 def test_after_one_pass_every_unlabelled_image_was_seen_once(best_dataset):
     draw = draw_labels(best_dataset, 50 if best_dataset.name == "digits" else 100)
     n, size = len(draw.images), 64
-    seen = torch.cat([b.index for b in itertools.islice(batches(draw, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)])
+    seen = torch.cat(
+        [
+            b.index
+            for b in itertools.islice(batches(draw, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)
+        ]
+    )
     assert sorted(seen[:n].tolist()) == list(range(n))
 
 
@@ -229,7 +238,12 @@ def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
     weak, strong = augment.views(best_dataset)
     plain = next(batches(draw, augment.plain, augment.plain, batch_size=8, mu=2))
     assert torch.equal(plain.x_w, augment.plain(draw.images[plain.index])) and torch.equal(plain.x_w, plain.x_s)
-    assert torch.equal(plain.y_l, torch.cat([draw.measure_labels((augment.plain(draw.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]))
+    assert torch.equal(
+        plain.y_l,
+        torch.cat(
+            [draw.measure_labels((augment.plain(draw.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]
+        ),
+    )
     same_view = next(batches(draw, weak, weak, batch_size=8, mu=2))
     assert not torch.equal(same_view.x_w, same_view.x_s)
     one, again = (next(batches(draw, weak, strong, batch_size=8, mu=2, seed=3)) for _ in range(2))

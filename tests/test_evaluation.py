@@ -35,7 +35,9 @@ def test_auc_and_acc_agree_with_medmnists_evaluator(dermamnist, monkeypatch):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(2005, 7)) + 2 * np.eye(7)[dermamnist.test.labels]
     probabilities = softmax(logits)
-    theirs = Evaluator("dermamnist", "test", root=os.environ.get("COURSE_DATA") or os.path.expanduser("~/.medmnist")).evaluate(probabilities)
+    theirs = Evaluator(
+        "dermamnist", "test", root=os.environ.get("COURSE_DATA") or os.path.expanduser("~/.medmnist")
+    ).evaluate(probabilities)
     ours = score(probabilities, dermamnist.test)
     assert (ours["AUC"], ours["ACC"]) == pytest.approx((theirs[0], theirs[1]))
 

@@ -20,7 +20,9 @@ def test_what_is_committed_is_in_order_and_equals_a_fresh_build(source):
 
 def test_there_is_no_notebook_without_a_source():
     stems = {source.stem for source in SOURCES}
-    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == {path.stem for path in SOLUTIONS.glob("*.ipynb")} == stems
+    assert (
+        {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == {path.stem for path in SOLUTIONS.glob("*.ipynb")} == stems
+    )
 
 
 @each_lesson
@@ -71,9 +73,14 @@ def test_an_untouched_notebook_stops_with_one_friendly_line(source):
         build.execute(notebook, NOTEBOOKS)
     ran = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.execution_count]
     for cell in ran:
-        assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in cell.outputs), cell.source
+        assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in cell.outputs), (
+            cell.source
+        )
         if "check" in build.tags(cell):
             assert cell.outputs[0].text.startswith("[todo]")
     (last,) = ran[-1].outputs
     number = build.exercise_number(next(cell for cell in notebook.cells if "exercise" in build.tags(cell)))
-    assert last.text.startswith(f"This cell needs Exercise {number}, which is not solved yet:") and last.text.count("\n") == 1
+    assert (
+        last.text.startswith(f"This cell needs Exercise {number}, which is not solved yet:")
+        and last.text.count("\n") == 1
+    )

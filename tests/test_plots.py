@@ -20,7 +20,10 @@ def test_a_figure_is_shown_with_its_text_and_closed(shown):
     plots.show(figure, "A line that rises from left to right.")
     data, options = shown[0]
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == "A line that rises from left to right."
-    assert shown[1][0].data == "<details><summary>The figure in words</summary>A line that rises from left to right.</details>"
+    assert (
+        shown[1][0].data
+        == "<details><summary>The figure in words</summary>A line that rises from left to right.</details>"
+    )
     assert data["image/png"].startswith("iVBOR") and not plots.plt.fignum_exists(figure.number)
 
 
@@ -59,7 +62,9 @@ def test_images_of_both_kinds_are_drawn():
     array, tensor = np.full((28, 28, 3), 255, np.uint8), torch.ones(1, 28, 28)
     figure = plots.image_grid([[array, array], [tensor]], ["array", "tensor"], ["one", "two"])
     drawn = [ax.images[0].get_array() for ax in figure.axes if ax.images]
-    assert [image.shape for image in drawn] == [(28, 28, 3), (28, 28, 3), (28, 28)] and all((image == 1).all() for image in drawn)
+    assert [image.shape for image in drawn] == [(28, 28, 3), (28, 28, 3), (28, 28)] and all(
+        (image == 1).all() for image in drawn
+    )
 
 
 def test_the_confusion_matrix_shows_counts():

@@ -9,13 +9,25 @@ from course_utils import data, evaluation, models, results, training
 
 def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
     values = dict.fromkeys(evaluation.METRICS, 0.8) | {"macro-F1": f1}
-    return {"method": method, "draw": draw, "md5": md5, "steps": steps, "seconds": 10.0, "labels": 500, "seed": 0, **values, **more}
+    return {
+        "method": method,
+        "draw": draw,
+        "md5": md5,
+        "steps": steps,
+        "seconds": 10.0,
+        "labels": 500,
+        "seed": 0,
+        **values,
+        **more,
+    }
 
 
 @pytest.fixture
 def recorded_row(digits):
     draw = data.draw_labels(digits, 100)
-    run = training.Run(models.new_model(digits), models.new_model(digits), 5, {"loss": [1.0] * 5}, seconds=1.23, images_seen=160)
+    run = training.Run(
+        models.new_model(digits), models.new_model(digits), 5, {"loss": [1.0] * 5}, seconds=1.23, images_seen=160
+    )
     scores = evaluation.evaluate(run.ema, digits.test)
     return results.record("supervised", digits, draw, run, scores)
 
@@ -23,7 +35,12 @@ def recorded_row(digits):
 def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, digits):
     assert recorded_row["method"] == "supervised" and recorded_row["md5"] == digits.md5
     assert recorded_row["draw"] == data.draw_labels(digits, 100).id
-    assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (5, 160, 100, 1.2)
+    assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (
+        5,
+        160,
+        100,
+        1.2,
+    )
     assert recorded_row["parameters"] == models.num_parameters(models.new_model(digits))
     assert set(evaluation.METRICS) <= set(recorded_row)
 
@@ -73,7 +90,10 @@ def test_the_band_spans_the_reference_runs(monkeypatch, digits):
     rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
     monkeypatch.setattr(results, "reference", lambda dataset: {"rows": rows})
     assert results.band("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
-    assert results.within("FixMatch", "macro-F1", 0.5, digits) == "macro-F1 of FixMatch is inside the reference band 0.33 to 0.53"
+    assert (
+        results.within("FixMatch", "macro-F1", 0.5, digits)
+        == "macro-F1 of FixMatch is inside the reference band 0.33 to 0.53"
+    )
     assert results.within("FixMatch", "macro-F1", 0.45, digits) == results.within("FixMatch", "macro-F1", 0.5, digits)
     for outside in (0.32, 0.54, float("nan")):
         assert "OUTSIDE" in results.within("FixMatch", "macro-F1", outside, digits)

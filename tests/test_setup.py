@@ -97,12 +97,16 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def fake_python(folder: Path, venv: str = "mkdir -p .venv/bin; cp tools/pip-python .venv/bin/python", pip: str = "exit 0") -> Path:
+def fake_python(
+    folder: Path, venv: str = "mkdir -p .venv/bin; cp tools/pip-python .venv/bin/python", pip: str = "exit 0"
+) -> Path:
     """A python that passes the version check, makes an environment by `venv` and runs `pip` in it; it logs its calls."""
     (folder / "tools" / "cp").unlink(missing_ok=True)
     (folder / "tools" / "cp").symlink_to(shutil.which("cp"))
     script(folder / "tools" / "pip-python", f'echo "$@" >> calls; case "$*" in *"pip install"*) {pip};; esac')
-    return script(folder / "tools" / "python3", f'echo "$@" >> calls; case "$1" in -c) echo python3;; -m) {venv};; esac')
+    return script(
+        folder / "tools" / "python3", f'echo "$@" >> calls; case "$1" in -c) echo python3;; -m) {venv};; esac'
+    )
 
 
 def test_no_python(elsewhere):
@@ -147,7 +151,10 @@ def test_a_failed_set_up_says_what_to_do_and_is_tried_again(elsewhere, failing):
 
 def test_uv_is_used_where_it_is_found(elsewhere):
     fake_python(elsewhere)
-    script(elsewhere / "tools" / "uv", 'echo "uv $@" >> calls; case "$1" in venv) mkdir -p .venv/bin; cp tools/pip-python .venv/bin/python;; esac')
+    script(
+        elsewhere / "tools" / "uv",
+        'echo "uv $@" >> calls; case "$1" in venv) mkdir -p .venv/bin; cp tools/pip-python .venv/bin/python;; esac',
+    )
     assert make(elsewhere, "test").returncode == 0
     calls = (elsewhere / "calls").read_text()
     assert "uv pip install --quiet --compile-bytecode" in calls and "-m pip" not in calls and "-m venv" not in calls

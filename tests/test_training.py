@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -75,7 +78,11 @@ def test_the_schedule():
 def test_the_schedule_is_applied(monkeypatch):
     rates = []
     original = torch.optim.Adam.step
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *a, **k: (rates.append(self.param_groups[0]["lr"]), original(self, *a, **k))[1])
+    monkeypatch.setattr(
+        torch.optim.Adam,
+        "step",
+        lambda self, *a, **k: (rates.append(self.param_groups[0]["lr"]), original(self, *a, **k))[1],
+    )
     train(model(), supervised, stream(), 4, lr=0.1)
     assert rates == pytest.approx([0.1 * math.cos(7 * math.pi * k / 64) for k in range(4)])
 
@@ -175,4 +182,10 @@ def test_threads_are_fixed():
 
 
 def test_the_device_is_chosen():
-    assert training.best_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    command = "import course_utils, os; print(course_utils.DEVICE)"
+    chosen = {}
+    for wish in ("", "meta"):
+        environment = {**os.environ, "COURSE_DEVICE": wish}
+        chosen[wish] = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
+    assert chosen[""].stdout.strip() == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert chosen["meta"].stdout.strip() == "meta"

@@ -59,9 +59,13 @@ def _validate(notebook: NotebookNode, path: Path) -> None:
         markers = [line.strip() for line in cell.source.splitlines() if line.strip() in (BEGIN, END)]
         is_exercise, number = "exercise" in tags(cell), exercise_number(cell)
         if markers != [BEGIN, END] * (len(markers) // 2):
-            raise SourceError(f"{where}: solution markers are unbalanced: each {BEGIN!r} needs its {END!r} before the next")
+            raise SourceError(
+                f"{where}: solution markers are unbalanced: each {BEGIN!r} needs its {END!r} before the next"
+            )
         if markers and not is_exercise:
-            raise SourceError(f"{where}: solution markers in a cell that is not tagged 'exercise': tag it, or remove them")
+            raise SourceError(
+                f"{where}: solution markers in a cell that is not tagged 'exercise': tag it, or remove them"
+            )
         if is_exercise and not markers:
             raise SourceError(f"{where}: tagged 'exercise' but without {BEGIN!r} and {END!r}")
         if (is_exercise or "check" in tags(cell)) and number is None:
@@ -75,7 +79,9 @@ def _validate(notebook: NotebookNode, path: Path) -> None:
         if "check" in tags(cell):
             checked.add(number)
     if seen != checked:
-        raise SourceError(f"{path.name}: exercises {sorted(seen)} but checks {sorted(checked)}: each exercise needs its check cell")
+        raise SourceError(
+            f"{path.name}: exercises {sorted(seen)} but checks {sorted(checked)}: each exercise needs its check cell"
+        )
 
 
 def student_notebook(path: Path) -> NotebookNode:

@@ -53,7 +53,9 @@ def objectives(lesson: NotebookNode) -> list[str]:
     headed = {match["number"] for match in headings}
     built = {exercise_number(cell) for cell in lesson.cells if "exercise" in tags(cell)}
     problems = [f"objective {objective} has no exercise" for objective in sorted(stated - served)]
-    problems += [f"an exercise names objective {objective}, which is not stated" for objective in sorted(served - stated)]
+    problems += [
+        f"an exercise names objective {objective}, which is not stated" for objective in sorted(served - stated)
+    ]
     problems += [f"exercise {number} has no complete heading" for number in sorted(built - headed)]
     problems += [f"heading of exercise {number} without an exercise cell" for number in sorted(headed - built)]
     return problems
@@ -62,7 +64,11 @@ def objectives(lesson: NotebookNode) -> list[str]:
 def anatomy(lesson: NotebookNode) -> list[str]:
     """The parts that every lesson has: times, prerequisites, an analysis, a quiz of three, at most five key points."""
     text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    problems = [f"no part {part!r}" for part in ("**Time**", "**You need**", "**Objectives**", "**Analysis**", "## Quiz", "## Key points") if part not in text]
+    problems = [
+        f"no part {part!r}"
+        for part in ("**Time**", "**You need**", "**Objectives**", "**Analysis**", "## Quiz", "## Key points")
+        if part not in text
+    ]
     quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
     if len(re.findall(r"^\*\*Question \d", quiz, re.MULTILINE)) != 3:
         problems.append("the quiz does not have three questions")
@@ -101,7 +107,9 @@ def leaks(lesson: NotebookNode, student: NotebookNode, package: str) -> list[str
     """No telling line of a solution stands in the student notebook or in the package."""
     seen = "\n".join(cell.source for cell in student.cells) + "\n" + package
     known = {_normal(line) for line in seen.splitlines()}
-    return [f"a line of a solution is in the open: {line!r}" for line in solution_lines(lesson) if _normal(line) in known]
+    return [
+        f"a line of a solution is in the open: {line!r}" for line in solution_lines(lesson) if _normal(line) in known
+    ]
 
 
 def solution_lines(lesson: NotebookNode) -> list[str]:
@@ -111,7 +119,11 @@ def solution_lines(lesson: NotebookNode) -> list[str]:
         if "exercise" in tags(cell):
             for region in re.findall(f"{BEGIN}\n(.*?){END}", cell.source, re.DOTALL):
                 lines += [line.strip() for line in region.splitlines()]
-    return [line for line in lines if line and not line.startswith("#") and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:", line)]
+    return [
+        line
+        for line in lines
+        if line and not line.startswith("#") and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:", line)
+    ]
 
 
 def _normal(line: str) -> str:

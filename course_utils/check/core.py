@@ -68,7 +68,9 @@ def verdict(number: str, function: Callable, time_limit: float = TIME_LIMIT) -> 
     """The verdict on a student's function. Never raises because of that function, never hangs on it."""
     title, case = find(number)
     if not callable(function):
-        return Verdict(number, "fix", f"hand in the function itself, not what it returns (got {type(function).__name__})")
+        return Verdict(
+            number, "fix", f"hand in the function itself, not what it returns (got {type(function).__name__})"
+        )
     printed = _Capped()
     with contextlib.redirect_stdout(printed), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

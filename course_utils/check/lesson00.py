@@ -40,19 +40,30 @@ def _(student):
         0.2,
         "the accuracy when class 1 is the most frequent in training and 2 of 10 test images have it",
         wrong=[
-            (0.7, "the answer was chosen on the test labels: choose it on the training labels, measure on the test labels"),
+            (
+                0.7,
+                "the answer was chosen on the test labels: choose it on the training labels, measure on the test labels",
+            ),
             (0.5, "this is the share of the class in the training split: measure on the test labels"),
             (2.0, "this is a count: divide by the number of test images"),
             (1.0, "this is the class (or a fixed number), not how often it is right"),
             (0.1, "this answers class 0, the rarest in training: take the most frequent one (argmax of the counts)"),
-            (0.0, "no test image has this label: max gives the count of the most frequent class, argmax the class itself"),
+            (
+                0.0,
+                "no test image has this label: max gives the count of the most frequent class, argmax the class itself",
+            ),
             (20.0, "this is a percentage: an accuracy is between 0 and 1"),
             (0.8, "this is the share of wrong answers"),
             (2 / 6, "divide by the number of test images, not of training images"),
         ],
     )
     tie = student(torch.tensor([3, 3, 1, 1]), torch.tensor([1, 1, 1, 3]))
-    expect(tie, 0.75, "the accuracy when 1 and 3 are equally frequent in training", [(0.25, "in a tie answer the smaller class")])
+    expect(
+        tie,
+        0.75,
+        "the accuracy when 1 and 3 are equally frequent in training",
+        [(0.25, "in a tie answer the smaller class")],
+    )
     unseen = student(torch.tensor([5, 5, 1]), torch.tensor([1, 1]))
     expect(unseen, 0.0, "the accuracy when the answer does not occur in the test labels")
 
@@ -75,10 +86,16 @@ def _(student):
             (recall.mean(), "this is the mean recall (balanced accuracy): the denominator needs the column sums, too"),
             (precision.mean(), "this is the mean precision: the denominator needs the row sums, too"),
             ((f1 * torch.tensor([10, 5, 5])).sum() / 20, "this is the weighted F1: every class counts the same here"),
-            (2 * mean_p * mean_r / (mean_p + mean_r), "this is the F1 of mean precision and mean recall: take F1 per class, then the mean"),
+            (
+                2 * mean_p * mean_r / (mean_p + mean_r),
+                "this is the F1 of mean precision and mean recall: take F1 per class, then the mean",
+            ),
             (0.0, "all F1 are 0: a division of whole numbers with // rounds down, use /"),
             (f1.mean() / 2, "the factor 2 in the numerator is missing"),
-            (((precision + recall) / 2).mean(), "F1 is the harmonic mean of precision and recall, not their plain mean"),
+            (
+                ((precision + recall) / 2).mean(),
+                "F1 is the harmonic mean of precision and recall, not their plain mean",
+            ),
         ],
     )
     never = student(torch.tensor([[4, 0, 0], [2, 0, 0], [0, 0, 0]]))

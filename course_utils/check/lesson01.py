@@ -21,7 +21,9 @@ def _positions(result) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError):
         raise Fix(f"return an array of positions, not {type(result).__name__}") from None
     if drawn.dtype == object or drawn.ndim != 1:
-        raise Fix(f"return one flat array of positions, of all classes together (np.concatenate), not one of shape {drawn.shape}")
+        raise Fix(
+            f"return one flat array of positions, of all classes together (np.concatenate), not one of shape {drawn.shape}"
+        )
     if drawn.dtype == bool:
         raise Fix("this is a mask of True and False: return the positions, np.flatnonzero gives them")
     if not np.array_equal(drawn, drawn.astype(np.int64)):
@@ -40,8 +42,14 @@ def _(student):
         if sorted(drawn.tolist()) == np.repeat(np.arange(5), right).tolist():
             raise Fix("these are the labels of the drawn images: return their positions")
         draws.append(drawn)
-    if all((drawn == 0).any() for drawn in draws) and len(draws[0]) == 15 and not all(ONLY_ONE_OF_4 in drawn for drawn in draws):
-        raise Fix("these are positions within each class: choose among np.flatnonzero(labels == c), the positions in `labels`")
+    if (
+        all((drawn == 0).any() for drawn in draws)
+        and len(draws[0]) == 15
+        and not all(ONLY_ONE_OF_4 in drawn for drawn in draws)
+    ):
+        raise Fix(
+            "these are positions within each class: choose among np.flatnonzero(labels == c), the positions in `labels`"
+        )
     if any(len(np.unique(drawn)) < len(drawn) for drawn in draws):
         raise Fix("an image was drawn twice: draw without replacement (replace=False)")
     got = [np.bincount(LABELS[drawn], minlength=5) for drawn in draws]
@@ -58,7 +66,10 @@ def _(student):
 def _counts_per_class(got: list[int], right: list[int]) -> None:
     causes = [
         ([8, 3, 2, 1, 0], "the rarest class got no label: take at least one of each class"),
-        ([3, 3, 3, 3, 1], "this is a class-balanced draw: each class gets its share of the labels, not the same number"),
+        (
+            [3, 3, 3, 3, 1],
+            "this is a class-balanced draw: each class gets its share of the labels, not the same number",
+        ),
         ([8, 4, 3, 1, 1], "round down, not to the nearest number: // does"),
         ([8, 4, 3, 1, 0], "round down, not to the nearest number (// does), and take at least one of each class"),
         ([9, 4, 3, 1, 1], "round down, not up: // does"),
@@ -79,14 +90,16 @@ def _chance(student, draws: list[np.ndarray]) -> None:
     """Is it the generator, and nothing else, that decides?"""
     again = [_positions(student(LABELS.copy(), 16, np.random.default_rng(seed))) for seed in range(3)]
     if any(not np.array_equal(a, b) for a, b in zip(again, draws)):
-        raise Fix("the same generator state gave two different draws: use `rng`, not np.random or torch's own generator")
+        raise Fix(
+            "the same generator state gave two different draws: use `rng`, not np.random or torch's own generator"
+        )
     if all(np.array_equal(drawn, draws[0]) for drawn in draws):
-        firsts = np.sort(np.concatenate([np.flatnonzero(LABELS == c)[:k] for c, k in enumerate([8, 3, 2, 1, 1])]))
+        firsts = np.sort(np.concatenate([np.flatnonzero(c == LABELS)[:k] for c, k in enumerate([8, 3, 2, 1, 1])]))
         if np.array_equal(draws[0], firsts):
             raise Fix("these are the first images of each class: draw them at random, with `rng`")
         raise Fix("different generators gave the same draw: use `rng` as it comes, do not make a new one inside")
     seen = set(np.concatenate(draws).tolist())
-    never = [c for c in range(5) if not set(np.flatnonzero(LABELS == c).tolist()) <= seen]
+    never = [c for c in range(5) if not set(np.flatnonzero(c == LABELS).tolist()) <= seen]
     if never:
         raise Fix(f"in 100 draws some images of class {never[0]} never came up: each must have the same chance")
 
@@ -123,14 +136,26 @@ def _(student):
         each.mean(),
         "the loss",
         wrong=[
-            (each.sum(), "this is the sum over the batch: take the mean, so that the learning rate does not depend on its size"),
+            (
+                each.sum(),
+                "this is the sum over the batch: take the mean, so that the learning rate does not depend on its size",
+            ),
             (each, "this is one loss per image: take the mean, one number"),
             (twice, "softmax before cross-entropy: F.cross_entropy takes logits and applies the softmax itself"),
-            (nn.functional.cross_entropy(logits.sigmoid(), y_l), "sigmoid before cross-entropy: F.cross_entropy takes the logits as they are"),
+            (
+                nn.functional.cross_entropy(logits.sigmoid(), y_l),
+                "sigmoid before cross-entropy: F.cross_entropy takes the logits as they are",
+            ),
             (-logits[range(4), y_l].mean(), "nll_loss needs log-probabilities: F.cross_entropy takes logits"),
-            (-log_p.exp()[range(4), y_l].mean(), "the logarithm is missing: the loss is -log of the probability of the label"),
+            (
+                -log_p.exp()[range(4), y_l].mean(),
+                "the logarithm is missing: the loss is -log of the probability of the label",
+            ),
             (-each.mean(), "the sign is wrong: the loss is -log p, so that a smaller one is better"),
-            (nn.functional.cross_entropy(logits, logits.argmax(1)), "the loss is computed against the model's own guess: use batch.y_l"),
+            (
+                nn.functional.cross_entropy(logits, logits.argmax(1)),
+                "the loss is computed against the model's own guess: use batch.y_l",
+            ),
             (nn.functional.multi_margin_loss(logits, y_l), "this is a margin loss: use the cross-entropy"),
         ],
     )
@@ -142,13 +167,21 @@ def _(student):
             (3, "the accuracy is a count: divide by the size of the batch"),
             (75, "the accuracy is a percentage: a share lies between 0 and 1"),
             (0.25, "the accuracy is the share of wrong answers"),
-            (1, "the accuracy divides by the wrong number, or compares the guess with itself: compare with batch.y_l, divide by the size of the batch"),
-            (log_p.exp()[range(4), y_l].mean(), "this is the mean probability of the label: count where it has the largest logit"),
+            (
+                1,
+                "the accuracy divides by the wrong number, or compares the guess with itself: compare with batch.y_l, divide by the size of the batch",
+            ),
+            (
+                log_p.exp()[range(4), y_l].mean(),
+                "this is the mean probability of the label: count where it has the largest logit",
+            ),
         ],
     )
     _gradient_of_loss(model, value, logits, y_l)
     if len(model.calls) != 1:
-        raise Fix(f"the model ran {len(model.calls)} times: once is enough, keep its logits (each run costs time and moves BatchNorm's averages)")
+        raise Fix(
+            f"the model ran {len(model.calls)} times: once is enough, keep its logits (each run costs time and moves BatchNorm's averages)"
+        )
     if not model.training:
         raise Fix("it left the model in evaluation mode: a loss is for training, leave the mode alone")
 
@@ -166,7 +199,9 @@ def _gradient_of_loss(model: _Recorder, value, logits: torch.Tensor, y_l: torch.
 @exercise("1.3", "predicting probabilities")
 def _(student):
     weight = torch.tensor([[1.0, 0.0, -1.0, 0.5], [0.0, 2.0, 1.0, -0.5]])
-    images = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, -1.0], [-1.0, 0.5], [0.0, 0.0], [0.5, 3.0]]).view(7, 2, 1, 1)
+    images = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, -1.0], [-1.0, 0.5], [0.0, 0.0], [0.5, 3.0]]).view(
+        7, 2, 1, 1
+    )
     logits = images.flatten(1) @ weight
     p = logits.softmax(1)
     model = _Recorder(weight).train()
@@ -194,15 +229,19 @@ def _(student):
             (p.T, "the result is transposed: one row per image, one column per class"),
         ],
     )
-    if torch.is_tensor(result) and result.requires_grad or any(recorded for _, _, recorded in model.calls):
+    if (torch.is_tensor(result) and result.requires_grad) or any(recorded for _, _, recorded in model.calls):
         raise Fix("gradients were recorded: run the model under torch.no_grad(), it saves memory and time")
     if not model.training:
-        raise Fix("the model came in training mode and was left in evaluation mode: put it back into the mode you found")
+        raise Fix(
+            "the model came in training mode and was left in evaluation mode: put it back into the mode you found"
+        )
     _batch_sizes([images for images, _, _ in model.calls])
     settled = _Recorder(weight).eval()
     expect(student(settled, images[:4].clone(), 2), p[:4], "the probabilities of 4 images in batches of 2")
     if settled.training:
-        raise Fix("the model came in evaluation mode and was left in training mode: put it back into the mode you found")
+        raise Fix(
+            "the model came in evaluation mode and was left in training mode: put it back into the mode you found"
+        )
     expect(student(settled, images[:2].clone(), 10), p[:2], "the probabilities of 2 images in batches of at most 10")
 
 
@@ -210,7 +249,9 @@ def _batch_sizes(sizes: list[int]) -> None:
     if sizes == [7]:
         raise Fix("all images went through at once: `batch_size` at a time, or a large set does not fit into memory")
     if max(sizes) > 2:
-        raise Fix(f"a batch had {max(sizes)} images, but batch_size is 2 (split takes the size of the parts, chunk their number)")
+        raise Fix(
+            f"a batch had {max(sizes)} images, but batch_size is 2 (split takes the size of the parts, chunk their number)"
+        )
     if sum(sizes) > 7:
         raise Fix(f"{sum(sizes)} images went through the model for 7 answers: run each image once")
     if sizes != [2, 2, 2, 1]:
@@ -239,23 +280,41 @@ def _(student):
         right(z, 0.5),
         "the loss with strength 0.5",
         wrong=[
-            (right(z, -0.5), "the sign is wrong: in training log prior is added (it is subtracted when one adjusts at prediction)"),
+            (
+                right(z, -0.5),
+                "the sign is wrong: in training log prior is added (it is subtracted when one adjusts at prediction)",
+            ),
             (cross_entropy(z + 0.5 * prior, labels), "the prior itself was added: its logarithm is"),
             (cross_entropy(z - 0.5 * prior, labels), "the prior itself was subtracted: its logarithm is added"),
-            (right(z, 1.0), "`strength` has no effect (inside the logarithm it cancels): the logits get strength * log prior"),
+            (
+                right(z, 1.0),
+                "`strength` has no effect (inside the logarithm it cancels): the logits get strength * log prior",
+            ),
             (right(z, -1.0), "`strength` has no effect, and the sign is wrong: add strength * log prior"),
             (cross_entropy(z, labels), "nothing was adjusted: add strength times log prior to the logits"),
-            (cross_entropy(label_only(z, 0.5), labels), "only the label's own logit was adjusted: every class gets its log prior, or the classes do not shift against each other"),
+            (
+                cross_entropy(label_only(z, 0.5), labels),
+                "only the label's own logit was adjusted: every class gets its log prior, or the classes do not shift against each other",
+            ),
             (cross_entropy(0.5 * (z + prior.log()), labels), "`strength` multiplies log prior only, not the logits"),
             (cross_entropy(z * (0.5 * prior.log()), labels), "the logits were multiplied: log prior is added"),
             (cross_entropy(z + prior.pow(0.5), labels), "prior to the power of strength was added: take its logarithm"),
             (cross_entropy(z + 0.5 * prior.log2(), labels), "use the natural logarithm"),
             (cross_entropy(z + 0.5 * prior.log10(), labels), "use the natural logarithm"),
-            (cross_entropy((z + 0.5 * prior.log()).softmax(1), labels), "softmax before cross-entropy: F.cross_entropy takes logits and applies the softmax itself"),
-            (cross_entropy(z.softmax(1) + 0.5 * prior.log(), labels), "the softmax was applied before the adjustment: adjust the logits"),
+            (
+                cross_entropy((z + 0.5 * prior.log()).softmax(1), labels),
+                "softmax before cross-entropy: F.cross_entropy takes logits and applies the softmax itself",
+            ),
+            (
+                cross_entropy(z.softmax(1) + 0.5 * prior.log(), labels),
+                "the softmax was applied before the adjustment: adjust the logits",
+            ),
             (weighted, "this weights the loss of each class by 1/prior: adjust the logits instead"),
             (2 * right(z, 0.5), "this is the sum over the batch: take the mean"),
-            (cross_entropy(z + 0.5 * prior.log(), labels, reduction="none"), "this is one loss per image: take the mean"),
+            (
+                cross_entropy(z + 0.5 * prior.log(), labels, reduction="none"),
+                "this is one loss per image: take the mean",
+            ),
         ],
     )
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
@@ -279,19 +338,39 @@ def _(student):
         ((mean, spread), "this is the standard deviation of the differences: divide it by the square root of n"),
         ((mean, spread / 4), "the standard error divides by the square root of n, not by n"),
         ((mean, math.sqrt(0.0006 / 4) / 2), "numpy's std divides by n: give it ddof=1, which divides by n - 1"),
-        ((mean, math.sqrt(0.0006 / 4)), "this is the standard deviation, and with n instead of n - 1: ddof=1, and divide by the square root of n"),
+        (
+            (mean, math.sqrt(0.0006 / 4)),
+            "this is the standard deviation, and with n instead of n - 1: ddof=1, and divide by the square root of n",
+        ),
         ((mean, 0.0006 / 3 / 2), "this is a variance: take its square root"),
         ((mean, 0.0006 / 3 / 4), "this is the squared standard error: take the square root"),
-        ((mean, math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 4)), "this is the unpaired standard error: take the differences first, then their spread"),
-        ((mean, math.sqrt((a.var() + b.var()) / 4)), "this is the unpaired standard error: take the differences first, then their spread"),
-        ((mean, abs(a.std(ddof=1) - b.std(ddof=1)) / 2), "the difference of two spreads is not the spread of the differences: subtract a - b first"),
+        (
+            (mean, math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 4)),
+            "this is the unpaired standard error: take the differences first, then their spread",
+        ),
+        (
+            (mean, math.sqrt((a.var() + b.var()) / 4)),
+            "this is the unpaired standard error: take the differences first, then their spread",
+        ),
+        (
+            (mean, abs(a.std(ddof=1) - b.std(ddof=1)) / 2),
+            "the difference of two spreads is not the spread of the differences: subtract a - b first",
+        ),
         ((mean, math.sqrt(0.0006 / 3) / math.sqrt(3)), "divide by the square root of n, not of n - 1"),
         ((0.08, spread / 2), "this is the sum of the differences: take the mean"),
         ((0.015, spread / 2), "this is the median of the differences: take the mean"),
         (((d / b).mean(), (d / b).std(ddof=1) / 2), "these are differences relative to b: take a - b as it is"),
     ]
-    expect(torch.tensor([_number(part) for part in result]), [mean, spread / 2], "(mean, standard error)", causes, tolerance=1e-6)
-    mixed = expect_tuple(_as_pair(student(np.array([0.5, 0.3]), np.array([0.4, 0.6]))), ("mean of a - b", "standard error"))
+    expect(
+        torch.tensor([_number(part) for part in result]),
+        [mean, spread / 2],
+        "(mean, standard error)",
+        causes,
+        tolerance=1e-6,
+    )
+    mixed = expect_tuple(
+        _as_pair(student(np.array([0.5, 0.3]), np.array([0.4, 0.6]))), ("mean of a - b", "standard error")
+    )
     expect(
         torch.tensor([_number(part) for part in mixed]),
         [-0.1, 0.2],

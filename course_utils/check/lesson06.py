@@ -28,18 +28,25 @@ def _(student):
                 raise Fix(f"{error}: one coin for each image needs the shape (B, 1, 1, 1)") from None
             raise
         if not isinstance(out, torch.Tensor) or out.shape != x.shape:
-            raise Fix(f"it must return a batch of the same shape {tuple(x.shape)}, but returned {getattr(out, 'shape', type(out).__name__)}")
+            raise Fix(
+                f"it must return a batch of the same shape {tuple(x.shape)}, but returned {getattr(out, 'shape', type(out).__name__)}"
+            )
         same, mirrored = (out == x).flatten(1).all(1), (out == x.flip(3)).flatten(1).all(1)
         if not (same | mirrored).all():
             for other, cause in (
-                (x.flip(2), "images are turned upside down: left-right is the last axis (width, 3), not the height (2)"),
+                (
+                    x.flip(2),
+                    "images are turned upside down: left-right is the last axis (width, 3), not the height (2)",
+                ),
                 (x.flip(1), "the channels are reversed: left-right is the last axis (width, 3)"),
                 (x.flip(0), "the order of the batch is reversed: mirror within each image, along the width (axis 3)"),
                 (x.flip(2, 3), "images are turned by half a turn: mirror along the width (axis 3) only"),
             ):
                 if ((out == other).flatten(1).all(1) | same).all():
                     raise Fix(cause)
-            raise Fix("some images are neither the original nor its mirror image: is a coin drawn for each pixel or row?")
+            raise Fix(
+                "some images are neither the original nor its mirror image: is a coin drawn for each pixel or row?"
+            )
         return mirrored
 
     first = flipped(1)
@@ -53,7 +60,9 @@ def _(student):
         raise Fix("the coins do not come from `rng`: hand it over, as in torch.rand(..., generator=rng)")
     second = flipped(2)
     if torch.equal(first, second):
-        raise Fix("another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed")
+        raise Fix(
+            "another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed"
+        )
     if all(flipped(seed).sum() == len(x) // 2 for seed in (1, 2, 3)):
         raise Fix("exactly half of the batch is mirrored each time: draw the coins one by one, independently")
     share = first.float().mean().item()
@@ -71,7 +80,9 @@ def _(student):
     if shape_of == (3,) and torch.equal(guess, _GUESS[_MASK.bool()]):
         raise Fix("unsure images are left out of the guess: return a guess for every image, the mask says which count")
     if shape_of == (3,):
-        raise Fix("the guess has one entry per class: the maximum is taken over the images (dim=0), take it over the classes (dim=1)")
+        raise Fix(
+            "the guess has one entry per class: the maximum is taken over the images (dim=0), take it over the classes (dim=1)"
+        )
     if isinstance(guess, torch.Tensor) and guess.is_floating_point() and not torch.equal(guess, guess.round()):
         raise Fix("the first value is the confidence: return (guess, mask), where max(dim=1) gives (value, class)")
     over_images = "softmax runs over the images (dim=0): it must run over the classes (dim=1)"
@@ -90,8 +101,14 @@ def _(student):
             (confidence * _MASK, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
             ((_LOGITS_W.max(1).values >= 0.95).float(), "tau is compared with logits: apply softmax first"),
             ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), over_images),
-            ((_LOGITS_W.sigmoid().max(1).values >= 0.95).float(), "sigmoid treats classes one by one: softmax makes them a distribution"),
-            ((_LOGITS_W.softmax(1).softmax(1).max(1).values >= 0.95).float(), "no image passes: is softmax applied twice?"),
+            (
+                (_LOGITS_W.sigmoid().max(1).values >= 0.95).float(),
+                "sigmoid treats classes one by one: softmax makes them a distribution",
+            ),
+            (
+                (_LOGITS_W.softmax(1).softmax(1).max(1).values >= 0.95).float(),
+                "no image passes: is softmax applied twice?",
+            ),
             (torch.ones(4), "every image passes: compare each image's highest probability with tau"),
         ],
         float_tensor=True,
@@ -100,11 +117,26 @@ def _(student):
         if value.requires_grad:
             raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
     _, low = expect_tuple(student(_LOGITS_W, 0.5), ("guess", "mask"))
-    expect(low, [1.0, 1.0, 1.0, 1.0], "the mask at tau = .5", [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")])
+    expect(
+        low,
+        [1.0, 1.0, 1.0, 1.0],
+        "the mask at tau = .5",
+        [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")],
+    )
     _, at = expect_tuple(student(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5), ("guess", "mask"))
-    expect(at, [1.0, 1.0], "the mask at tau = .5 for a confidence of exactly .5", [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")])
+    expect(
+        at,
+        [1.0, 1.0],
+        "the mask at tau = .5 for a confidence of exactly .5",
+        [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")],
+    )
     _, wide = expect_tuple(student(torch.tensor([[1.0, 0.5, 0.0]]), 0.6), ("guess", "mask"))
-    expect(wide, [0.0], "the mask for logits [1, .5, 0] at tau = .6", [([1.0], "the probabilities are sharper than softmax gives: no temperature, no sharpening")])
+    expect(
+        wide,
+        [0.0],
+        "the mask for logits [1, .5, 0] at tau = .6",
+        [([1.0], "the probabilities are sharper than softmax gives: no temperature, no sharpening")],
+    )
 
 
 @exercise("6.3", "the unlabelled loss")
@@ -124,13 +156,28 @@ def _(student):
             ((losses * _MASK).sum(), "this is the sum: divide by the number of all images"),
             ((losses * _MASK).sum() / 12, "divide by the number of images, not by images times classes"),
             (losses.mean(), "the mask is not applied"),
-            (losses.mean() * _MASK.mean(), "mask each image's loss, then take the mean; not the mean loss times the mean mask (or (B, 1) met (B,) and became (B, B))"),
-            (masked_logits, "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses"),
+            (
+                losses.mean() * _MASK.mean(),
+                "mask each image's loss, then take the mean; not the mean loss times the mean mask (or (B, 1) met (B,) and became (B, B))",
+            ),
+            (
+                masked_logits,
+                "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses",
+            ),
             ((losses * (1 - _MASK)).mean(), "the mask is inverted: 1 means keep"),
             (-_LOSS_U, "the sign is wrong: a cross-entropy is positive"),
-            ((F.cross_entropy(_LOGITS_S.softmax(1), _GUESS, reduction="none") * _MASK).mean(), "softmax is applied twice: cross_entropy takes logits"),
-            ((F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none") * _MASK).mean(), "the target is the argmax of the strong view: it is the guess"),
-            (-(_LOGITS_S.softmax(1).gather(1, _GUESS[:, None])[:, 0] * _MASK).mean(), "the logarithm is missing: cross-entropy is -log of the probability"),
+            (
+                (F.cross_entropy(_LOGITS_S.softmax(1), _GUESS, reduction="none") * _MASK).mean(),
+                "softmax is applied twice: cross_entropy takes logits",
+            ),
+            (
+                (F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none") * _MASK).mean(),
+                "the target is the argmax of the strong view: it is the guess",
+            ),
+            (
+                -(_LOGITS_S.softmax(1).gather(1, _GUESS[:, None])[:, 0] * _MASK).mean(),
+                "the logarithm is missing: cross-entropy is -log of the probability",
+            ),
         ],
     )
     if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
@@ -159,7 +206,9 @@ class _Probe(nn.Module):
 @exercise("6.4", "FixMatch")
 def _(student):
     logits_l, y_l = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
-    logits_s = torch.tensor([[0.0, 5, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])  # sure in the first image, and not of the guess
+    logits_s = torch.tensor(
+        [[0.0, 5, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]]
+    )  # sure in the first image, and not of the guess
     loss_l = F.cross_entropy(logits_l, y_l)
 
     def images(logits: torch.Tensor) -> torch.Tensor:
@@ -182,7 +231,10 @@ def _(student):
     losses = cross_entropies(logits_s, _GUESS)
     own = cross_entropies(logits_s, own_guess)
     loss_u = (losses * _MASK).mean()
-    mixed_up = F.cross_entropy(logits_s[:2], y_l) + (cross_entropies(torch.cat([logits_s[2:], logits_l]), _GUESS) * _MASK).mean()
+    mixed_up = (
+        F.cross_entropy(logits_s[:2], y_l)
+        + (cross_entropies(torch.cat([logits_s[2:], logits_l]), _GUESS) * _MASK).mean()
+    )
     expect(
         loss,
         loss_l + loss_u,
@@ -190,15 +242,30 @@ def _(student):
         wrong=[
             (loss_u, "the labelled loss is missing"),
             (loss_l, "the unlabelled loss is missing"),
-            (loss_l + (losses * _MASK).sum() / 3, "the unlabelled mean runs over the kept images: divide by all of them"),
-            (loss_l + (losses * _MASK).sum(), "the unlabelled losses are summed: divide by the number of all unlabelled images"),
+            (
+                loss_l + (losses * _MASK).sum() / 3,
+                "the unlabelled mean runs over the kept images: divide by all of them",
+            ),
+            (
+                loss_l + (losses * _MASK).sum(),
+                "the unlabelled losses are summed: divide by the number of all unlabelled images",
+            ),
             (loss_l + losses.mean(), "the mask is not applied"),
             (loss_l + (own * _MASK).mean(), "the guess comes from the strong view: guess on x_w, learn on x_s"),
             (loss_l + (own * own_mask).mean(), "guess and mask come from the strong view: guess on x_w, learn on x_s"),
             (loss_l + (losses * own_mask).mean(), "the mask comes from the strong view: take it from x_w"),
-            (loss_l + (cross_entropies(_LOGITS_W, _GUESS) * _MASK).mean(), "the unlabelled loss is computed on the weak views: learn on x_s"),
-            (loss_l + (cross_entropies(_LOGITS_W, own_guess) * own_mask).mean(), "the two views are swapped: guess on x_w, learn on x_s"),
-            (F.cross_entropy(torch.cat([logits_l, logits_s]), torch.cat([y_l, _GUESS])), "labelled and strong images are averaged together: two means, then their sum"),
+            (
+                loss_l + (cross_entropies(_LOGITS_W, _GUESS) * _MASK).mean(),
+                "the unlabelled loss is computed on the weak views: learn on x_s",
+            ),
+            (
+                loss_l + (cross_entropies(_LOGITS_W, own_guess) * own_mask).mean(),
+                "the two views are swapped: guess on x_w, learn on x_s",
+            ),
+            (
+                F.cross_entropy(torch.cat([logits_l, logits_s]), torch.cat([y_l, _GUESS])),
+                "labelled and strong images are averaged together: two means, then their sum",
+            ),
             (mixed_up, "the images are glued together in one order and cut apart in another"),
         ],
     )
@@ -212,7 +279,12 @@ def _(student):
             (3 * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
         ],
     )
-    expect(student(_Probe(), batch, tau=0.5)[0], loss_l + losses.mean(), "the loss with tau = .5", [(loss_l + loss_u, "tau is ignored")])
+    expect(
+        student(_Probe(), batch, tau=0.5)[0],
+        loss_l + losses.mean(),
+        "the loss with tau = .5",
+        [(loss_l + loss_u, "tau is ignored")],
+    )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     if not loss.requires_grad:
@@ -220,22 +292,33 @@ def _(student):
     (gradient,) = torch.autograd.grad(loss, model.scale)
     scale = torch.ones(1, requires_grad=True)
     right = F.cross_entropy(logits_l * scale, y_l) + (cross_entropies(logits_s * scale, _GUESS) * _MASK).mean()
-    expect(gradient, torch.autograd.grad(right, scale)[0], "the gradient (it flows through the labelled and the strong images)")
+    expect(
+        gradient,
+        torch.autograd.grad(right, scale)[0],
+        "the gradient (it flows through the labelled and the strong images)",
+    )
     if "mask" not in logs:
         raise Fix(f"logs lacks 'mask', the share of unlabelled images that is kept; it holds {list(logs) or 'nothing'}")
     expect(
         logs["mask"],
         0.75,
         "logs['mask']",
-        wrong=[(_MASK, "logs['mask'] is the whole mask: its mean is wanted"), (3, "logs['mask'] is a count: the share is wanted, the mean of the mask")],
+        wrong=[
+            (_MASK, "logs['mask'] is the whole mask: its mean is wanted"),
+            (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
+        ],
     )
     if not model.training or not all(training for *_, training in model.calls):
         raise Fix("it calls model.eval(): call neither eval() nor train(), the training loop takes care of the mode")
     joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(logits_s)]
     if not any(joint):
-        raise Fix("labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together")
+        raise Fix(
+            "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
+        )
     if any(size == len(_LOGITS_W) and grad for size, grad, _ in model.calls):
-        raise Fix("the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there")
+        raise Fix(
+            "the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there"
+        )
 
 
 @exercise("6.5", "what the mask keeps, class by class")
@@ -252,12 +335,18 @@ def _(student):
         "the share of each true class that is kept",
         wrong=[
             (right_precision, "the two values are swapped: return (share, precision)"),
-            ([4 / 5, 1 / 2, 0, nan], "the share is counted by guess: it is the part of the images that TRULY are class c"),
+            (
+                [4 / 5, 1 / 2, 0, nan],
+                "the share is counted by guess: it is the part of the images that TRULY are class c",
+            ),
             ([2 / 3, 2 / 3, 1 / 2, 0], "a class without images has an unknown share: nan, not 0"),
             ([2 / 5, 2 / 5, 1 / 5, 0], "these are shares of all kept images: divide by the size of each true class"),
             ([2 / 8, 2 / 8, 1 / 8, 0], "these are shares of all images: divide by the size of each true class"),
             ([2, 2, 1, 0], "these are counts: divide by the size of each true class"),
-            ([2 / 3, 1 / 3, 0, nan], "this counts only kept images that are guessed right: the share counts all kept ones"),
+            (
+                [2 / 3, 1 / 3, 0, nan],
+                "this counts only kept images that are guessed right: the share counts all kept ones",
+            ),
             ([2 / 3, 2 / 3, 1 / 2], "the last class has no image and was left out: minlength=num_classes"),
         ],
         float_tensor=True,
@@ -268,7 +357,10 @@ def _(student):
         "the precision of the kept guesses",
         wrong=[
             ([3 / 5, 1.0, 1.0, nan], "the precision is over all guesses: only the kept ones count"),
-            ([2 / 3, 1 / 3, 0, nan], "this divides by the size of the true class (recall): divide by how many were kept and guessed as c"),
+            (
+                [2 / 3, 1 / 3, 0, nan],
+                "this divides by the size of the true class (recall): divide by how many were kept and guessed as c",
+            ),
             ([2 / 5, 1 / 2, 0, nan], "this divides by all guesses of the class: divide by the kept ones only"),
             ([1.0, 1 / 2, 0, nan], "this divides by the kept images that truly are c: divide by those guessed as c"),
             ([1 / 2, 1.0, 0, 0], "where nothing was kept the precision is unknown: nan, not 0"),
@@ -277,7 +369,12 @@ def _(student):
         float_tensor=True,
     )
     share, precision = expect_tuple(student(guess, torch.zeros(8), truth, 3), ("share", "precision"))
-    expect(share, [0.0, 0.0, 0.0], "the share when nothing is kept", [([nan] * 3, "when nothing is kept the shares are known: 0")])
+    expect(
+        share,
+        [0.0, 0.0, 0.0],
+        "the share when nothing is kept",
+        [([nan] * 3, "when nothing is kept the shares are known: 0")],
+    )
     expect(precision, [nan, nan, nan], "the precision when nothing is kept")
 
 
@@ -310,4 +407,9 @@ def _(student):
             (0.9, "the unlabelled loader's last, smaller batch counts too: round up"),
         ],
     )
-    expect(student(96, 1000, 32, 100), 0.3, "the share for 96 and 1000 images in batches of 32 and 100", [(0.4, "96 images make exactly 3 batches of 32: round up, do not add one")])
+    expect(
+        student(96, 1000, 32, 100),
+        0.3,
+        "the share for 96 and 1000 images in batches of 32 and 100",
+        [(0.4, "96 images make exactly 3 batches of 32: round up, do not add one")],
+    )

@@ -79,7 +79,10 @@ WRONG = {
         (lambda a, b: (b != torch.bincount(a).argmax()).float().mean(), "wrong answers"),
         (lambda a, b: (b == torch.bincount(a).argmax()).sum() / len(a), "divide by the number of test images"),
         (lambda a, b: (b == torch.bincount(a).max()).float().mean(), "argmax the class itself"),
-        (lambda a, b: (b == torch.bincount(a).flip(0).argmax().sub(len(torch.bincount(a)) - 1).abs()).float().mean(), "tie"),
+        (
+            lambda a, b: (b == torch.bincount(a).flip(0).argmax().sub(len(torch.bincount(a)) - 1).abs()).float().mean(),
+            "tie",
+        ),
     ],
     "0.3": [
         (lambda m: _f1(m), "one number"),

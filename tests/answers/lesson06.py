@@ -176,7 +176,9 @@ def step_weak_with_gradient(model, batch, tau=0.95, lambda_u=1.0):
     mask = (confidence >= tau).float()
     z = model(torch.cat([batch.x_l, batch.x_s]))
     n = len(batch.x_l)
-    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {"mask": mask.mean().item()}
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {
+        "mask": mask.mean().item()
+    }
 
 
 def step_views_swapped(model, batch, tau=0.95, lambda_u=1.0):
@@ -189,7 +191,9 @@ def step_cut_in_another_order(model, batch, tau=0.95, lambda_u=1.0):
     mask = (confidence >= tau).float()
     z = model(torch.cat([batch.x_s, batch.x_l]))
     n = len(batch.x_l)
-    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {"mask": mask.mean().item()}
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {
+        "mask": mask.mean().item()
+    }
 
 
 def step_backward(model, batch, tau=0.95, lambda_u=1.0):
@@ -282,7 +286,10 @@ RIGHT = {
 
 WRONG = {
     "6.1": [
-        (_flip(lambda x, rng: (torch.rand(1, generator=rng) < 0.5).expand(len(x))), "one coin decides for the whole batch"),
+        (
+            _flip(lambda x, rng: (torch.rand(1, generator=rng) < 0.5).expand(len(x))),
+            "one coin decides for the whole batch",
+        ),
         (lambda x, rng: x.flip(3), "every image is mirrored"),
         (_flip(coins, dims=(2,)), "upside down"),
         (_flip(coins, dims=(1,)), "channels are reversed"),
@@ -293,7 +300,10 @@ WRONG = {
         (_flip(lambda x, rng: torch.rand(len(x), generator=rng) < 0.1), "probability should be one half"),
         (_flip(lambda x, rng: torch.randn(len(x), generator=rng) < -9), "no image is mirrored"),
         (flip_in_place, "changes its input"),
-        (lambda x, rng: torch.where(torch.rand(x.shape, generator=rng) < 0.5, x.flip(3), x), "coin drawn for each pixel"),
+        (
+            lambda x, rng: torch.where(torch.rand(x.shape, generator=rng) < 0.5, x.flip(3), x),
+            "coin drawn for each pixel",
+        ),
         (lambda x, rng: torch.where(coins(x, rng), x.flip(3), x), "needs the shape (B, 1, 1, 1)"),
         (flip_exactly_half, "exactly half"),
     ],
@@ -307,11 +317,17 @@ WRONG = {
         (_guess(lambda z: z.sigmoid()), "sigmoid"),
         (lambda z, tau: _guess(_soft)(z, tau)[::-1], "swapped"),
         (lambda z, tau: (z.detach().softmax(1), _guess(_soft)(z, tau)[1]), "not a distribution"),
-        (lambda z, tau: (z.detach().softmax(1).max(1).values, _guess(_soft)(z, tau)[1]), "first value is the confidence"),
+        (
+            lambda z, tau: (z.detach().softmax(1).max(1).values, _guess(_soft)(z, tau)[1]),
+            "first value is the confidence",
+        ),
         (lambda z, tau: _guess(_soft)(z, tau)[0], "must return 2 values"),
         (guess_with_gradient, "carries a gradient"),
         (_guess(_soft, lambda c, tau: c >= tau), "must be a float tensor, and is a tensor of torch.bool"),
-        (lambda z, tau: [part[_guess(_soft)(z, tau)[1] > 0] for part in _guess(_soft)(z, tau)], "guess for every image"),
+        (
+            lambda z, tau: [part[_guess(_soft)(z, tau)[1] > 0] for part in _guess(_soft)(z, tau)],
+            "guess for every image",
+        ),
         (_guess(lambda z: z.softmax(0)), "over the images"),
         (guess_over_images, "over the images (dim=0)"),
         (_guess(lambda z: (2 * z).softmax(1)), "sharper"),
@@ -342,8 +358,17 @@ WRONG = {
         (step_views_swapped, "two views are swapped"),
         (step_cut_in_another_order, "cut apart in another"),
         (step_backward, "backward() is called inside"),
-        (lambda model, batch, tau=0.95, lambda_u=1.0: (step_alone(model, batch, tau, lambda_u)[0], 0.75), "logs must be a dict"),
-        (lambda model, batch, tau=0.95, lambda_u=1.0: (step_alone(model, batch, tau, lambda_u)[0].item(), {"mask": 0.75}), "no .item()"),
+        (
+            lambda model, batch, tau=0.95, lambda_u=1.0: (step_alone(model, batch, tau, lambda_u)[0], 0.75),
+            "logs must be a dict",
+        ),
+        (
+            lambda model, batch, tau=0.95, lambda_u=1.0: (
+                step_alone(model, batch, tau, lambda_u)[0].item(),
+                {"mask": 0.75},
+            ),
+            "no .item()",
+        ),
         (step_no_gradient, "no gradient"),
         (step_loss_only, "the loss only"),
         (_step(lambda l, z, g, m, lam: (_ce(z, g) * m).mean()), "labelled loss is missing"),
