@@ -102,6 +102,7 @@ def compare(
         line |= {
             "runs": str(len(group)),
             "steps": str(group["steps"].iloc[0]),
+            "images": f"{group['images'].mean():.0f}",
             "seconds": f"{group['seconds'].mean():.0f}",
         }
         if any(differs.values()):

@@ -45,6 +45,11 @@ class Odd:
         raise OSError("odd")
 
 
+def switches_gradients_off(x):
+    torch.set_grad_enabled(False)
+    return 2 * x
+
+
 def raises(x):
     wrong = x @ torch.zeros(3)
     return wrong
@@ -76,6 +81,7 @@ def unsolved(number):
         (lambda: 1, "fix", "it raised TypeError"),
         (raises, "fix", "(in `wrong = x @ torch.zeros(3)`)"),
         (spoils_its_input, "fix", "it changes its input"),
+        (switches_gradients_off, "fix", "leaves gradients switched off"),
         (calls_itself, "fix", "calls itself without end"),
         (lambda x: x * float("nan"), "fix", "nan"),
         (torch.tensor([2.0, 4.0]), "fix", "hand in the function itself"),
@@ -85,6 +91,16 @@ def unsolved(number):
 def test_one_line_whatever_it_does(function, status, message):
     result = verdict("99.1", function)
     assert (result.status, "\n" in str(result)) == (status, False) and message in result.message, result
+
+
+def test_gradients_are_on_again_after_a_check():
+    verdict("99.1", switches_gradients_off)
+    assert torch.is_grad_enabled()
+
+
+def test_an_in_place_operation_on_a_leaf_is_named():
+    with pytest.raises(Fix, match="changes its input"):
+        core.Guarded(spoils_its_input)(torch.zeros(2, requires_grad=True))
 
 
 def test_an_endless_function_is_stopped():

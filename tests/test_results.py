@@ -14,6 +14,7 @@ def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
         "draw": draw,
         "md5": md5,
         "steps": steps,
+        "images": 51200,
         "seconds": 10.0,
         "labels": 500,
         "seed": 0,

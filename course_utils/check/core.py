@@ -22,6 +22,8 @@ import torch
 TIME_LIMIT = 5.0  # seconds for all cases of one exercise; the reference solutions need a small part of one
 SHOWN_LINES = 5  # of what a student's function printed
 
+CHANGES_INPUT = "it changes its input: work on a new tensor (no `x[...] = `, no `+=`, no methods that end in `_`)"
+
 _registry: dict[str, tuple[str, Callable]] = {}
 
 
@@ -116,14 +118,20 @@ class Guarded:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before = copy.deepcopy([_plain(a) for a in (*args, *kwargs.values())])
+        gradients = torch.is_grad_enabled()
         try:
             result = self.function(*args, **kwargs)
         except (NotImplementedError, TimeoutError, RecursionError):
             raise
         except Exception as error:
+            if "in-place operation" in str(error):
+                raise Fix(CHANGES_INPUT) from None
             raise Fix(f"it raised {type(error).__name__}: {_one_line(error)}{_where(error, self.function)}") from None
         if not all(_same(a, b) for a, b in zip(before, (*args, *kwargs.values()))):
-            raise Fix("it changes its input: work on a new tensor (no `x[...] = `, no methods that end in `_`)")
+            raise Fix(CHANGES_INPUT)
+        if torch.is_grad_enabled() != gradients:
+            torch.set_grad_enabled(gradients)
+            raise Fix("it leaves gradients switched off for all that follows: use `with torch.no_grad():` around a block")
         if result is None:
             raise Fix("it returned None: is the `return` missing?")
         return result

@@ -33,10 +33,18 @@ def _positions(result) -> np.ndarray:
 
 @exercise("1.1", "a stratified draw of labels")
 def _(student):
+    def draw(labels: np.ndarray, num_labels: int, seed: int) -> np.ndarray:
+        try:
+            return _positions(student(labels.copy(), num_labels, np.random.default_rng(seed)))
+        except Fix as error:
+            if "float64" in str(error) or "cannot be interpreted as an integer" in str(error):
+                raise Fix(f"{error}: how many to draw must be a whole number, by // or int()") from None
+            raise
+
     right = np.array([8, 3, 2, 1, 1])
     draws = []
     for seed in range(100):
-        drawn = _positions(student(LABELS.copy(), 16, np.random.default_rng(seed)))
+        drawn = draw(LABELS, 16, seed)
         if len(drawn) and (drawn.min() < 0 or drawn.max() >= len(LABELS)):
             raise Fix(f"positions lie between 0 and {len(LABELS) - 1}, but {drawn.min()} to {drawn.max()} came out")
         if sorted(drawn.tolist()) == np.repeat(np.arange(5), right).tolist():
@@ -59,8 +67,14 @@ def _(student):
     if any((np.diff(drawn) < 0).any() for drawn in draws):
         raise Fix("the positions are not sorted: np.sort at the end, over all classes together")
     _chance(student, draws)
-    both = _positions(student(np.array([1, 0, 1, 1]), 4, np.random.default_rng(0)))
-    expect(both, [0, 1, 2, 3], "the draw of all 4 of 4 labels")
+    expect(draw(np.array([1, 0, 1, 1]), 4, 0), [0, 1, 2, 3], "the draw of all 4 of 4 labels")
+    uneven = np.array([0, 1] * 3 + [0] * 4)  # 7 and 3 images, 4 labels: 2.8 and 1.2 of them, rounded down
+    expect(
+        np.bincount(uneven[draw(uneven, 4, 0)], minlength=2),
+        [2, 1],
+        "the number of labels of classes with 7 and 3 images, 4 labels",
+        wrong=[([3, 1], "multiply before you divide, n_c * num_labels // N: N // num_labels is already rounded")],
+    )
 
 
 def _counts_per_class(got: list[int], right: list[int]) -> None:
@@ -104,16 +118,24 @@ def _chance(student, draws: list[np.ndarray]) -> None:
         raise Fix(f"in 100 draws some images of class {never[0]} never came up: each must have the same chance")
 
 
+class _Calls(list):
+    """(images, training mode, gradients recorded) of each call; a copy of the model writes into the same list."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 class _Recorder(nn.Module):
-    """A linear map without randomness that notes how it was called."""
+    """A linear map without randomness that notes how it was called; its child has a mode of its own, as BatchNorm has."""
 
     def __init__(self, weight: torch.Tensor):
         super().__init__()
         self.weight = nn.Parameter(weight)
-        self.calls: list[tuple[int, bool, bool]] = []  # (images, training mode, gradients recorded)
+        self.child = nn.Identity()
+        self.calls = _Calls()
 
     def forward(self, x):
-        self.calls.append((len(x), self.training, torch.is_grad_enabled()))
+        self.calls.append((len(x), self.child.training, torch.is_grad_enabled()))
         return x.flatten(1) @ self.weight
 
 
@@ -151,6 +173,10 @@ def _(student):
                 -log_p.exp()[range(4), y_l].mean(),
                 "the logarithm is missing: the loss is -log of the probability of the label",
             ),
+            (
+                nn.functional.cross_entropy(logits, y_l, label_smoothing=0.1),
+                "the labels are smoothed: the plain cross-entropy is asked for",
+            ),
             (-each.mean(), "the sign is wrong: the loss is -log p, so that a smaller one is better"),
             (
                 nn.functional.cross_entropy(logits, logits.argmax(1)),
@@ -177,6 +203,8 @@ def _(student):
             ),
         ],
     )
+    if model.weight.grad is not None:
+        raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     _gradient_of_loss(model, value, logits, y_l)
     if len(model.calls) != 1:
         raise Fix(
@@ -231,6 +259,8 @@ def _(student):
     )
     if (torch.is_tensor(result) and result.requires_grad) or any(recorded for _, _, recorded in model.calls):
         raise Fix("gradients were recorded: run the model under torch.no_grad(), it saves memory and time")
+    if model.training != model.child.training:
+        raise Fix("`model.training = ...` changes the outermost module only: model.train(mode) changes BatchNorm's mode, too")
     if not model.training:
         raise Fix(
             "the model came in training mode and was left in evaluation mode: put it back into the mode you found"
@@ -291,7 +321,11 @@ def _(student):
                 "`strength` has no effect (inside the logarithm it cancels): the logits get strength * log prior",
             ),
             (right(z, -1.0), "`strength` has no effect, and the sign is wrong: add strength * log prior"),
-            (cross_entropy(z, labels), "nothing was adjusted: add strength times log prior to the logits"),
+            (
+                cross_entropy(z, labels),
+                "nothing was adjusted, or every class of a row got the same number, which the softmax cancels: "
+                "class c gets strength * log prior[c]",
+            ),
             (
                 cross_entropy(label_only(z, 0.5), labels),
                 "only the label's own logit was adjusted: every class gets its log prior, or the classes do not shift against each other",

@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 01: other right ones, and wrong ones with a fragment of the cause to be named."""
 
+import copy
 import statistics
 
 import numpy as np
@@ -258,10 +259,38 @@ def _paired(mean=np.mean, error=lambda d: d.std(ddof=1) / len(d) ** 0.5, change=
     return lambda a, b: (mean(change(a - b)), error(change(a - b)))
 
 
+def predict_with_a_copy(model, images, batch_size):
+    frozen = copy.deepcopy(model).eval()
+    with torch.inference_mode():
+        return torch.cat([frozen(part).softmax(1) for part in images.split(batch_size)])
+
+
+def predict_and_set_the_attribute(model, images, batch_size):
+    mode = model.training
+    result = predict_loop(model.eval(), images, batch_size)
+    model.training = mode
+    return result
+
+
+def predict_without_gradients_for_good(model, images, batch_size):
+    torch.set_grad_enabled(False)
+    return predict_loop(model, images, batch_size)
+
+
+def loss_backward(model, batch):
+    loss = F.cross_entropy(model(batch.x_l), batch.y_l)
+    loss.backward(retain_graph=True)
+    return loss, {"accuracy": 0.75}
+
+
+def loss_smoothed(model, batch):
+    return F.cross_entropy(model(batch.x_l), batch.y_l, label_smoothing=0.1), {"accuracy": 0.75}
+
+
 RIGHT = {
     "1.1": [draw_by_permutation, draw_with_torch, draw_by_shuffle],
     "1.2": [loss_by_hand, loss_nll, loss_module],
-    "1.3": [predict_loop, predict_loader],
+    "1.3": [predict_loop, predict_loader, predict_with_a_copy],
     "1.4": [adjusted_by_hand, adjusted_weighted_exponentials],
     "1.5": [paired_statistics, paired_torch, paired_scipy],
 }
@@ -269,6 +298,8 @@ RIGHT = {
 WRONG = {
     "1.1": [
         (draw_with_replacement, "drawn twice"),
+        (lambda y, n, rng: _draw(y, lambda k: max(1, k // (len(y) // n)), _without(rng)), "multiply before you divide"),
+        (lambda y, n, rng: _draw(y, lambda k: np.floor(k * n / len(y)), _without(rng)), "must be a whole number"),
         (draw_first, "first images of each class"),
         (draw_global, "use `rng`, not np.random"),
         (draw_torch_generator, "use `rng`, not np.random or torch's"),
@@ -291,6 +322,8 @@ WRONG = {
         (lambda y, n, rng: print(draw_first(y, n, rng)), "return"),
     ],
     "1.2": [
+        (loss_backward, "backward() is called inside"),
+        (loss_smoothed, "smoothed"),
         (_loss(lambda z, y: F.cross_entropy(z, y, reduction="sum")), "sum over the batch"),
         (_loss(lambda z, y: F.cross_entropy(z, y, reduction="none")), "one loss per image"),
         (_loss(lambda z, y: F.cross_entropy(z.softmax(1), y)), "softmax before cross-entropy"),
@@ -316,6 +349,8 @@ WRONG = {
         (lambda model, batch: F.cross_entropy(model(batch.x_w), batch.y_l), "it raised"),
     ],
     "1.3": [
+        (predict_and_set_the_attribute, "changes the outermost module only"),
+        (predict_without_gradients_for_good, "leaves gradients switched off"),
         (_predict(before=False), "training mode"),
         (_predict(restore=False), "left in evaluation mode"),
         (_predict(restore="train"), "left in training mode"),
@@ -340,6 +375,10 @@ WRONG = {
         (predict_detached, "gradients were recorded"),
     ],
     "1.4": [
+        (
+            lambda z, labels, prior, s: F.cross_entropy(z + s * prior[labels].log()[:, None], labels),
+            "every class of a row got the same number",
+        ),
         (_adjusted(lambda z, prior, s: z - s * prior.log()), "sign"),
         (_adjusted(lambda z, prior, s: z + s * prior), "its logarithm"),
         (_adjusted(lambda z, prior, s: z - s * prior), "its logarithm"),
