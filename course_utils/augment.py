@@ -186,7 +186,7 @@ class View:
                 continue
             hit = (torch.rand(len(x), generator=rng) < transform.p).nonzero().squeeze(1).to(x.device)
             if len(hit):
-                x = x.index_copy(0, hit, transform.batch(x[hit], rng))
+                x.index_copy_(0, hit, transform.batch(x[hit], rng))
         return x.mul(2).sub_(1).contiguous(memory_format=torch.channels_last)
 
 

@@ -1,5 +1,6 @@
 """One training loop for every method: the methods differ in the loss that they hand in."""
 
+import copy
 import math
 import os
 import time
@@ -8,7 +9,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from course_utils.data import Batch
@@ -75,8 +75,10 @@ def train(
     """
     optimizer = torch.optim.Adam(_decay_groups(model, weight_decay), lr=lr, fused=True)
     lr_schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, num_steps))
-    ema = AveragedModel(model, use_buffers=False)  # so that the buffers are copied, not averaged
-    run = Run(model, ema.module, num_steps)
+    run = Run(model, copy.deepcopy(model), num_steps)
+    parameters = list(model.parameters())
+    averaged = list(zip(run.ema.parameters(), parameters))
+    copied = list(zip(run.ema.buffers(), model.buffers()))
     start = time.perf_counter()
     model.train()
     # The notebook's bar does not look at TQDM_DISABLE by itself, and no bar belongs into stored outputs
@@ -88,13 +90,17 @@ def train(
             value, logs = _checked(loss(model, batch))
             optimizer.zero_grad()
             value.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+            norm = nn.utils.clip_grad_norm_(parameters, math.inf)
             if not (torch.isfinite(value) and torch.isfinite(norm)):
                 raise _diverged(step, run)
             optimizer.step()
             lr_schedule.step()
-            ema.multi_avg_fn = get_ema_multi_avg_fn(min(ema_decay, (1 + step) / (10 + step)))
-            ema.update_parameters(model)
+            decay = min(ema_decay, (1 + step) / (10 + step)) if step else 0.0
+            with torch.no_grad():
+                for average, current in averaged:
+                    average.lerp_(current, 1 - decay)
+                for average, current in copied:
+                    average.copy_(current)
             run.images_seen += sum(len(x) for x in (batch.x_l, batch.x_w, batch.x_s) if x is not None)
             for name, number in {"loss": value.item(), **logs}.items():
                 run.curves.setdefault(name, []).append(float(number))

@@ -501,10 +501,10 @@ table.reindex(columns=columns)
 
 # %% [markdown]
 # Read it with the spread in mind. Every variant that uses the unlabelled images is far above the short baseline,
-# which has not had the time to learn the rare classes. Among the variants the differences are as small as their
-# spread: on DermaMNIST `weak only` and `guess on strong` are no worse than FixMatch itself. In the paper, with a
-# hundred times the parameters and six hundred times the steps, they are much worse. Here the network is too small
-# and the training too short to profit from the harder task. An ablation speaks about the setting it was made in.
+# which has not had the time to learn the rare classes. Among the variants the differences are about as small as their
+# spread: on DermaMNIST `weak only` does as well as FixMatch itself, and the others are not far below. In the paper, with
+# a much larger network and many more steps, such changes cost a lot; perhaps this network is too small, and this training
+# too short, to profit from the harder task. An ablation speaks about the setting it was made in.
 
 # %% [markdown]
 # ## 8 · The ancestor's way
@@ -601,8 +601,8 @@ print(f"mean {gain.mean():.3f}, standard error {gain.std() / max(len(gain), 1) *
 # labels, or that it reaches the rarest classes (the mask keeps little of them, and each has only a handful of labels).
 # The settings were chosen by cross-validation inside the labels, on other draws; the test split was used for
 # measuring only. All images come from one collection, and some test images show a lesion that is also in the training
-# split; that flatters every method alike. And a step of FixMatch costs about four times a supervised step: equal steps
-# are not equal seconds, as the table says.
+# split; that may flatter every method. And a step of FixMatch sees five times as many images as a supervised step, and
+# costs several times as many seconds: equal steps are not equal work, as the table says.
 
 # %% [markdown]
 # ## Quiz

@@ -14,6 +14,8 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
@@ -35,7 +37,7 @@ def joint_loss(model, batch):
 
 
 class PerSample(TorchDataset):
-    """One image at a time through Albumentations, as the ancestor's datasets do."""
+    """One image at a time, by way of PIL, through Albumentations, as the ancestor's datasets do."""
 
     def __init__(self, images, labels, *views):
         self.images, self.labels = images, labels
@@ -45,8 +47,23 @@ class PerSample(TorchDataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        views = [pipeline(image=self.images[i])["image"] for pipeline in self.pipelines]
-        return *views, torch.tensor(self.labels[i])
+        image = np.array(Image.fromarray(self.images[i].squeeze()))
+        return *(pipeline(image=image)["image"] for pipeline in self.pipelines), torch.tensor(self.labels[i])
+
+
+class AncestorCNN(nn.Module):
+    """The same network, with the ReLU where the ancestor has it."""
+
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        blocks = [
+            nn.Sequential(nn.Conv2d(a, b, kernel_size=3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
+            for a, b in ((channels, 16), (16, 32))
+        ]
+        self.layers = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(32 * 7 * 7, num_classes))
+
+    def forward(self, x):
+        return self.layers(x)
 
 
 def ancestor(dataset, draw):
@@ -62,7 +79,7 @@ def ancestor(dataset, draw):
         batch_size=64,
         shuffle=True,
     )
-    model = models.SimpleCNN(dataset.channels, dataset.num_classes)
+    model = AncestorCNN(dataset.channels, dataset.num_classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
 
     def run():

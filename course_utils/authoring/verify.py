@@ -122,7 +122,9 @@ def solution_lines(lesson: NotebookNode) -> list[str]:
     return [
         line
         for line in lines
-        if line and not line.startswith("#") and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:|with torch\.no_grad\(\):", line)
+        if line
+        and not line.startswith("#")
+        and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:|with torch\.no_grad\(\):", line)
     ]
 
 

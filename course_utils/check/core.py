@@ -131,7 +131,9 @@ class Guarded:
             raise Fix(CHANGES_INPUT)
         if torch.is_grad_enabled() != gradients:
             torch.set_grad_enabled(gradients)
-            raise Fix("it leaves gradients switched off for all that follows: use `with torch.no_grad():` around a block")
+            raise Fix(
+                "it leaves gradients switched off for all that follows: use `with torch.no_grad():` around a block"
+            )
         if result is None:
             raise Fix("it returned None: is the `return` missing?")
         return result

@@ -260,7 +260,9 @@ def _(student):
     if (torch.is_tensor(result) and result.requires_grad) or any(recorded for _, _, recorded in model.calls):
         raise Fix("gradients were recorded: run the model under torch.no_grad(), it saves memory and time")
     if model.training != model.child.training:
-        raise Fix("`model.training = ...` changes the outermost module only: model.train(mode) changes BatchNorm's mode, too")
+        raise Fix(
+            "`model.training = ...` changes the outermost module only: model.train(mode) changes BatchNorm's mode, too"
+        )
     if not model.training:
         raise Fix(
             "the model came in training mode and was left in evaluation mode: put it back into the mode you found"
