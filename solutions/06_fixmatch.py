@@ -589,7 +589,7 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 def gain(dataset):
     rows = pd.DataFrame(results.reference(dataset)["rows"], columns=["method", "draw", "macro-F1"])
     by_draw = rows.pivot(index="draw", columns="method", values="macro-F1").reindex(columns=methods[:2])
-    return by_draw["FixMatch"] - by_draw["supervised"]
+    return (by_draw["FixMatch"] - by_draw["supervised"]).dropna()
 
 
 # %% tags=["dataset"]
