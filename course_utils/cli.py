@@ -14,9 +14,10 @@ from course_utils.authoring import NOTEBOOKS, ROOT, SOLUTIONS, lessons
 
 def lab(arguments: argparse.Namespace) -> int:
     """Open JupyterLab on the first lesson."""
-    return subprocess.call(
-        [sys.executable, "-m", "jupyter", "lab", str(NOTEBOOKS / "00_start_here.ipynb"), *arguments.options], cwd=ROOT
-    )
+    # In a container one is often root, and JupyterLab then wants to be told that this is meant
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    first = str(NOTEBOOKS / "00_start_here.ipynb")
+    return subprocess.call([sys.executable, "-m", "jupyter", "lab", first, *as_root, *arguments.options], cwd=ROOT)
 
 
 def build(arguments: argparse.Namespace) -> int:

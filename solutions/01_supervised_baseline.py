@@ -94,7 +94,10 @@ check("1.1", stratified_draw)
 # %% tags=["dataset"]
 mine = stratified_draw(dataset.train.labels, 500, np.random.default_rng(SEED))
 draw = draw_labels(dataset, 500, SEED)
-counts = {"by hand": np.bincount(dataset.train.labels[mine]), "draw_labels": draw.class_counts().numpy()}
+counts = {
+    "by hand": np.bincount(dataset.train.labels[mine]),
+    "draw_labels": draw.class_counts().numpy(),
+}
 pd.DataFrame(counts, index=dataset.class_names).assign(pool=np.bincount(dataset.train.labels)).T
 
 # %% [markdown]
@@ -102,9 +105,15 @@ pd.DataFrame(counts, index=dataset.class_names).assign(pool=np.bincount(dataset.
 # that had 350 **class-balanced** ones: the same number from each class. Here are both draws, and a small one.
 
 # %% tags=["dataset"]
-wishes = {"stratified 100": (100, "stratified"), "stratified 500": (500, "stratified"), "balanced 350": (350, "balanced")}
+wishes = {
+    "stratified 100": (100, "stratified"),
+    "stratified 500": (500, "stratified"),
+    "balanced 350": (350, "balanced"),
+}
 drawn = {name: draw_labels(dataset, n, SEED, how) for name, (n, how) in wishes.items()}
-pd.DataFrame({name: few.class_counts().numpy() for name, few in drawn.items()}, index=dataset.class_names).T
+pd.DataFrame(
+    {name: few.class_counts().numpy() for name, few in drawn.items()}, index=dataset.class_names
+).T
 
 # %% [markdown]
 # To label the same number of each class you must know the classes before you label. How many images would one
@@ -115,7 +124,10 @@ pool = np.bincount(dataset.train.labels)
 per_class = 350 // dataset.num_classes
 share_taken = per_class / pool
 to_label = (share_taken * len(dataset.train)).astype(int)
-pd.DataFrame({"part of the class that is taken": share_taken.round(2), "images to label": to_label}, index=dataset.class_names)
+pd.DataFrame(
+    {"part of the class that is taken": share_taken.round(2), "images to label": to_label},
+    index=dataset.class_names,
+)
 
 # %% [markdown]
 # For the rarest class of DermaMNIST the draw takes more than half of all its images, and to find them one would
@@ -174,7 +186,9 @@ check("1.2", supervised_loss)
 
 # %% tags=["nbval-ignore-output", "dataset"]
 value, logs = supervised_loss(models.new_model(dataset, SEED), batch)
-print(f"loss {value.item():.2f}, log of the number of classes {np.log(dataset.num_classes):.2f}, {logs}")
+print(
+    f"loss {value.item():.2f}, log of the number of classes {np.log(dataset.num_classes):.2f}, {logs}"
+)
 
 # %% [markdown]
 # ## A failure on purpose: softmax twice
@@ -235,7 +249,9 @@ plots.show(plots.curves({"supervised": run.curves["loss"]}, "cross-entropy"), al
 
 
 # %% tags=["exercise", "ex-1.3"]
-def predict_probabilities(model: torch.nn.Module, images: torch.Tensor, batch_size: int) -> torch.Tensor:
+def predict_probabilities(
+    model: torch.nn.Module, images: torch.Tensor, batch_size: int
+) -> torch.Tensor:
     """Class probabilities of images, in their order.
 
     images: (N, channels, 28, 28) floats in [-1, 1], N >= 1
@@ -260,7 +276,10 @@ check("1.3", predict_probabilities)
 # %%
 test_images = augment.plain(torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)).to(DEVICE)
 by_hand = predict_probabilities(run.ema, test_images, 500).cpu().numpy()
-print("same probabilities:", np.allclose(by_hand, evaluation.predict(run.ema, dataset.test.images), atol=1e-4))
+print(
+    "same probabilities:",
+    np.allclose(by_hand, evaluation.predict(run.ema, dataset.test.images), atol=1e-4),
+)
 
 # %% [markdown]
 # And this is what happens without the switch. Suppose the images come sorted by diagnosis, as from one folder each, and
@@ -272,7 +291,9 @@ careless = models.new_model(dataset)
 careless.load_state_dict(run.ema.state_dict())
 careless.train()
 with torch.no_grad():
-    guesses = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
+    guesses = (
+        torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
+    )
 print(f"ACC in evaluation mode {(by_hand.argmax(1) == dataset.test.labels).mean():.3f}")
 print(f"ACC in training mode   {(guesses == dataset.test.labels[order]).mean():.3f}")
 
@@ -335,7 +356,9 @@ settings[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 # them, draw by draw:
 
 # %%
-by_draw = pd.DataFrame(recipes["rows"]).pivot(index="setting", columns="draw", values=["AUC", "macro-F1"])
+by_draw = pd.DataFrame(recipes["rows"]).pivot(
+    index="setting", columns="draw", values=["AUC", "macro-F1"]
+)
 (by_draw - by_draw.loc["supervised, strong views"]).round(3).reindex(list(settings.groups))
 
 # %% [markdown]
@@ -366,8 +389,17 @@ pd.DataFrame(ancestor).T
 
 # %% tags=["dataset"]
 def ancestor_run(draw, num_steps):
-    stream = batches(draw, augment.ancestor_weak, labelled_view=augment.ancestor_strong, batch_size=16, seed=SEED)
-    return train(models.new_model(dataset, SEED), supervised_loss, stream, num_steps, schedule=lambda step, n: 1.0, weight_decay=0)
+    stream = batches(
+        draw, augment.ancestor_weak, labelled_view=augment.ancestor_strong, batch_size=16, seed=SEED
+    )
+    return train(
+        models.new_model(dataset, SEED),
+        supervised_loss,
+        stream,
+        num_steps,
+        schedule=lambda step, n: 1.0,
+        weight_decay=0,
+    )
 
 
 # %% tags=["nbval-ignore-output", "dataset"]
@@ -430,7 +462,9 @@ curve = {}
 for n in sizes:
     short = fit(ladder[n], supervised_loss, num_steps=500)
     curve[n] = evaluation.evaluate(short.ema, dataset.test)
-    rows.append(results.record(f"supervised, {n} labels, 500 steps", dataset, ladder[n], short, curve[n]))
+    rows.append(
+        results.record(f"supervised, {n} labels, 500 steps", dataset, ladder[n], short, curve[n])
+    )
 
 # %% tags=["nbval-ignore-output", "dataset"]
 long = fit(ladder[2000], supervised_loss, num_steps=1600)
@@ -443,13 +477,24 @@ constant = evaluation.constant_scores(dataset, dataset.test)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for ax, metric in zip(axes, ("macro-F1", "AUC")):
     ax.plot(sizes, [curve[n][metric] for n in sizes], label="this run, 500 steps")
-    five = [reference.loc[reference["method"] == f"supervised, {n} labels, 500 steps", metric] for n in sizes]
-    ax.errorbar([1.08 * n for n in sizes], [x.mean() for x in five], [x.std() for x in five], capsize=3, label="5 seeds, 500 steps: mean, sd")
+    five = [
+        reference.loc[reference["method"] == f"supervised, {n} labels, 500 steps", metric]
+        for n in sizes
+    ]
+    ax.errorbar(
+        [1.08 * n for n in sizes],
+        [x.mean() for x in five],
+        [x.std() for x in five],
+        capsize=3,
+        label="5 seeds, 500 steps: mean, sd",
+    )
     ax.plot(list(longer), [result[metric] for result in longer.values()], label="this run, 1600 steps")
     ax.axhline(constant[metric], color="black", linestyle=":", label="constant predictor")
     ax.set(xscale="log", xlabel="labels", ylabel=metric, xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9
+)
 alt = (
     "Two panels, macro-F1 and AUC against the number of labels on a logarithmic axis: this run, five seeds with "
     "their spread, and two longer runs. All lie above the dotted line of the constant predictor."
@@ -488,7 +533,9 @@ plots.show(figure, alt)
 
 
 # %% tags=["exercise", "ex-1.4"]
-def adjusted_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, prior: torch.Tensor, strength: float) -> torch.Tensor:
+def adjusted_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, prior: torch.Tensor, strength: float
+) -> torch.Tensor:
     """Cross-entropy in which the class prior is added to the logits.
 
     logits: (B, C) float, labels: (B,) int64, prior: (C,) float > 0, sums to 1
@@ -532,7 +579,9 @@ def shifted(probabilities, strength):
 
 four = {
     "supervised": scores,
-    "adjusted in training, added back at prediction": shifted(evaluation.predict(adjusted_run.ema, dataset.test.images), +1.0),
+    "adjusted in training, added back at prediction": shifted(
+        evaluation.predict(adjusted_run.ema, dataset.test.images), +1.0
+    ),
     "adjusted in training": adjusted,
     "supervised, subtracted at prediction": shifted(by_hand, -1.0),
 }
@@ -607,7 +656,10 @@ check("1.5", paired_difference)
 
 # %%
 def paired_table(first, second, metrics):
-    by_seed = [reference[reference["method"] == method].set_index("seed").sort_index() for method in (first, second)]
+    by_seed = [
+        reference[reference["method"] == method].set_index("seed").sort_index()
+        for method in (first, second)
+    ]
     if min(len(frame) for frame in by_seed) < 2:
         return "there are not yet two reference runs of each on this dataset"
     lines = {}
@@ -615,7 +667,11 @@ def paired_table(first, second, metrics):
         a, b = (frame[metric].to_numpy(dtype=float) for frame in by_seed)
         mean, error = paired_difference(a, b)
         apart = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))
-        lines[metric] = {"difference": f"{mean:+.3f}", "standard error": f"{error:.3f}", "if unpaired": f"{apart:.3f}"}
+        lines[metric] = {
+            "difference": f"{mean:+.3f}",
+            "standard error": f"{error:.3f}",
+            "if unpaired": f"{apart:.3f}",
+        }
     return pd.DataFrame(lines).T
 
 
@@ -645,7 +701,9 @@ results.compare(rows, dataset, allow_different=True)
 # %% tags=["dataset"]
 methods = [row["method"] for row in rows]
 five_seeds = [row for row in results.reference(dataset)["rows"] if row["method"] in methods]
-results.compare(sorted(five_seeds, key=lambda row: methods.index(row["method"])), dataset, allow_different=True)
+results.compare(
+    sorted(five_seeds, key=lambda row: methods.index(row["method"])), dataset, allow_different=True
+)
 
 # %% [markdown]
 # **Analysis** On DermaMNIST the recipe of the course beats the ancestor's with every one of the five seeds, on the

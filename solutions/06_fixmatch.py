@@ -44,7 +44,9 @@ print(draw)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)["rows"]
-results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(columns="seconds", errors="ignore")
+results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
+    columns="seconds", errors="ignore"
+)
 
 # %% [markdown]
 # ## 1 · Two views of one image
@@ -322,18 +324,27 @@ def look_in(step, model):
         model.train(was_training)
         guess, mask = guess.cpu(), mask.cpu()
         right = (guess == truth).float()
-        looks.append({"step": step + 1, "kept": mask.mean(), "right, of those kept": (mask * right).sum() / mask.sum()})
+        looks.append(
+            {
+                "step": step + 1,
+                "kept": mask.mean(),
+                "right, of those kept": (mask * right).sum() / mask.sum(),
+            }
+        )
 
 
 # %% tags=["nbval-ignore-output"]
 NUM_STEPS = 1600
 ssl_batches = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
-run = train(new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch")
+run = train(
+    new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch"
+)
 print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s")
 
 # %% [markdown]
 # The baseline gets the same label draw, network, number of steps and the recipe that suited it best (strong views
 # of its labelled images, see lesson 01).
+
 
 # %% tags=["nbval-ignore-output"]
 def supervised_loss(model, batch):
@@ -341,8 +352,13 @@ def supervised_loss(model, batch):
 
 
 labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
-baseline = train(new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised")
-scores = {"supervised": evaluation.evaluate(baseline.ema, dataset.test), "FixMatch": evaluation.evaluate(run.ema, dataset.test)}
+baseline = train(
+    new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
+)
+scores = {
+    "supervised": evaluation.evaluate(baseline.ema, dataset.test),
+    "FixMatch": evaluation.evaluate(run.ema, dataset.test),
+}
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
@@ -398,7 +414,8 @@ def kept_by_class(guess: torch.Tensor, mask: torch.Tensor, truth: torch.Tensor, 
     """
     ### BEGIN SOLUTION
     right = mask * (guess == truth)
-    share = torch.bincount(truth, weights=mask, minlength=num_classes) / torch.bincount(truth, minlength=num_classes)
+    of_class = torch.bincount(truth, minlength=num_classes)
+    share = torch.bincount(truth, weights=mask, minlength=num_classes) / of_class
     kept_guesses = torch.bincount(guess, weights=mask, minlength=num_classes)
     return share, torch.bincount(guess, weights=right, minlength=num_classes) / kept_guesses
     ### END SOLUTION
@@ -418,7 +435,10 @@ guess, mask = guess_and_mask(logits, tau=0.95)
 share, precision = kept_by_class(guess, mask, draw.measure_labels(unlabelled), dataset.num_classes)
 
 # %%
-bars = {"share of the class that is kept": share.numpy(), "precision of what is kept": precision.numpy()}
+bars = {
+    "share of the class that is kept": share.numpy(),
+    "precision of what is kept": precision.numpy(),
+}
 alt = (
     "Two bars for each class: which share of its images the mask keeps, and how precise the kept guesses of that class are; "
     "n/a where nothing was guessed and kept."
@@ -486,7 +506,9 @@ for name, loss in ablations.items():
     else:
         stream = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
     short = train(new_model(dataset, SEED), loss, stream, 400, label=name)
-    results.record(f"{name}, 400 steps", dataset, draw, short, evaluation.evaluate(short.ema, dataset.test))
+    results.record(
+        f"{name}, 400 steps", dataset, draw, short, evaluation.evaluate(short.ema, dataset.test)
+    )
 names = [f"{name}, 400 steps" for name in ablations]
 results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
 
@@ -496,7 +518,9 @@ results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
 
 # %% tags=["dataset"]
 columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {names[0]}"]
-table = results.compare([row for row in reference if row["method"] in names], dataset, baseline=names[0])
+table = results.compare(
+    [row for row in reference if row["method"] in names], dataset, baseline=names[0]
+)
 table.reindex(columns=columns)
 
 # %% [markdown]
@@ -550,6 +574,7 @@ print(f"one epoch of the ancestor sees {zip_coverage(500, 6507, 16, 64):.1%} of 
 # its name says. The course counts steps, and `batches` lets each stream go on by itself: after one pass every image was
 # seen once. Now the rest of the ancestor's recipe (its augmentations, batches and optimiser), as many steps as ours:
 
+
 # %%
 def ancestor_loss(model, batch):
     loss_l = F.cross_entropy(model(batch.x_l), batch.y_l)  # three passes, three statistics
@@ -563,9 +588,13 @@ a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
 stream = batches(draw, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "ancestor's FixMatch"}
 ancestor = train(new_model(dataset, SEED), ancestor_loss, stream, NUM_STEPS, **options)
-ancestor_scores = evaluation.evaluate(ancestor.model, dataset.test)  # its last weights: it keeps no average
+ancestor_scores = evaluation.evaluate(
+    ancestor.model, dataset.test
+)  # its last weights: it keeps no average
 results.record("FixMatch, ancestor's recipe", dataset, draw, ancestor, ancestor_scores)
-evaluation.score_table({**scores, "FixMatch, ancestor's recipe": ancestor_scores}, dataset, dataset.test)
+evaluation.score_table(
+    {**scores, "FixMatch, ancestor's recipe": ancestor_scores}, dataset, dataset.test
+)
 
 # %% [markdown]
 # ## 9 · The running table
@@ -585,6 +614,7 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 # Draw by draw, with the standard error that you built in lesson 01. Beside it the control experiment: the same code on the
 # digits, whose classes are balanced.
 
+
 # %%
 def gain(dataset):
     rows = pd.DataFrame(results.reference(dataset)["rows"], columns=["method", "draw", "macro-F1"])
@@ -596,7 +626,9 @@ def gain(dataset):
 for some in (dataset, load_dataset("digits")):
     difference = gain(some)
     error = difference.std() / max(len(difference), 1) ** 0.5
-    print(f"{some.name}: macro-F1, FixMatch minus supervised, by draw {sorted(difference.round(3).tolist())}")
+    print(
+        f"{some.name}: macro-F1, FixMatch minus supervised, by draw {sorted(difference.round(3).tolist())}"
+    )
     print(f"mean {difference.mean():.3f}, standard error {error:.3f}")
 
 # %% [markdown]

@@ -81,12 +81,14 @@ def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path,
     assert len({row["draw"] for row in made["rows"][1:]}) == 3
 
 
-def test_lab_opens_the_first_lesson(monkeypatch):
+@pytest.mark.parametrize(("user", "as_root"), [(0, ["--allow-root"]), (1000, [])])
+def test_lab_opens_the_first_lesson(monkeypatch, user, as_root):
     called = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
     assert cli.main(["lab", "--", "--no-browser"]) == 0
     assert called[0][:4] == [sys.executable, "-m", "jupyter", "lab"] and called[0][4].endswith("00_start_here.ipynb")
-    assert called[0][5:] == ["--no-browser"]
+    assert called[0][5:] == [*as_root, "--no-browser"]
 
 
 def test_benchmark_starts_the_benchmark(monkeypatch):
