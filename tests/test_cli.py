@@ -40,6 +40,7 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
         done.append(notebook.cells[0].source.splitlines()[0])
         record("supervised")
         record("FixMatch")
+        record("supervised, another draw", seed=1)
 
     monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:00")
     monkeypatch.setattr(build, "execute", execute)
@@ -51,6 +52,8 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     assert done == ["# 00 · Start here", "# 06 · FixMatch"]
     assert all(word in printed for word in ("digits", "constant predictor", "supervised", "FixMatch", "macro-F1"))
     assert "an older run" not in printed
+    alike, others = printed.split("Runs with other labels or steps")
+    assert "100 labels, seed 0, 5 steps:" in alike and "another draw" in others and "another draw" not in alike
 
 
 def test_run_really_executes(capsys):
