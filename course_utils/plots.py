@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from course_utils.evaluation import Scores
 
-# Okabe and Ito's palette, each colour with a line style and a marker of its own.
+# Okabe and Ito's palette and three of Tol's, each colour with a marker of its own: ten lines can be told apart.
 plt.rcParams.update(
     {
         "figure.dpi": 80,
@@ -22,9 +22,12 @@ plt.rcParams.update(
         "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"])
-        + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-."])
-        + cycler(marker=["o", "s", "^", "D", "v", "P", "X"]),
+        "axes.prop_cycle": cycler(
+            color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"]
+            + ["#882255", "#7F7F7F", "#332288"]
+        )
+        + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--"])
+        + cycler(marker=["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]),
         "lines.markersize": 5,
     }
 )

@@ -685,4 +685,4 @@ for some in (dataset, load_dataset("digits")):
 # - A method is compared on the same draw, steps and network with a baseline that was tuned as well.
 # - The recipe around a method can matter more than the method.
 #
-# Next: `07_flexmatch.ipynb` (being written), one threshold for each class.
+# Next: `07_flexmatch.ipynb`, one threshold for each class.

@@ -73,7 +73,10 @@ def settings(weak, strong):
         "supervised, weak views": (lambda: supervised, {"batch_size": 32}),
         "supervised, strong views": (lambda: supervised, {"batch_size": 32, "labelled_view": strong}),
         "supervised, strong views, batch 64": (lambda: supervised, {"batch_size": 64, "labelled_view": strong}),
-        "supervised, strong views, lr .005": (lambda: supervised, {"batch_size": 32, "labelled_view": strong, "lr": 0.005}),
+        "supervised, strong views, lr .005": (
+            lambda: supervised,
+            {"batch_size": 32, "labelled_view": strong, "lr": 0.005},
+        ),
         "FixMatch, tau .95": (lambda: fixmatch(0.95, 1.0), u),
         "FixMatch, tau .8": (lambda: fixmatch(0.8, 1.0), u),
         "FixMatch, tau .95, strong labelled views": (lambda: fixmatch(0.95, 1.0), {**u, "labelled_view": strong}),

@@ -1,0 +1,562 @@
+"""Checks of lesson 09: pair-counting AUC, the sign-flip test, the cost front, lesion overlap, calibration."""
+
+import itertools
+
+import numpy as np
+from scipy import stats
+from sklearn import metrics
+
+from course_utils.check.core import Fix, exercise, expect, expect_tuple
+
+nan = float("nan")
+
+
+# ------------------------------------------------------------------------------------------------------ 9.1 macro AUC
+
+
+def _pairs(scores: np.ndarray, labels: np.ndarray, tie: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """(C,) pairs ranked right, and (C,) pairs, of each class against the rest."""
+    right, count = [], []
+    for c in range(scores.shape[1]):
+        gap = scores[labels == c, c][:, None] - scores[labels != c, c][None, :]
+        right.append(float((gap > 0).sum() + tie * (gap == 0).sum()))
+        count.append(float(gap.size))
+    return np.array(right), np.array(count)
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def _wrong_aucs(scores: np.ndarray, labels: np.ndarray) -> list:
+    right, count = _pairs(scores, labels)
+    each = right / count
+    share = np.bincount(labels, minlength=scores.shape[1]) / len(labels)
+    one_hot = np.eye(scores.shape[1])[labels]
+    pooled = scores.reshape(-1, 1), one_hot.reshape(-1).astype(int) ^ 1  # one column; the positives have label 0
+    probabilities = _softmax(scores)
+    soft, soft_count = _pairs(probabilities, labels)
+    no_ties, all_ties = _pairs(scores, labels, 0.0)[0] / count, _pairs(scores, labels, 1.0)[0] / count
+    return [
+        (each, "return the mean over the classes, one number"),
+        (each.sum(), "return the mean over the classes, not the sum"),
+        (no_ties.mean(), "ties count nothing: a pair with equal scores counts one half"),
+        (all_ties.mean(), "ties count as won: a pair with equal scores counts one half"),
+        (
+            (1 - each).mean(),
+            "the pairs are counted the wrong way round: the image of the class should have the higher score",
+        ),
+        (
+            (1 - all_ties).mean(),
+            "the pairs are counted the wrong way round: the image of the class should have the higher score",
+        ),
+        (
+            (soft / soft_count).mean(),
+            "a softmax is applied inside: take the scores as they are, whether they are logits or not",
+        ),
+        ((each * share).sum(), "this weighs the classes by their frequency: here each counts the same"),
+        (
+            right.sum() / count.sum(),
+            "the pairs of all classes are thrown together: a share for each class first, then the plain mean",
+        ),
+        (
+            _pairs(*pooled)[0][0] / _pairs(*pooled)[1][0],
+            "all entries of all columns are pooled: compare within one column, one class against the rest",
+        ),
+        (
+            (right / (len(labels) * (len(labels) - 1) / 2)).mean(),
+            "divide by the number of pairs (image of the class, other image), not of all pairs of images",
+        ),
+        ((right / len(labels) ** 2).mean(), "divide by the number of pairs (image of the class, other image)"),
+        (right.mean(), "these are counts: divide by the number of pairs (image of the class, other image)"),
+        (100 * each.mean(), "this is a percentage: a share is between 0 and 1"),
+        (2 * each.mean() - 1, "this is 2 AUC - 1 (the Gini coefficient): return the share of pairs itself"),
+        ((scores.argmax(1) == labels).mean(), "this is the accuracy: it looks at the rows; the AUC looks at columns"),
+        (
+            np.mean([_answer_auc(scores, labels, c) for c in range(scores.shape[1])]),
+            "the scores were turned into answers first (argmax or a threshold): compare the scores themselves",
+        ),
+        (each[:-1].mean(), "the last class is left out: one share for each column"),
+        (each[-1], "only the last class is returned: the return stands inside the loop, or overwrites the others"),
+        (each[0], "only the first class is returned: does the return stand inside the loop?"),
+    ]
+
+
+def _answer_auc(scores: np.ndarray, labels: np.ndarray, c: int) -> float:
+    return metrics.roc_auc_score(labels == c, scores.argmax(1) == c)
+
+
+@exercise("9.1", "AUC by counting pairs")
+def _(student):
+    # Ties, classes of 1, 4 and 2 images, and nothing that sums to one
+    labels = np.array([1, 2, 1, 0, 1, 2, 1])
+    scores = np.array([[4, 3, 1], [4, 3, 1], [3, 2, 1], [5, 5, 0], [3, 3, 3], [4, 1, 5], [4, 3, 0]])
+    result = student(scores, labels)
+    what = "the macro AUC of seven images with ties, classes of 1, 4 and 2 images"
+    expect(result, (6 / 6 + 5.5 / 12 + 8 / 10) / 3, what, _wrong_aucs(scores, labels))
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    logits = np.array([[5.0, 4, 0], [1, 0, 0], [6, 7, 0], [0, 1, 0], [0, 0, 1], [2, 2, 3]])
+    what = "the macro AUC of the six images in the text"
+    expect(student(logits, labels), (5 / 8 + 6 / 8 + 8 / 8) / 3, what, _wrong_aucs(logits, labels))
+    expect(
+        student(np.tile([0.0, 1.0, 0.0], (6, 1)), labels),
+        0.5,
+        "the macro AUC of the constant predictor",
+        [(0.0, "ties count nothing: a pair with equal scores counts one half"), (1.0, "ties count as won: one half")],
+    )
+    negative = np.array([[-3.0, -1.0], [-2.0, -5.0], [-4.0, -1.0]])
+    what = "the macro AUC of scores that are all negative"
+    expect(student(negative, np.array([0, 1, 1])), (0.5 + 0.25) / 2, what)
+    rng = np.random.default_rng(0)
+    many, of = rng.normal(size=(300, 4)).round(1), np.concatenate([np.arange(4), rng.integers(0, 4, 296)])
+    right, count = _pairs(many, of)
+    expect(student(many, of), (right / count).mean(), "the macro AUC of 300 images and 4 classes", tolerance=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------ 9.2 sign flips
+
+
+def _flipped(d: np.ndarray) -> np.ndarray:
+    return np.array(list(itertools.product([1, -1], repeat=len(d)))) @ d
+
+
+@exercise("9.2", "the exact sign-flip test")
+def _(student):
+    d = np.array([6.0, -9.0, 7.0, -4.0, 8.0])  # their sum is 8; of 32 flipped sums 11 are >= 8 and 11 are <= -8
+    sums, extreme = _flipped(d), 22
+    subsets = np.array(list(itertools.product([0, 1], repeat=5))) @ d
+    medians = np.array([abs(np.median(d * s)) for s in itertools.product([1, -1], repeat=5)])
+    left_out = "the observed pattern is left out: it is one of the 2^n"
+    not_larger = "at least as large, not larger: patterns that give the observed mean count, too"
+    expect(
+        student(d.copy()),
+        extreme / 32,
+        "the share for the differences 6, -9, 7, -4, 8",
+        wrong=[
+            (
+                (sums >= 8).mean(),
+                "only one side is counted: a flipped mean of -1.6 is as far from 0 as 1.6, take absolute values",
+            ),
+            ((sums <= 8).mean(), "the comparison is the wrong way round: count flipped means at least as large"),
+            ((abs(sums) > 8).mean(), not_larger),
+            ((sums > 8).mean(), f"{not_larger}; and both sides count: absolute values"),
+            ((abs(sums) <= 8).mean(), "the comparison is the wrong way round: count flipped means at least as large"),
+            ((abs(sums) < 8).mean(), "this is 1 minus the share: count flipped means that are at least as large"),
+            ((extreme - 1) / 31, left_out),
+            ((extreme - 1) / 32, left_out),
+            ((extreme + 1) / 33, "the observed pattern is counted twice: it is already one of the 2^n"),
+            (
+                (abs(sums) >= abs(d).sum()).mean(),
+                "the observed mean was computed from absolute values: keep the signs of the differences you got",
+            ),
+            (extreme, "this is a count: divide by the number of patterns, 2^n"),
+            (100 * extreme / 32, "this is a percentage: a share is between 0 and 1"),
+            ((abs(subsets) >= 8).mean(), "the patterns are made of 0 and 1 (leave out or keep): flip with -1 and +1"),
+            ((medians >= np.median(d)).mean(), "this compares medians: the mean of the differences is asked for"),
+            (stats.wilcoxon(d).pvalue, "this is Wilcoxon's test on ranks: flip the differences themselves"),
+            (stats.ttest_1samp(d, 0).pvalue, "this is the t-test, which assumes a normal distribution: flip signs"),
+            (
+                1.0,
+                "every pattern counts: flip the signs (a new order changes no mean), and take each mean before its "
+                "absolute value. (The sign test, which only counts wins, gives 1 here, too)",
+            ),
+            (1 / 32, "only one pattern counts: compare every flipped mean with the observed one, and add up how often"),
+            (0.0, "no pattern counts, but the observed one always does: at least as large includes equal"),
+        ],
+        tolerance=1e-6,
+    )
+    expect(
+        student(np.array([-0.02, -0.01, -0.04, -0.01])),
+        2 / 16,
+        "the share when all four differences are negative",
+        wrong=[
+            (1.0, "the observed mean is negative here, and everything is larger: take its absolute value, too"),
+            (1 / 16, "only one side is counted: the pattern with all signs flipped is as extreme"),
+            (0.0, "the observed pattern itself counts: at least as large"),
+        ],
+        tolerance=1e-6,
+    )
+    ties = np.array([0.1, 0.1, 0.1, -0.1])
+    result = student(ties)
+    try:
+        lost = float(result) < 10 / 16 - 1e-9
+    except (TypeError, ValueError):
+        lost = False
+    if lost:
+        raise Fix(
+            "of .1, .1, .1, -.1 the flipped means that equal the observed one are lost to rounding: count what falls "
+            "short by less than 1e-12, too"
+        )
+    expect(result, 10 / 16, "the share for the differences .1, .1, .1, -.1", tolerance=1e-6)
+    small = student(np.array([3e-5, 1e-5, -1e-5]))
+    sums = _flipped(np.array([3.0, 1.0, -1.0]))
+    expect(
+        small,
+        (abs(sums) >= 3).mean(),
+        "the share for three tiny differences, 3e-5, 1e-5 and -1e-5",
+        [(1.0, "the tolerance is too wide: 1e-12 forgives rounding, and nothing else")],
+        tolerance=1e-6,
+    )
+    expect(student(np.zeros(3)), 1.0, "the share when all differences are 0", tolerance=1e-6)
+    expect(student(np.array([-0.3])), 1.0, "the share for one difference alone", tolerance=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------- 9.3 the cost front
+
+
+def _boolean(result, right: np.ndarray, what: str, wrong: list) -> None:
+    """Like `expect`, for a boolean numpy array, and with words for answers of other kinds."""
+    try:
+        value = np.asarray(result)
+    except (TypeError, ValueError, RuntimeError):
+        raise Fix(f"{what} must be a boolean array, but is {type(result).__name__}") from None
+    if value.dtype == object or value.dtype.kind in "US":
+        raise Fix(f"{what} must be a boolean array, one True or False each, but holds {value.dtype}")
+    if np.array_equal(value, np.flatnonzero(right)) and value.dtype != bool:
+        raise Fix("these are positions: return a boolean array with one entry each, True where it holds")
+    if np.array_equal(value, np.flatnonzero(~right)) and value.dtype != bool:
+        raise Fix("these are positions (and of the others): return a boolean array with one entry each")
+    expect(value.astype(float), right.astype(float), what, [(v.astype(float), cause) for v, cause in wrong])
+    if not isinstance(result, np.ndarray) or result.dtype != bool:
+        got = f"an array of {result.dtype}" if isinstance(result, np.ndarray) else type(result).__name__
+        raise Fix(f"the values are right, but {what} must be a boolean array (later cells use it as one), and is {got}")
+
+
+def _dominated(cost, benefit, beats) -> np.ndarray:
+    n = range(len(cost))
+    return np.array([any(j != i and beats(cost[j], cost[i], benefit[j], benefit[i]) for j in n) for i in n])
+
+
+def _loose(a, b, x, y) -> bool:
+    return a <= b and x >= y
+
+
+@exercise("9.3", "the methods that no other dominates")
+def _(student):
+    #                 A    B    C    D    E    F    G    H    I
+    cost = np.array([4.0, 1.0, 2.0, 3.0, 1.0, 5.0, 9.0, 2.0, 7.0])
+    gain = np.array([0.60, 0.20, 0.50, 0.51, 0.10, 0.60, 0.30, 0.50, 0.65])
+    right = np.array([True, True, True, True, False, False, False, True, True])
+
+    def stays(beats):
+        return ~_dominated(cost, gain, beats)
+
+    by_cost = np.argsort(cost, kind="stable")
+    ratio = gain / cost
+    hull = right.copy()
+    hull[3] = False
+    duplicates_once = right.copy()
+    duplicates_once[7] = False
+    first_seen = np.array([gain[i] > max(gain[:i], default=-1) for i in range(9)])
+    named = "methods A to I"
+    _boolean(
+        student(cost, gain),
+        right,
+        f"which of the {named} stay (E, F and G are dominated)",
+        wrong=[
+            (~right, "True and False are exchanged: True where NO other method dominates"),
+            (
+                stays(_loose),
+                "two methods with equal cost and benefit throw each other out: one of the two must be strict",
+            ),
+            (
+                stays(lambda a, b, x, y: a < b and x > y),
+                "both comparisons are strict: a method that is as good and cheaper, or as cheap and better, dominates, too",
+            ),
+            (
+                stays(lambda a, b, x, y: a < b and x >= y),
+                "a method that costs the same and gains more dominates, too: at most as much, one of the two strictly",
+            ),
+            (
+                stays(lambda a, b, x, y: a <= b and x > y),
+                "a method that gains the same and costs less dominates, too: at least as much, one of the two strictly",
+            ),
+            (
+                stays(lambda a, b, x, y: a >= b and x >= y and (a > b or x > y)),
+                "high cost counts as good here: a dominating method costs at MOST as much",
+            ),
+            (
+                stays(lambda a, b, x, y: a <= b and x <= y and (a < b or x < y)),
+                "low benefit counts as good here: a dominating method gains at LEAST as much",
+            ),
+            (
+                stays(lambda a, b, x, y: a >= b and x <= y and (a > b or x < y)),
+                "both directions are exchanged: low cost and high benefit are good",
+            ),
+            (
+                np.zeros(9, dtype=bool),
+                "nobody stays: is each method compared with itself (one of the two must be strict), or is being better "
+                "on one side enough (it must be at least as good on the other)?",
+            ),
+            (np.ones(9, dtype=bool), "everybody stays: compare each method with all others"),
+            (right[by_cost], "the entries are in the order of the costs: keep the order of the input"),
+            (hull, "D lies below the straight line from C to A, but neither of them dominates it"),
+            (duplicates_once, "C and H are equal in both: none dominates the other, both stay"),
+            (first_seen, "each method is compared with those before it in the list only: compare with all others"),
+            (gain == gain.max(), "this marks the largest benefit only: cheaper methods can stay, too"),
+            (cost == cost.min(), "this marks the lowest cost only: better methods can stay, too"),
+            (
+                (gain == gain.max()) | (cost == cost.min()),
+                "this marks the cheapest and the best only: methods between them can stay, too",
+            ),
+            (ratio == ratio.max(), "this ranks by benefit per cost: dominance needs no exchange rate"),
+        ],
+    )
+    front = np.array([True, False, False])
+    what = "which of three stay, when the first is cheapest and best"
+    _boolean(student(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.5, 0.4])), front, what, [])
+    one = np.array([True])
+    _boolean(student(np.array([3.0]), np.array([-0.1])), one, "whether one method alone stays", [])
+    what = "which of two equal methods stay (both)"
+    _boolean(student(np.array([2.0, 2.0]), np.array([0.4, 0.4])), np.array([True, True]), what, [])
+
+
+# ----------------------------------------------------------------------------------------------- 9.4 unseen lesions
+
+
+@exercise("9.4", "test images of unseen lesions")
+def _(student):
+    test = np.array(["HAM_07", "HAM_02", "HAM_11", "HAM_02", "HAM_1", "HAM_05", "HAM_11"])
+    train = np.array(["HAM_11", "HAM_05", "HAM_03", "HAM_11", "HAM_09", "HAM_08"])
+    right = np.array([True, True, False, True, True, False, False])
+    every_first = np.array([True, True, False, False, True, False, False])
+    result = student(test, train)
+    try:
+        kind = np.asarray(result).dtype.kind
+    except (TypeError, ValueError, RuntimeError):
+        kind = "O"
+    if kind in "US":
+        raise Fix("these are lesion ids: return a boolean array with one entry for each test image")
+    shape_of = getattr(result, "shape", None) or (len(result) if isinstance(result, list | tuple) else None)
+    if shape_of in ((6,), 6):
+        raise Fix("there is one entry for each TRAINING image: one for each test image is asked for")
+    _boolean(
+        result,
+        right,
+        "which test images show an unseen lesion",
+        wrong=[
+            (~right, "True and False are exchanged: True where the lesion is in NO training image"),
+            (
+                every_first,
+                "a lesion's second photograph is marked otherwise than its first: look at the training ids only",
+            ),
+            (
+                np.array([True, False, False, False, True, False, False]),
+                "images of lesions that occur twice in the test split are left out: look at the training ids only",
+            ),
+            (
+                np.ones(7, dtype=bool),
+                "every lesion is called unseen: compare with all training ids, not position by position",
+            ),
+            (np.zeros(7, dtype=bool), "no lesion is called unseen"),
+            (
+                np.array([True, True, False, True, False, False, False]),
+                "HAM_1 is taken for HAM_11: compare whole ids, not parts of them",
+            ),
+            (
+                np.array([True, True, True, True, True, False, True]),
+                "a lesion with two training images is missed: one training image or more makes it seen",
+            ),
+        ],
+    )
+    other = student(np.array(["b", "a"]), np.array(["c", "a", "b", "d"]))
+    _boolean(other, np.array([False, False]), "the answer when both lesions are in the training split", [])
+    none = student(np.array(["b", "a"]), np.array(["c"]))
+    _boolean(none, np.array([True, True]), "the answer when no lesion is in the training split", [])
+
+
+# ---------------------------------------------------------------------------------------------- 9.5 confidence bins
+
+
+@exercise("9.5", "the bins of a reliability diagram")
+def _(student):
+    # Confidences .4 and exactly .5 in the second of four bins; .6, .7 and exactly .75 in the third; .9 and 1 in the last
+    probabilities = np.array(
+        [
+            [0.25, 0.75, 0.00],
+            [0.30, 0.30, 0.40],
+            [1.00, 0.00, 0.00],
+            [0.60, 0.25, 0.15],
+            [0.05, 0.05, 0.90],
+            [0.20, 0.50, 0.30],
+            [0.70, 0.10, 0.20],
+        ]
+    )
+    labels = np.array([1, 2, 1, 2, 2, 0, 0])
+    p = probabilities
+    confidence, hit = p.max(1), (p.argmax(1) == labels).astype(float)
+    names = ("share", "accuracy", "confidence")
+
+    def table(bin_of, value=confidence, right=hit, bins=4, empty=nan):
+        inside = [np.asarray(bin_of) == b for b in range(bins)]
+        return (
+            np.array([i.sum() / len(labels) for i in inside]),
+            np.array([right[i].mean() if i.any() else empty for i in inside]),
+            np.array([value[i].mean() if i.any() else empty for i in inside]),
+        )
+
+    right = table([2, 1, 3, 2, 3, 1, 2])
+    left = table([3, 1, 4, 2, 3, 2, 2])
+    clipped = table([3, 1, 3, 2, 3, 2, 2])
+    result = student(p.copy(), labels, 4)
+    share, accuracy, mean_confidence = expect_tuple(_rows(result), names)
+    equal_counts = np.array([2, 2, 2, 1]) / 7
+    spread = np.clip(np.ceil((confidence - 0.4) / 0.6 * 4).astype(int) - 1, 0, 3)
+    of_truth = p[np.arange(7), labels]
+    truth_bins = np.ceil(of_truth * 4).astype(int) - 1
+    flat = np.histogram(p, np.linspace(0, 1, 5))[0]
+    expect(
+        share,
+        right[0],
+        "the share of the images in each of 4 bins (confidences .75, .4, 1, .6, .9, .5, .7)",
+        wrong=[
+            (right[0] * 7, "these are counts: divide by the number of images"),
+            (
+                left[0],
+                "bins are closed on the wrong side: .5 belongs to (.25, .5], and a confidence of exactly 1 belongs to "
+                "the last bin (here it is lost)",
+            ),
+            (clipped[0], "bins are closed on the wrong side: .5 belongs to (.25, .5] and .75 to (.5, .75]"),
+            (right[0][1:], "empty bins were left out: one entry for each of the num_bins bins"),
+            (equal_counts, "the bins hold equally many images: they should be equally wide"),
+            (equal_counts[::-1], "the bins hold equally many images: they should be equally wide"),
+            (table(spread)[0], "the bins run from the lowest to the highest confidence: they run from 0 to 1"),
+            (
+                table(truth_bins)[0],
+                "the images are put into bins by the probability of their label: by the highest probability",
+            ),
+            (flat / 7, "all classes' probabilities are counted: one confidence for each image, the highest"),
+            (flat / flat.sum(), "all classes' probabilities are counted: one confidence for each image, the highest"),
+            (right[1], "the order is (share, accuracy, confidence): the accuracy came first"),
+            (right[2], "the order is (share, accuracy, confidence): the confidence came first"),
+            (table([1, 0, 2, 1, 2, 0, 1])[0], "the bins are one too low: does the first bin start at 0?"),
+            (table([3, 2, 4, 3, 4, 2, 3])[0], "the bins are one too high: the first bin, (0, 1/num_bins], is entry 0"),
+        ],
+    )
+    no_images = "the accuracy of an empty bin is unknown: nan, not 0"
+    expect(
+        accuracy,
+        right[1],
+        "the accuracy in each of 4 bins",
+        wrong=[
+            (table([2, 1, 3, 2, 3, 1, 2], empty=0.0)[1], no_images),
+            (right[2], "accuracy and confidence are exchanged: the order is (share, accuracy, confidence)"),
+            (1 - right[1], "this is the share of WRONG answers in each bin"),
+            (np.nan_to_num(right[1]) * right[0] * 7, "these are counts: divide by the images in the bin"),
+            (
+                np.nan_to_num(right[1]) * right[0],
+                "this divides by all images: the accuracy of a bin is a share of the images in it",
+            ),
+            (right[1] * right[0], "this divides by all images: the accuracy of a bin is a share of the images in it"),
+            (
+                table([2, 1, 3, 2, 3, 1, 2], right=of_truth)[1],
+                "this is the mean probability of the label: the accuracy counts where the most probable class is the label",
+            ),
+            (np.full(4, hit.mean()), "this is the accuracy of all images: take those of each bin"),
+        ],
+    )
+    centres = np.array([nan, 0.375, 0.625, 0.875])
+    expect(
+        mean_confidence,
+        right[2],
+        "the mean confidence in each of 4 bins",
+        wrong=[
+            (table([2, 1, 3, 2, 3, 1, 2], empty=0.0)[2], "the confidence of an empty bin is unknown: nan, not 0"),
+            (centres, "these are the middles of the bins: take the mean of the confidences that are in them"),
+            (np.array([0.125, 0.375, 0.625, 0.875]), "these are the middles of the bins: take the mean confidence"),
+            (
+                np.nan_to_num(right[2]) * right[0],
+                "this divides by all images: take the mean over the images in the bin",
+            ),
+            (
+                table([2, 1, 3, 2, 3, 1, 2], value=of_truth)[2],
+                "this is the mean probability of the label: the confidence is the highest probability, right or wrong",
+            ),
+            (np.array([nan, 0.5, 0.75, 1.0]), "these are the highest confidences (or the bins' ends): take the mean"),
+            (
+                table([2, 1, 3, 2, 3, 1, 2], value=p.mean(1))[2],
+                "this is the mean over all classes: the confidence of an image is its highest probability",
+            ),
+            (np.array([nan, 0.45, 0.70, 0.95]), "this is the median: take the mean"),
+        ],
+    )
+    parts = expect_tuple(_rows(student(p.copy(), labels, 1)), names)
+    for name, got, whole in zip(names, parts, (1.0, hit.mean(), confidence.mean())):
+        expect(got, [whole], f"the {name} with a single bin")
+    two = expect_tuple(_rows(student(p.copy(), labels, 2)), names)
+    for name, got, want in zip(names, two, table([1, 0, 1, 1, 1, 0, 1], bins=2)):
+        expect(
+            got, want, f"the {name} with 2 bins", [(part, "num_bins is ignored: is it fixed at 4?") for part in right]
+        )
+    sure = expect_tuple(_rows(student(p[2:3].copy(), labels[2:3], 5)), names)
+    for name, got, want in zip(names, sure, ([0, 0, 0, 0, 1], [nan] * 4 + [0], [nan] * 4 + [1])):
+        expect(got, want, f"the {name} of one image with confidence 1, in 5 bins")
+
+
+def _rows(result):
+    """An array of three rows is as good as three arrays."""
+    return tuple(result) if isinstance(result, np.ndarray) and result.ndim == 2 else result
+
+
+# ----------------------------------------------------------------------------------------------------------- 9.6 ECE
+
+
+@exercise("9.6", "the expected calibration error")
+def _(student):
+    share = np.array([0.0, 0.2, 0.5, 0.3, 0.0])
+    accuracy, confidence = np.array([nan, 0.60, 0.60, 0.90, nan]), np.array([nan, 0.45, 0.68, 0.94, nan])
+    s, gap = share[1:4], (accuracy - confidence)[1:4]  # .15, -.08, -.04: .03 + .04 + .012
+    result = student(share.copy(), accuracy.copy(), confidence.copy())
+    if np.ndim(result) == 0 and np.isnan(np.asarray(result, dtype=float)):
+        raise Fix("it is nan: empty bins (share 0, the rest nan) count 0; note that 0 * nan is nan")
+    expect(
+        result,
+        0.082,
+        "the ECE for gaps of .15, -.08 and -.04 with shares .2, .5 and .3",
+        wrong=[
+            ((s * gap).sum(), "gaps of opposite sign cancel: take the absolute value in each bin"),
+            (-(s * gap).sum(), "gaps of opposite sign cancel: take the absolute value in each bin"),
+            (abs((s * gap).sum()), "gaps of opposite sign cancel: take the absolute value in each bin, before the sum"),
+            (abs(gap).mean(), "this is the plain mean over the bins: weigh each bin by its share of the images"),
+            (abs(gap).sum() / 5, "this is the plain mean over the bins: weigh each bin by its share of the images"),
+            (abs(gap).sum(), "the shares are not used: weigh each bin by its share of the images"),
+            (abs(gap).max(), "this is the largest gap (the maximum calibration error): the weighted sum is asked for"),
+            ((s * gap**2).sum(), "the gaps are squared: take their absolute values"),
+            ((s * gap**2).sum() ** 0.5, "the gaps are squared: take their absolute values"),
+            ((s * abs(gap)).mean(), "the weights sum to one already: take the sum, not the mean"),
+            ((s * abs(gap)).sum() / 5, "the weights sum to one already: do not divide by the number of bins"),
+            (100 * (s * abs(gap)).sum(), "this is a percentage: return the share"),
+            (1 - (s * abs(gap)).sum(), "this is 1 minus the error"),
+            (
+                1 - (s * accuracy[1:4]).sum(),
+                "this is the error rate: the distance of accuracy and confidence is asked for",
+            ),
+            (s * abs(gap), "return one number, the sum over the bins"),
+            (share * abs(accuracy - confidence), "return one number, the sum over the bins (an empty bin counts 0)"),
+            ((s * abs(gap))[:-1].sum(), "the last bin is left out"),
+            ((s * np.maximum(-gap, 0)).sum(), "only bins that are too confident count here: take the absolute value"),
+            ((s * np.maximum(gap, 0)).sum(), "only bins that are too timid count here: take the absolute value"),
+            ((s**2 * abs(gap)).sum(), "the share is used twice"),
+            (
+                (s * confidence[1:4]).sum(),
+                "empty bins were filled in before the difference, or the accuracy is missing",
+            ),
+        ],
+        tolerance=1e-6,
+    )
+    expect(
+        student(np.array([0.4, 0.6]), np.array([0.5, 0.9]), np.array([0.5, 0.9])),
+        0.0,
+        "the ECE when accuracy equals confidence in every bin",
+        tolerance=1e-6,
+    )
+    expect(
+        student(np.array([0.5, 0.5]), np.array([0.2, 1.0]), np.array([0.4, 0.8])),
+        0.2,
+        "the ECE of one bin that is too confident and one that is too timid",
+        [(0.0, "gaps of opposite sign cancel: take the absolute value in each bin")],
+        tolerance=1e-6,
+    )
+    what = "the ECE of a bin with images that are all wrong (accuracy 0), beside an empty bin"
+    expect(student(np.array([0.0, 1.0]), np.array([nan, 0.0]), np.array([nan, 0.7])), 0.7, what, tolerance=1e-6)

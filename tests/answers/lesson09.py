@@ -1,0 +1,579 @@
+"""Answers to the exercises of lesson 09: other right ones, and wrong ones with a fragment of the cause to be named."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from sklearn import metrics
+
+# ------------------------------------------------------------------------------------------------------ 9.1 macro AUC
+
+
+def auc_loop(scores, labels):
+    total = 0.0
+    for c in range(scores.shape[1]):
+        won = pairs = 0
+        for i, j in itertools.product(np.flatnonzero(labels == c), np.flatnonzero(labels != c)):
+            won += 1.0 if scores[i, c] > scores[j, c] else 0.5 if scores[i, c] == scores[j, c] else 0.0
+            pairs += 1
+        total += won / pairs
+    return total / scores.shape[1]
+
+
+def auc_ranks(scores, labels):
+    values = []
+    for c, column in enumerate(scores.T):
+        member = labels == c
+        n = member.sum()
+        ranks = stats.rankdata(column)  # ties get their mean rank
+        values.append((ranks[member].sum() - n * (n + 1) / 2) / (n * (len(labels) - n)))
+    return float(np.mean(values))
+
+
+def auc_sign_torch(scores, labels):
+    z, y = torch.tensor(scores, dtype=torch.float64), torch.tensor(labels)
+    parts = [((z[y == c, c].unsqueeze(1) - z[y != c, c]).sign() + 1).mean() / 2 for c in range(z.shape[1])]
+    return torch.stack(parts).mean()
+
+
+def auc_sklearn(scores, labels):
+    return np.mean([metrics.roc_auc_score(labels == c, scores[:, c]) for c in range(scores.shape[1])])
+
+
+def auc_curve(scores, labels):
+    """The area under the drawn curve, by the trapezoidal rule."""
+    areas = []
+    for c in range(scores.shape[1]):
+        false_rate, true_rate, _ = metrics.roc_curve(labels == c, scores[:, c])
+        areas.append(metrics.auc(false_rate, true_rate))
+    return sum(areas) / len(areas)
+
+
+def _auc(per_class, join=np.mean, prepare=lambda z: z):
+    def answer(scores, labels):
+        z = prepare(scores)
+        return join([per_class(z[labels == c, c], z[labels != c, c]) for c in range(z.shape[1])])
+
+    return answer
+
+
+def _won(p, q):
+    return ((p[:, None] > q).sum() + 0.5 * (p[:, None] == q).sum()) / (len(p) * len(q))
+
+
+def _softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def auc_first_only(scores, labels):
+    for c in range(scores.shape[1]):
+        return _won(scores[labels == c, c], scores[labels != c, c])
+
+
+def auc_weighted(scores, labels):
+    share = np.bincount(labels) / len(labels)
+    return sum(s * _won(scores[labels == c, c], scores[labels != c, c]) for c, s in enumerate(share))
+
+
+def auc_pooled_pairs(scores, labels):
+    won = pairs = 0
+    for c in range(scores.shape[1]):
+        p, q = scores[labels == c, c], scores[labels != c, c]
+        won, pairs = won + _won(p, q) * len(p) * len(q), pairs + len(p) * len(q)
+    return won / pairs
+
+
+def auc_pooled_entries(scores, labels):
+    return metrics.roc_auc_score(np.eye(scores.shape[1])[labels].ravel(), scores.ravel())
+
+
+def auc_all_pairs(scores, labels):
+    n = len(labels)
+    counts = [
+        _won(scores[labels == c, c], scores[labels != c, c]) * (labels == c).sum() * (labels != c).sum()
+        for c in range(scores.shape[1])
+    ]
+    return np.mean(counts) / (n * (n - 1) / 2)
+
+
+def auc_in_place(scores, labels):
+    scores -= scores.max()
+    return auc_ranks(scores, labels)
+
+
+# ------------------------------------------------------------------------------------------------------ 9.2 sign flips
+
+
+def flip_product(differences):
+    size = abs(np.mean(differences)) - 1e-12
+    flipped = [
+        abs(sum(s * d for s, d in zip(signs, differences)) / len(differences))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
+    return sum(mean >= size for mean in flipped) / len(flipped)
+
+
+def flip_bits(differences):
+    n = len(differences)
+    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    means = np.abs(((2 * bits - 1) * differences).mean(1))
+    return (means > np.abs(differences.mean()) - 1e-12).mean()
+
+
+def flip_half(differences):
+    """Half of the patterns are enough: flipping all signs changes no absolute value."""
+    d = torch.as_tensor(differences)
+    sums = torch.zeros(1, dtype=d.dtype) + d[0]
+    for value in d[1:]:
+        sums = torch.cat([sums + value, sums - value])
+    return ((sums.abs() - d.sum().abs()) / len(d) >= -1e-12).double().mean()
+
+
+def flip_recursive(differences):
+    goal = abs(math.fsum(differences))
+
+    def count(rest, total):
+        if not rest:
+            return int(abs(total) / len(differences) >= goal / len(differences) - 1e-12)
+        return count(rest[1:], total + rest[0]) + count(rest[1:], total - rest[0])
+
+    return count(list(differences), 0.0) / 2 ** len(differences)
+
+
+def _signs(n):
+    return np.array(list(itertools.product([1, -1], repeat=n)))
+
+
+def _flip(statistic):
+    def answer(d):
+        return statistic((_signs(len(d)) * d).mean(1), d.mean())
+
+    return answer
+
+
+EPS = 1e-12
+
+
+def flip_order(d):
+    orders = [np.mean(np.array(order)) for order in itertools.permutations(d)]
+    return np.mean(np.abs(orders) >= abs(d.mean()) - EPS)
+
+
+def flip_random(d):
+    rng = np.random.default_rng(0)
+    means = (rng.choice([-1, 1], (1000, len(d))) * d).mean(1)
+    return (np.abs(means) >= abs(d.mean()) - EPS).mean()
+
+
+def flip_subsets(d):
+    subsets = np.array(list(itertools.product([0, 1], repeat=len(d))))
+    return (np.abs((subsets * d).mean(1)) >= abs(d.mean()) - EPS).mean()
+
+
+def flip_medians(d):
+    return (np.abs(np.median(_signs(len(d)) * d, axis=1)) >= abs(np.median(d)) - EPS).mean()
+
+
+def flip_sign_test(d):
+    return stats.binomtest(int((d > 0).sum()), len(d)).pvalue
+
+
+def flip_absolute_inside(d):
+    return (np.abs(_signs(len(d)) * d).mean(1) >= abs(d.mean()) - EPS).mean()
+
+
+def flip_of_absolute(d):
+    return _flip(lambda means, mean: (np.abs(means) >= mean - EPS).mean())(np.abs(d))
+
+
+def flip_in_place(d):
+    d *= -1
+    return flip_bits(d)
+
+
+# ------------------------------------------------------------------------------------------------- 9.3 the cost front
+
+
+def front_broadcast(cost, benefit):
+    no_worse = (cost[:, None] <= cost) & (benefit[:, None] >= benefit)
+    better = (cost[:, None] < cost) | (benefit[:, None] > benefit)
+    return ~(no_worse & better).any(axis=0)
+
+
+def front_sorted(cost, benefit):
+    stays, best = np.zeros(len(cost), dtype=bool), -np.inf
+    for price in np.unique(cost):
+        here = cost == price
+        top = benefit[here].max()
+        if top > best:
+            stays |= here & (benefit == top)
+            best = top
+    return stays
+
+
+def front_formula(cost, benefit):
+    """Nobody gains more for the same or less, and nobody gains the same for less."""
+    return np.array(
+        [
+            benefit[i] >= benefit[cost <= cost[i]].max() and cost[i] <= cost[benefit >= benefit[i]].min()
+            for i in range(len(cost))
+        ]
+    )
+
+
+def _front(beats):
+    def answer(cost, benefit):
+        n = range(len(cost))
+        return np.array([not any(beats(cost[j], cost[i], benefit[j], benefit[i]) for j in n) for i in n])
+
+    return answer
+
+
+def _beats(a, b, x, y):
+    return a <= b and x >= y and (a < b or x > y)
+
+
+RIGHT_FRONT = _front(_beats)
+
+
+def front_hull(cost, benefit):
+    stays = RIGHT_FRONT(cost, benefit)
+    for i, j, k in itertools.permutations(np.flatnonzero(stays), 3):
+        if cost[i] < cost[j] < cost[k]:
+            line = benefit[i] + (benefit[k] - benefit[i]) * (cost[j] - cost[i]) / (cost[k] - cost[i])
+            if benefit[j] < line:
+                stays[j] = False
+    return stays
+
+
+def front_keeps_one_of_equals(cost, benefit):
+    stays = RIGHT_FRONT(cost, benefit)
+    for i, j in itertools.combinations(range(len(cost)), 2):
+        if cost[i] == cost[j] and benefit[i] == benefit[j]:
+            stays[j] = False
+    return stays
+
+
+def front_in_order_of_cost(cost, benefit):
+    return RIGHT_FRONT(cost, benefit)[np.argsort(cost, kind="stable")]
+
+
+# ----------------------------------------------------------------------------------------------- 9.4 unseen lesions
+
+
+def unseen_set(test_ids, train_ids):
+    known = set(train_ids.tolist())
+    return np.array([lesion not in known for lesion in test_ids])
+
+
+def unseen_compare(test_ids, train_ids):
+    return (test_ids[:, None] != train_ids[None, :]).all(axis=1)
+
+
+def unseen_pandas(test_ids, train_ids):
+    return (~pd.Series(test_ids).isin(train_ids)).to_numpy()
+
+
+def unseen_unique_only(test_ids, train_ids):
+    names, counts = np.unique(test_ids, return_counts=True)
+    return ~np.isin(test_ids, train_ids) & np.isin(test_ids, names[counts == 1])
+
+
+def unseen_first_photo(test_ids, train_ids):
+    known, out = set(train_ids), []
+    for lesion in test_ids:
+        out.append(lesion not in known)
+        known.add(lesion)
+    return np.array(out)
+
+
+def unseen_substring(test_ids, train_ids):
+    text = " ".join(train_ids)
+    return np.array([lesion not in text for lesion in test_ids])
+
+
+def unseen_by_position(test_ids, train_ids):
+    n = min(len(test_ids), len(train_ids))
+    out = np.ones(len(test_ids), dtype=bool)
+    out[:n] = test_ids[:n] != train_ids[:n]
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- 9.5 confidence bins
+
+
+def bins_loop(probabilities, labels, num_bins):
+    share, accuracy, confidence = np.zeros(num_bins), np.full(num_bins, np.nan), np.full(num_bins, np.nan)
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    for b in range(num_bins):
+        inside = (top > b / num_bins) & (top <= (b + 1) / num_bins)
+        share[b] = inside.mean()
+        if inside.any():
+            accuracy[b], confidence[b] = right[inside].mean(), top[inside].mean()
+    return share, accuracy, confidence
+
+
+def bins_bincount(probabilities, labels, num_bins):
+    top, right = probabilities.max(1), probabilities.argmax(1) == labels
+    at = np.searchsorted(np.linspace(0, 1, num_bins + 1)[1:-1], top, side="left")
+    n = np.bincount(at, minlength=num_bins)
+    with np.errstate(invalid="ignore"):
+        sums = [np.bincount(at, weights=w, minlength=num_bins) / n for w in (right, top)]
+    return [n / len(labels), *sums]
+
+
+def bins_pandas(probabilities, labels, num_bins):
+    top = probabilities.max(1)
+    frame = pd.DataFrame({"confidence": top, "accuracy": (probabilities.argmax(1) == labels).astype(float)})
+    at = np.digitize(top, np.linspace(0, 1, num_bins + 1), right=True) - 1
+    grouped = frame.groupby(at)
+    means = grouped.mean().reindex(range(num_bins))
+    share = grouped.size().reindex(range(num_bins), fill_value=0) / len(top)
+    return share.to_numpy(), means["accuracy"].to_numpy(), means["confidence"].to_numpy()
+
+
+def bins_torch(probabilities, labels, num_bins):
+    top, guess = torch.as_tensor(probabilities).max(1)
+    at = (top * num_bins).ceil().long() - 1
+    counts = torch.zeros(num_bins, dtype=torch.float64)
+    one = torch.ones_like(top)
+    right = (guess == torch.as_tensor(labels)).double()
+    n, hits, sums = (counts.clone().index_add(0, at, w) for w in (one, right, top))
+    return n / n.sum(), hits / n, sums / n
+
+
+def _bins(
+    at=lambda top, p, n: np.ceil(top * n).astype(int) - 1,
+    value=lambda p, y: p.max(1),
+    right=lambda p, y: (p.argmax(1) == y).astype(float),
+    end=lambda share, accuracy, confidence: (share, accuracy, confidence),
+    place=None,
+    empty=np.nan,
+):
+    def answer(p, y, num_bins):
+        where = np.asarray(at((place or value)(p, y), p, num_bins))
+        share, accuracy, confidence = np.zeros(num_bins), np.full(num_bins, empty), np.full(num_bins, empty)
+        for b in range(num_bins):
+            inside = where == b
+            share[b] = inside.sum() / len(y)
+            if inside.any():
+                accuracy[b], confidence[b] = right(p, y)[inside].mean(), value(p, y)[inside].mean()
+        return end(share, accuracy, confidence)
+
+    return answer
+
+
+def _top(p, y):
+    return p.max(1)
+
+
+def _of_label(p, y):
+    return p[np.arange(len(y)), y]
+
+
+def bins_equal_counts(p, y, num_bins):
+    order = np.argsort(p.max(1))
+    top, right = p.max(1), (p.argmax(1) == y).astype(float)
+    parts = np.array_split(order, num_bins)
+    return (
+        np.array([len(part) / len(y) for part in parts]),
+        np.array([right[part].mean() if len(part) else np.nan for part in parts]),
+        np.array([top[part].mean() if len(part) else np.nan for part in parts]),
+    )
+
+
+def bins_of_all_entries(p, y, num_bins):
+    counts = np.histogram(p, np.linspace(0, 1, num_bins + 1))[0]
+    share, accuracy, confidence = _bins()(p, y, num_bins)
+    return counts / counts.sum(), accuracy, confidence
+
+
+# ----------------------------------------------------------------------------------------------------------- 9.6 ECE
+
+
+def ece_loop(share, accuracy, confidence):
+    return sum(s * abs(a - c) for s, a, c in zip(share, accuracy, confidence) if s > 0)
+
+
+def ece_mask(share, accuracy, confidence):
+    full = ~np.isnan(accuracy)
+    return np.average(np.abs(accuracy - confidence)[full], weights=share[full])
+
+
+def ece_torch(share, accuracy, confidence):
+    s, a, c = (torch.as_tensor(part) for part in (share, accuracy, confidence))
+    return (s * (a - c).abs().nan_to_num()).sum()
+
+
+def ece_dot(share, accuracy, confidence):
+    return share @ np.abs(np.nan_to_num(accuracy) - np.nan_to_num(confidence))
+
+
+def _ece(combine):
+    def answer(share, accuracy, confidence):
+        full = share > 0
+        return combine(share[full], (accuracy - confidence)[full])
+
+    return answer
+
+
+RIGHT = {
+    "9.1": [auc_loop, auc_ranks, auc_sign_torch, auc_sklearn, auc_curve],
+    "9.2": [flip_product, flip_bits, flip_half, flip_recursive],
+    "9.3": [front_broadcast, front_sorted, front_formula],
+    "9.4": [unseen_set, unseen_compare, unseen_pandas],
+    "9.5": [bins_loop, bins_bincount, bins_pandas, bins_torch],
+    "9.6": [ece_loop, ece_mask, ece_torch, ece_dot],
+}
+
+WRONG = {
+    "9.1": [
+        (_auc(lambda p, q: (p[:, None] > q).mean()), "ties count nothing"),
+        (_auc(lambda p, q: (p[:, None] >= q).mean()), "ties count as won"),
+        (_auc(lambda p, q: _won(q, p)), "wrong way round"),
+        (_auc(lambda p, q: (p[:, None] < q).mean()), "wrong way round"),
+        (_auc(_won, list), "mean over the classes, one number"),
+        (_auc(_won, sum), "not the sum"),
+        (_auc(_won, prepare=_softmax), "softmax is applied inside"),
+        (auc_weighted, "by their frequency"),
+        (auc_pooled_pairs, "thrown together"),
+        (auc_pooled_entries, "entries of all columns"),
+        (auc_all_pairs, "not of all pairs"),
+        (_auc(lambda p, q: _won(p, q) * len(p) * len(q)), "these are counts"),
+        (_auc(lambda p, q: 2 * _won(p, q) - 1), "Gini"),
+        (lambda z, y: 100 * auc_ranks(z, y), "percentage"),
+        (lambda z, y: (z.argmax(1) == y).mean(), "accuracy"),
+        (lambda z, y: auc_ranks(np.eye(z.shape[1])[z.argmax(1)], y), "turned into answers"),
+        (auc_first_only, "first class"),
+        (lambda z, y: _won(z[y == z.shape[1] - 1, -1], z[y != z.shape[1] - 1, -1]), "only the last class"),
+        (lambda z, y: auc_ranks(np.abs(z), y), "all negative"),
+        (auc_in_place, "changes its input"),
+        (lambda z, y: print(auc_ranks(z, y)), "return"),
+    ],
+    "9.2": [
+        (_flip(lambda means, mean: (means >= mean - EPS).mean()), "only one side"),
+        (_flip(lambda means, mean: (np.abs(means) >= mean - EPS).mean()), "take its absolute value, too"),
+        (_flip(lambda means, mean: (np.abs(means) > abs(mean) + EPS).mean()), "not larger"),
+        (_flip(lambda means, mean: (np.abs(means) <= abs(mean) + EPS).mean()), "wrong way round"),
+        (_flip(lambda means, mean: (np.abs(means) < abs(mean) - EPS).mean()), "1 minus the share"),
+        (
+            _flip(lambda m, mean: ((np.abs(m) >= abs(mean) - EPS).sum() - 1) / (len(m) - 1)),
+            "observed pattern is left out",
+        ),
+        (_flip(lambda m, mean: ((np.abs(m) >= abs(mean) - EPS).sum() + 1) / (len(m) + 1)), "counted twice"),
+        (_flip(lambda means, mean: (np.abs(means) >= abs(mean) - EPS).sum()), "a count"),
+        (_flip(lambda means, mean: 100 * (np.abs(means) >= abs(mean) - EPS).mean()), "percentage"),
+        (_flip(lambda means, mean: (np.abs(means) >= abs(mean)).mean()), "lost to rounding"),
+        (_flip(lambda means, mean: (np.abs(means) >= abs(mean) - 1e-3).mean()), "tolerance is too wide"),
+        (flip_of_absolute, "computed from absolute values"),
+        (flip_absolute_inside, "every pattern counts"),
+        (flip_order, "every pattern counts"),
+        (flip_subsets, "0 and 1"),
+        (flip_medians, "medians"),
+        (flip_sign_test, "sign test"),
+        (lambda d: stats.wilcoxon(d).pvalue if d.any() else 1.0, "ranks"),
+        (lambda d: stats.ttest_1samp(d, 0).pvalue, "t-test"),
+        (flip_random, "is 0."),
+        (flip_in_place, "changes its input"),
+    ],
+    "9.3": [
+        (lambda c, b: ~RIGHT_FRONT(c, b), "exchanged: True where NO other"),
+        (_front(lambda a, b, x, y: a < b and x > y), "both comparisons are strict"),
+        (_front(lambda a, b, x, y: a < b and x >= y), "costs the same and gains more"),
+        (_front(lambda a, b, x, y: a <= b and x > y), "gains the same and costs less"),
+        (_front(lambda a, b, x, y: a >= b and x >= y and (a > b or x > y)), "high cost counts as good"),
+        (_front(lambda a, b, x, y: a <= b and x <= y and (a < b or x < y)), "low benefit counts as good"),
+        (_front(lambda a, b, x, y: a >= b and x <= y and (a > b or x < y)), "both directions"),
+        (_front(lambda a, b, x, y: a <= b and x >= y), "nobody stays"),
+        (_front(lambda a, b, x, y: a < b or x > y), "better on one side enough"),
+        (front_keeps_one_of_equals, "both stay"),
+        (front_hull, "straight line"),
+        (front_in_order_of_cost, "order of the input"),
+        (lambda c, b: np.flatnonzero(RIGHT_FRONT(c, b)), "positions"),
+        (lambda c, b: b == b.max(), "largest benefit only"),
+        (lambda c, b: c == c.min(), "lowest cost only"),
+        (lambda c, b: (b == b.max()) | (c == c.min()), "cheapest and the best only"),
+        (lambda c, b: b / c == (b / c).max(), "benefit per cost"),
+        (
+            lambda c, b: np.array([all(b[i] > b[j] for j in range(i)) for i in range(len(c))]),
+            "before it in the list",
+        ),
+        (lambda c, b: np.ones(len(c), dtype=bool), "everybody stays"),
+        (lambda c, b: RIGHT_FRONT(c, b).astype(int), "must be a boolean array"),
+        (lambda c, b: RIGHT_FRONT(c, b).tolist(), "must be a boolean array"),
+    ],
+    "9.4": [
+        (lambda test, train: np.isin(test, train), "True and False are exchanged"),
+        (lambda test, train: ~np.isin(train, test), "each TRAINING image"),
+        (lambda test, train: np.setdiff1d(test, train), "lesion ids"),
+        (lambda test, train: test[~np.isin(test, train)], "lesion ids"),
+        (lambda test, train: np.flatnonzero(~np.isin(test, train)), "positions"),
+        (lambda test, train: np.flatnonzero(np.isin(test, train)), "positions"),
+        (unseen_first_photo, "second photograph"),
+        (unseen_unique_only, "occur twice in the test split"),
+        (unseen_substring, "HAM_1 is taken for HAM_11"),
+        (unseen_by_position, "position by position"),
+        (lambda test, train: (~np.isin(test, train)).astype(int), "must be a boolean array"),
+        (lambda test, train: (~np.isin(test, train)).tolist(), "must be a boolean array"),
+        (
+            lambda test, train: np.array([(train == lesion).sum() != 1 for lesion in test]),
+            "two training images is missed",
+        ),
+        (lambda test, train: (~np.isin(test, train)).sum(), "shape"),
+        (lambda test, train: ~np.isin(np.unique(test), train), "shape"),
+    ],
+    "9.5": [
+        (_bins(lambda top, p, n: np.floor(top * n).astype(int)), "here it is lost"),
+        (_bins(lambda top, p, n: np.minimum(np.floor(top * n).astype(int), n - 1)), "closed on the wrong side"),
+        (_bins(lambda top, p, n: np.ceil(top * n).astype(int)), "one too high"),
+        (_bins(end=lambda s, a, c: (s * 7, a, c)), "these are counts"),
+        (_bins(end=lambda s, a, c: (s[s > 0], a[s > 0], c[s > 0])), "empty bins were left out"),
+        (bins_equal_counts, "equally wide"),
+        (
+            _bins(
+                lambda top, p, n: np.clip(
+                    np.ceil((top - top.min()) / max(np.ptp(top), 1e-9) * n).astype(int) - 1, 0, n - 1
+                )
+            ),
+            "from 0 to 1",
+        ),
+        (_bins(value=_of_label), "by the probability of their label"),
+        (_bins(value=_of_label, place=_top), "mean probability of the label"),
+        (bins_of_all_entries, "all classes' probabilities are counted"),
+        (_bins(end=lambda s, a, c: (s, c, a)), "exchanged"),
+        (_bins(end=lambda s, a, c: (a, c, s)), "the accuracy came first"),
+        (_bins(empty=0.0), "nan, not 0"),
+        (_bins(right=lambda p, y: (p.argmax(1) != y).astype(float)), "WRONG answers"),
+        (_bins(right=_of_label), "mean probability of the label"),
+        (_bins(end=lambda s, a, c: (s, np.nan_to_num(a) * s, c)), "divides by all images"),
+        (_bins(end=lambda s, a, c: (s, a, np.nan_to_num(c) * s)), "divides by all images"),
+        (_bins(end=lambda s, a, c: (s, a, (np.arange(len(s)) + 0.5) / len(s))), "middles of the bins"),
+        (lambda p, y, n: _bins()(p, y, 4), "shape (4,), expected (1,)"),
+        (lambda p, y, n: _bins()(p, y, n)[:2], "must return 3 values"),
+        (_bins(end=lambda s, a, c: float(np.nansum(s * abs(a - c)))), "must return 3 values"),
+    ],
+    "9.6": [
+        (_ece(lambda s, gap: (s * gap).sum()), "opposite sign"),
+        (_ece(lambda s, gap: abs((s * gap).sum())), "opposite sign"),
+        (_ece(lambda s, gap: abs(gap).mean()), "plain mean"),
+        (lambda s, a, c: np.nansum(abs(a - c)) / len(s), "plain mean"),
+        (_ece(lambda s, gap: abs(gap).sum()), "shares are not used"),
+        (_ece(lambda s, gap: abs(gap).max()), "largest gap"),
+        (_ece(lambda s, gap: (s * gap**2).sum()), "squared"),
+        (_ece(lambda s, gap: np.sqrt((s * gap**2).sum())), "squared"),
+        (lambda s, a, c: (s * abs(a - c)).sum(), "it is nan"),
+        (lambda s, a, c: s * abs(a - c), "return one number"),
+        (lambda s, a, c: np.nanmean(s * abs(a - c)), "not the mean"),
+        (lambda s, a, c: np.nansum(s * abs(a - c)) / len(s), "do not divide by the number of bins"),
+        (lambda s, a, c: 100 * ece_loop(s, a, c), "percentage"),
+        (lambda s, a, c: 1 - ece_loop(s, a, c), "1 minus"),
+        (lambda s, a, c: 1 - np.nansum(s * a), "error rate"),
+        (_ece(lambda s, gap: (s * np.maximum(-gap, 0)).sum()), "too confident count"),
+        (_ece(lambda s, gap: (s * s * abs(gap)).sum()), "used twice"),
+        (lambda s, a, c: ece_loop(s, np.where(a == 0, c, a), c), "all wrong"),
+    ],
+}
