@@ -345,7 +345,8 @@ plots.show(plots.confusion(scores, dataset.class_names), alt)
 
 # %%
 recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-recipe_rows = [row for row in recipes["rows"] if not row["setting"].startswith("MixMatch")]
+later = ("MixMatch", "adjusted")  # lesson 08 comes back to these
+recipe_rows = [row for row in recipes["rows"] if not any(word in row["setting"] for word in later)]
 settings = pd.DataFrame(recipe_rows).groupby("setting", sort=False)
 settings[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 

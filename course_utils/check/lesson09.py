@@ -9,6 +9,7 @@ from sklearn import metrics
 from course_utils.check.core import Fix, exercise, expect, expect_tuple
 
 nan = float("nan")
+_PARTS = ("share", "accuracy", "confidence")
 
 
 # ------------------------------------------------------------------------------------------------------ 9.1 macro AUC
@@ -386,7 +387,6 @@ def _(student):
     labels = np.array([1, 2, 1, 2, 2, 0, 0])
     p = probabilities
     confidence, hit = p.max(1), (p.argmax(1) == labels).astype(float)
-    names = ("share", "accuracy", "confidence")
 
     def table(bin_of, value=confidence, right=hit, bins=4, empty=nan):
         inside = [np.asarray(bin_of) == b for b in range(bins)]
@@ -400,7 +400,7 @@ def _(student):
     left = table([3, 1, 4, 2, 3, 2, 2])
     clipped = table([3, 1, 3, 2, 3, 2, 2])
     result = student(p.copy(), labels, 4)
-    share, accuracy, mean_confidence = expect_tuple(_rows(result), names)
+    share, accuracy, mean_confidence = _three(result)
     equal_counts = np.array([2, 2, 2, 1]) / 7
     spread = np.clip(np.ceil((confidence - 0.4) / 0.6 * 4).astype(int) - 1, 0, 3)
     of_truth = p[np.arange(7), labels]
@@ -420,7 +420,7 @@ def _(student):
             (clipped[0], "bins are closed on the wrong side: .5 belongs to (.25, .5] and .75 to (.5, .75]"),
             (right[0][1:], "empty bins were left out: one entry for each of the num_bins bins"),
             (equal_counts, "the bins hold equally many images: they should be equally wide"),
-            (equal_counts[::-1], "the bins hold equally many images: they should be equally wide"),
+            (equal_counts[::-1].copy(), "the bins hold equally many images: they should be equally wide"),
             (table(spread)[0], "the bins run from the lowest to the highest confidence: they run from 0 to 1"),
             (
                 table(truth_bins)[0],
@@ -481,22 +481,27 @@ def _(student):
             (np.array([nan, 0.45, 0.70, 0.95]), "this is the median: take the mean"),
         ],
     )
-    parts = expect_tuple(_rows(student(p.copy(), labels, 1)), names)
-    for name, got, whole in zip(names, parts, (1.0, hit.mean(), confidence.mean())):
+    parts = _three(student(p.copy(), labels, 1))
+    for name, got, whole in zip(_PARTS, parts, (1.0, hit.mean(), confidence.mean())):
         expect(got, [whole], f"the {name} with a single bin")
-    two = expect_tuple(_rows(student(p.copy(), labels, 2)), names)
-    for name, got, want in zip(names, two, table([1, 0, 1, 1, 1, 0, 1], bins=2)):
+    two = _three(student(p.copy(), labels, 2))
+    for name, got, want in zip(_PARTS, two, table([1, 0, 1, 1, 1, 0, 1], bins=2)):
         expect(
             got, want, f"the {name} with 2 bins", [(part, "num_bins is ignored: is it fixed at 4?") for part in right]
         )
-    sure = expect_tuple(_rows(student(p[2:3].copy(), labels[2:3], 5)), names)
-    for name, got, want in zip(names, sure, ([0, 0, 0, 0, 1], [nan] * 4 + [0], [nan] * 4 + [1])):
+    sure = _three(student(p[2:3].copy(), labels[2:3], 5))
+    for name, got, want in zip(_PARTS, sure, ([0, 0, 0, 0, 1], [nan] * 4 + [0], [nan] * 4 + [1])):
         expect(got, want, f"the {name} of one image with confidence 1, in 5 bins")
 
 
-def _rows(result):
-    """An array of three rows is as good as three arrays."""
-    return tuple(result) if isinstance(result, np.ndarray) and result.ndim == 2 else result
+def _three(result) -> list[np.ndarray]:
+    """The three parts as arrays of floats of their own; an array of three rows is as good as three arrays."""
+    if isinstance(result, np.ndarray) and result.ndim == 2:
+        result = tuple(result)
+    try:
+        return [np.array(part, dtype=float) for part in expect_tuple(result, _PARTS)]
+    except (TypeError, ValueError):
+        raise Fix("each of the three values is one array of num_bins numbers: share, accuracy, confidence") from None
 
 
 # ----------------------------------------------------------------------------------------------------------- 9.6 ECE
@@ -504,59 +509,90 @@ def _rows(result):
 
 @exercise("9.6", "the expected calibration error")
 def _(student):
-    share = np.array([0.0, 0.2, 0.5, 0.3, 0.0])
-    accuracy, confidence = np.array([nan, 0.60, 0.60, 0.90, nan]), np.array([nan, 0.45, 0.68, 0.94, nan])
-    s, gap = share[1:4], (accuracy - confidence)[1:4]  # .15, -.08, -.04: .03 + .04 + .012
-    result = student(share.copy(), accuracy.copy(), confidence.copy())
+    # Of five bins two are empty; (.4, .6] holds .45 and .55, both right; (.6, .8] five images, two of them right;
+    # (.8, 1] three, two of them right: gaps of +1/2, -.3 and -.7/3 with shares .2, .5 and .3
+    top = np.array([0.70, 0.45, 0.90, 0.66, 0.95, 0.74, 0.55, 0.68, 0.85, 0.72])
+    hit = np.array([1, 1, 1, 0, 0, 1, 1, 0, 1, 0])
+    p, labels = _predictions(top, hit)
+    share, gap = np.array([0.2, 0.5, 0.3]), np.array([0.5, -0.3, -0.7 / 3])
+    of_label = p[np.arange(10), labels]
+    cancel = "gaps of opposite sign cancel: take the absolute value in each bin, before the sum"
+    plain = "this is the plain mean over the bins: weigh each bin by its share of the images"
+    result = student(p.copy(), labels, 5)
     if np.ndim(result) == 0 and np.isnan(np.asarray(result, dtype=float)):
-        raise Fix("it is nan: empty bins (share 0, the rest nan) count 0; note that 0 * nan is nan")
+        raise Fix("it is nan: an empty bin (share 0, the rest nan) counts 0, but 0 * nan is nan")
     expect(
         result,
-        0.082,
-        "the ECE for gaps of .15, -.08 and -.04 with shares .2, .5 and .3",
+        0.32,
+        "the ECE of ten images in five bins (gaps .5, -.3 and -.2333, shares .2, .5 and .3)",
         wrong=[
-            ((s * gap).sum(), "gaps of opposite sign cancel: take the absolute value in each bin"),
-            (-(s * gap).sum(), "gaps of opposite sign cancel: take the absolute value in each bin"),
-            (abs((s * gap).sum()), "gaps of opposite sign cancel: take the absolute value in each bin, before the sum"),
-            (abs(gap).mean(), "this is the plain mean over the bins: weigh each bin by its share of the images"),
-            (abs(gap).sum() / 5, "this is the plain mean over the bins: weigh each bin by its share of the images"),
+            ((share * gap).sum(), cancel),
+            (-(share * gap).sum(), cancel),
+            (abs((share * gap).sum()), cancel),
+            (abs(gap).mean(), plain),
+            (abs(gap).sum() / 5, plain),
             (abs(gap).sum(), "the shares are not used: weigh each bin by its share of the images"),
             (abs(gap).max(), "this is the largest gap (the maximum calibration error): the weighted sum is asked for"),
-            ((s * gap**2).sum(), "the gaps are squared: take their absolute values"),
-            ((s * gap**2).sum() ** 0.5, "the gaps are squared: take their absolute values"),
-            ((s * abs(gap)).mean(), "the weights sum to one already: take the sum, not the mean"),
-            ((s * abs(gap)).sum() / 5, "the weights sum to one already: do not divide by the number of bins"),
-            (100 * (s * abs(gap)).sum(), "this is a percentage: return the share"),
-            (1 - (s * abs(gap)).sum(), "this is 1 minus the error"),
+            ((share * gap**2).sum(), "the gaps are squared: take their absolute values"),
+            ((share * gap**2).sum() ** 0.5, "the gaps are squared: take their absolute values"),
+            ((share * abs(gap)).mean(), "the weights sum to one already: take the sum, not the mean"),
+            ((share * abs(gap)).sum() / 5, "the weights sum to one already: do not divide by the number of bins"),
+            (10 * (share * abs(gap)).sum(), "the bins are weighed by counts: by their share of the images"),
+            (100 * (share * abs(gap)).sum(), "this is a percentage: return the share"),
+            (1 - (share * abs(gap)).sum(), "this is 1 minus the error"),
+            (1 - hit.mean(), "this is the error rate: the distance of accuracy and confidence is asked for"),
             (
-                1 - (s * accuracy[1:4]).sum(),
-                "this is the error rate: the distance of accuracy and confidence is asked for",
+                abs(hit - top).mean(),
+                "the distance is taken image by image: first the means of each bin, then the distance",
             ),
-            (s * abs(gap), "return one number, the sum over the bins"),
-            (share * abs(accuracy - confidence), "return one number, the sum over the bins (an empty bin counts 0)"),
-            ((s * abs(gap))[:-1].sum(), "the last bin is left out"),
-            ((s * np.maximum(-gap, 0)).sum(), "only bins that are too confident count here: take the absolute value"),
-            ((s * np.maximum(gap, 0)).sum(), "only bins that are too timid count here: take the absolute value"),
-            ((s**2 * abs(gap)).sum(), "the share is used twice"),
             (
-                (s * confidence[1:4]).sum(),
-                "empty bins were filled in before the difference, or the accuracy is missing",
+                ((hit - top) ** 2).mean(),
+                "this is a squared distance image by image (Brier): bins first, then |distance|",
             ),
+            (
+                (1 - of_label).mean(),
+                "this uses the probability of the label: the confidence is the highest probability",
+            ),
+            (share * abs(gap), "return one number, the sum over the bins"),
+            (np.array([nan, nan, 0.1, 0.15, 0.07]), "return one number, the sum over the bins (empty ones count 0)"),
+            (np.array([0, 0, 0.1, 0.15, 0.07]), "return one number, the sum over the bins"),
+            ((share * abs(gap))[:-1].sum(), "the last bin is left out"),
+            (
+                (share * np.maximum(-gap, 0)).sum(),
+                "only bins that are too confident count here: take the absolute value",
+            ),
+            ((share * np.maximum(gap, 0)).sum(), "only bins that are too timid count here: take the absolute value"),
+            ((share**2 * abs(gap)).sum(), "the share is used twice"),
         ],
-        tolerance=1e-6,
+        tolerance=1e-5,
     )
     expect(
-        student(np.array([0.4, 0.6]), np.array([0.5, 0.9]), np.array([0.5, 0.9])),
-        0.0,
-        "the ECE when accuracy equals confidence in every bin",
-        tolerance=1e-6,
+        student(p.copy(), labels, 2),
+        0.1 * 0.55 + 0.9 * (0.75 - 5 / 9),
+        "the ECE of the same ten images in two bins",
+        [(0.32, "num_bins is ignored")],
+        tolerance=1e-5,
     )
+    even, all_labels = _predictions(np.full(4, 0.75), np.array([1, 0, 1, 1]))
+    what = "the ECE of four images with confidence .75, three of them right"
+    expect(student(even, all_labels, 5), 0.0, what, tolerance=1e-5)
+    opposite, both = _predictions(np.array([0.7, 0.7, 0.9, 0.9]), np.array([1, 1, 1, 0]))
+    what = "the ECE of two bins, one too timid by .3 and one too confident by .4"
+    expect(student(opposite, both, 5), 0.35, what, [(0.05, cancel)], tolerance=1e-5)
+    missed, wrong_labels = _predictions(np.array([0.7, 0.7]), np.array([0, 0]))
+    what = "the ECE of two images with confidence .7, both wrong"
     expect(
-        student(np.array([0.5, 0.5]), np.array([0.2, 1.0]), np.array([0.4, 0.8])),
-        0.2,
-        "the ECE of one bin that is too confident and one that is too timid",
-        [(0.0, "gaps of opposite sign cancel: take the absolute value in each bin")],
-        tolerance=1e-6,
+        student(missed, wrong_labels, 5),
+        0.7,
+        what,
+        [(0.0, "a bin without a right answer is no empty bin")],
+        tolerance=1e-5,
     )
-    what = "the ECE of a bin with images that are all wrong (accuracy 0), beside an empty bin"
-    expect(student(np.array([0.0, 1.0]), np.array([nan, 0.0]), np.array([nan, 0.7])), 0.7, what, tolerance=1e-6)
+
+
+def _predictions(top: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) probabilities with these highest values, in changing columns, and labels that are met where hit is 1."""
+    guess = np.arange(len(top)) % 3
+    p = np.repeat((1 - top)[:, None] / 2, 3, axis=1)
+    p[np.arange(len(top)), guess] = top
+    return p, np.where(hit == 1, guess, (guess + 1) % 3)

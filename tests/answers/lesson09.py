@@ -395,30 +395,50 @@ def bins_of_all_entries(p, y, num_bins):
 # ----------------------------------------------------------------------------------------------------------- 9.6 ECE
 
 
-def ece_loop(share, accuracy, confidence):
-    return sum(s * abs(a - c) for s, a, c in zip(share, accuracy, confidence) if s > 0)
+def ece_loop(probabilities, labels, num_bins):
+    total = 0.0
+    for s, a, c in zip(*bins_loop(probabilities, labels, num_bins)):
+        if s > 0:
+            total += s * abs(a - c)
+    return total
 
 
-def ece_mask(share, accuracy, confidence):
+def ece_sums(probabilities, labels, num_bins):
+    """|sum of hits - sum of confidences| of each bin, over all images: no empty bin to take care of."""
+    top, right = probabilities.max(1), probabilities.argmax(1) == labels
+    at = np.ceil(top * num_bins).astype(int) - 1
+    return np.abs(np.bincount(at, right - top)).sum() / len(labels)
+
+
+def ece_mask(probabilities, labels, num_bins):
+    share, accuracy, confidence = bins_bincount(probabilities, labels, num_bins)
     full = ~np.isnan(accuracy)
     return np.average(np.abs(accuracy - confidence)[full], weights=share[full])
 
 
-def ece_torch(share, accuracy, confidence):
-    s, a, c = (torch.as_tensor(part) for part in (share, accuracy, confidence))
+def ece_torch(probabilities, labels, num_bins):
+    s, a, c = bins_torch(probabilities, labels, num_bins)
     return (s * (a - c).abs().nan_to_num()).sum()
 
 
-def ece_dot(share, accuracy, confidence):
-    return share @ np.abs(np.nan_to_num(accuracy) - np.nan_to_num(confidence))
+def _ece(combine, keep_empty=False):
+    """`combine(share, accuracy - confidence)` of the bins that hold images."""
 
-
-def _ece(combine):
-    def answer(share, accuracy, confidence):
-        full = share > 0
+    def answer(probabilities, labels, num_bins):
+        share, accuracy, confidence = bins_loop(probabilities, labels, num_bins)
+        full = (share > 0) | keep_empty
         return combine(share[full], (accuracy - confidence)[full])
 
     return answer
+
+
+def ece_by_image(p, y, num_bins):
+    return np.abs((p.argmax(1) == y) - p.max(1)).mean()
+
+
+def ece_all_bins_right(p, y, num_bins):
+    s, a, c = bins_loop(p, y, num_bins)
+    return np.nansum(np.where(a > 0, s * abs(a - c), 0))
 
 
 RIGHT = {
@@ -427,7 +447,7 @@ RIGHT = {
     "9.3": [front_broadcast, front_sorted, front_formula],
     "9.4": [unseen_set, unseen_compare, unseen_pandas],
     "9.5": [bins_loop, bins_bincount, bins_pandas, bins_torch],
-    "9.6": [ece_loop, ece_mask, ece_torch, ece_dot],
+    "9.6": [ece_loop, ece_sums, ece_mask, ece_torch],
 }
 
 WRONG = {
@@ -560,20 +580,26 @@ WRONG = {
         (_ece(lambda s, gap: (s * gap).sum()), "opposite sign"),
         (_ece(lambda s, gap: abs((s * gap).sum())), "opposite sign"),
         (_ece(lambda s, gap: abs(gap).mean()), "plain mean"),
-        (lambda s, a, c: np.nansum(abs(a - c)) / len(s), "plain mean"),
+        (_ece(lambda s, gap: np.nansum(abs(gap)) / len(gap), keep_empty=True), "plain mean"),
         (_ece(lambda s, gap: abs(gap).sum()), "shares are not used"),
         (_ece(lambda s, gap: abs(gap).max()), "largest gap"),
         (_ece(lambda s, gap: (s * gap**2).sum()), "squared"),
         (_ece(lambda s, gap: np.sqrt((s * gap**2).sum())), "squared"),
-        (lambda s, a, c: (s * abs(a - c)).sum(), "it is nan"),
-        (lambda s, a, c: s * abs(a - c), "return one number"),
-        (lambda s, a, c: np.nanmean(s * abs(a - c)), "not the mean"),
-        (lambda s, a, c: np.nansum(s * abs(a - c)) / len(s), "do not divide by the number of bins"),
-        (lambda s, a, c: 100 * ece_loop(s, a, c), "percentage"),
-        (lambda s, a, c: 1 - ece_loop(s, a, c), "1 minus"),
-        (lambda s, a, c: 1 - np.nansum(s * a), "error rate"),
+        (_ece(lambda s, gap: (s * abs(gap)).sum(), keep_empty=True), "it is nan"),
+        (_ece(lambda s, gap: s * abs(gap)), "return one number"),
+        (_ece(lambda s, gap: s * abs(gap), keep_empty=True), "return one number"),
+        (_ece(lambda s, gap: (s * abs(gap)).mean()), "not the mean"),
+        (_ece(lambda s, gap: np.nansum(s * abs(gap)) / len(s), keep_empty=True), "do not divide by the number of bins"),
+        (_ece(lambda s, gap: (10 * s * abs(gap)).sum()), "weighed by counts"),
+        (lambda p, y, n: 100 * ece_sums(p, y, n), "percentage"),
+        (lambda p, y, n: 1 - ece_sums(p, y, n), "1 minus"),
+        (lambda p, y, n: (p.argmax(1) != y).mean(), "error rate"),
+        (ece_by_image, "image by image"),
         (_ece(lambda s, gap: (s * np.maximum(-gap, 0)).sum()), "too confident count"),
+        (_ece(lambda s, gap: (s * np.maximum(gap, 0)).sum()), "too timid count"),
         (_ece(lambda s, gap: (s * s * abs(gap)).sum()), "used twice"),
-        (lambda s, a, c: ece_loop(s, np.where(a == 0, c, a), c), "all wrong"),
+        (_ece(lambda s, gap: (s * abs(gap))[:-1].sum()), "last bin"),
+        (lambda p, y, n: ece_sums(p, y, 5), "num_bins is ignored"),
+        (ece_all_bins_right, "no empty bin"),
     ],
 }
