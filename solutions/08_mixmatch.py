@@ -43,12 +43,11 @@ print(dataset)
 print(draw)
 
 # %% [markdown]
-# And where we stand: the supervised baseline and FixMatch, over the five label draws of the reference runs. The second
-# line is the baseline with the logit adjustment of lesson 01.
+# And where we stand: the supervised baseline and FixMatch, over the five label draws of the reference runs.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)["rows"]
-earlier = ["supervised", "supervised, logit adjustment", "FixMatch"]
+earlier = ["supervised", "FixMatch"]
 results.compare([row for row in reference if row["method"] in earlier], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -544,22 +543,26 @@ class MixMatch:
 # learnt; so the network is asked not to lean in the first place.
 #
 # The settings were chosen as in lesson 01, by cross-validation inside the labels of two other draws. Here is that table,
-# beside the best settings of the baseline and of FixMatch:
+# beside the chosen settings of the baseline and of FixMatch, and beside the baseline with the same logit adjustment:
 
 # %%
 recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
 settings = pd.DataFrame(recipes["rows"])
+adjusted_baseline = "supervised, strong views, adjusted by half"
+beside = ["supervised, strong views", adjusted_baseline, "FixMatch, tau .95"]
 is_mixmatch = settings["setting"].str.startswith("MixMatch")
 if not is_mixmatch.any():
     print("the cross-validation of MixMatch has not been recorded yet")
-chosen = settings[
-    is_mixmatch | settings["setting"].isin(["supervised, strong views", "FixMatch, tau .95"])
-]
-chosen.groupby("setting", sort=False)[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
+chosen = settings[is_mixmatch | settings["setting"].isin(beside)].groupby("setting", sort=False)
+means = chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
+means.assign(draws=chosen.size())
 
 # %% [markdown]
-# TODO-ANALYSIS (one or two sentences on this table, when it is complete: which setting was taken, and how firmly it is
-# chosen.)
+# More settings were tried for MixMatch than for the others, and that must be said. Without the adjustment it began below
+# the baseline (those two were given up after one draw), so we went on looking; and whoever looks longer finds
+# more. That is why the baseline got the adjustment, too. Compare MixMatch with *that* line: in macro-F1 and
+# balanced accuracy the best setting is about level with it, in AUC it is below. We took this setting, weak views and
+# $\lambda_U = 10$, and expect no wonders.
 
 # %%
 NUM_STEPS, RAMP_STEPS = 1600, 400
@@ -576,9 +579,24 @@ loss = MixMatch(LAMBDA_U, TEMPERATURE, ALPHA, RAMP_STEPS, adjust=ADJUST)
 run = train(new_model(dataset, SEED), loss, stream, NUM_STEPS, label="MixMatch")
 print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s")
 
+# %% [markdown]
+# And the fair opponent: the same labels, steps and network, the labelled views that suit it best, the same adjustment.
+
+
 # %% tags=["nbval-ignore-output"]
-scores = {"MixMatch": evaluation.evaluate(run.ema, dataset.test)}
-results.record("MixMatch", dataset, draw, run, scores["MixMatch"])
+def fair_loss(model, batch):
+    return F.cross_entropy(model(batch.x_l) + ADJUST * LOG_SHARES, batch.y_l), {}
+
+
+fair = "supervised, adjusted by half"
+labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+opponent = train(new_model(dataset, SEED), fair_loss, labelled_batches, NUM_STEPS, label=fair)
+
+# %% tags=["nbval-ignore-output"]
+scores = {}
+for name, finished in ((fair, opponent), ("MixMatch", run)):
+    scores[name] = evaluation.evaluate(finished.ema, dataset.test)
+    results.record(name, dataset, draw, finished, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
@@ -620,7 +638,7 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within(name, metric, scores[name][metric], dataset))
 
 # %% tags=["dataset"]
-recalls = {method: result.recall for method, result in scores.items()}
+recalls = {method: scores[method].recall for method in ("MixMatch", name)}
 figure = plots.class_bars(recalls, dataset.class_names, "recall")
 figure.axes[0].set_ylim(0, 1.35)  # room for the legend
 alt = (
@@ -630,7 +648,7 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# On DermaMNIST the second network answers like the constant predictor, in accuracy as in macro-F1. But look at the AUC: it
+# On DermaMNIST this network answers like the constant predictor, in accuracy as in macro-F1. But look at the AUC: it
 # is far from one half. The network can still tell the lesions apart, a little; it just no longer *says* so. The
 # collapse is one of the answers. (On the digits nothing collapses, with the same code and the same
 # $\lambda_U$. Keep this in mind.)
@@ -856,7 +874,7 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1638
 # Your runs on this draw, and then the five reference draws.
 
 # %% tags=["nbval-ignore-output"]
-methods = [*earlier, "MixMatch", "MixMatch, ancestor's recipe"]
+methods = ["supervised", fair, "FixMatch", "MixMatch", "MixMatch, ancestor's recipe"]
 own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
 results.compare(own, dataset, allow_different=True)
 
@@ -867,8 +885,8 @@ if not any(row["method"] == "MixMatch" for row in shipped):
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw, against the plain baseline and against the one with logit adjustment, whose operating point is nearer to
-# that of our MixMatch. Beside it the control experiment, the digits.
+# Draw by draw, against the plain baseline, against the fair opponent and against FixMatch, with the standard error. Beside
+# it the control experiment, the digits (where the adjustment changes nothing).
 
 
 # %%
@@ -881,7 +899,7 @@ def gain(dataset, baseline, metric="macro-F1"):
 
 # %% tags=["dataset"]
 for some in (dataset, load_dataset("digits")):
-    for baseline in earlier:
+    for baseline in methods[:3]:
         difference = gain(some, baseline)
         if len(difference) < 2:
             print(f"{some.name}: no reference runs to compare MixMatch with {baseline} yet")
@@ -892,8 +910,8 @@ for some in (dataset, load_dataset("digits")):
         )
 
 # %% [markdown]
-# **Analysis** TODO-ANALYSIS (to be completed after the runs with five seeds: MixMatch against the baseline, with and without
-# logit adjustment, and against FixMatch, in units of the standard error; the digits.) The ancestor's recipe collapses on
+# **Analysis** TODO-ANALYSIS (to be completed after the runs with five seeds: MixMatch against the baseline, against the fair
+# opponent with the same adjustment, and against FixMatch, in units of the standard error; the digits.) The ancestor's recipe collapses on
 # every draw of DermaMNIST and on none of the digits. The same code with a smaller $\lambda_U$ does not. The cause is the size
 # of one weight, in a setting where one class is two in three.
 #
@@ -901,7 +919,8 @@ for some in (dataset, load_dataset("digits")):
 # the collapse drowns everything else. Nor that $\lambda_U$ must be small under imbalance: a larger network, a longer
 # training or an alignment of the guesses with the class shares
 # ([Berthelot et al. 2020](https://arxiv.org/abs/1911.09785)) may carry a larger weight. The settings of our MixMatch were
-# chosen by cross-validation inside the labels, on other draws. All images come from one collection, and a step of
+# chosen by cross-validation inside the labels, on other draws, and among more candidates than those of the others. All
+# images come from one collection, and a step of
 # MixMatch sees three times as many images as a supervised one: equal steps are not equal work.
 
 # %% [markdown]

@@ -4,11 +4,12 @@ import itertools
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from course_utils import augment, data
-from course_utils.data import DataError, batches, draw_labels, load_dataset, shuffled
+from course_utils.data import DataError, batches, draw_labels, load_dataset, load_lesions, shuffled
 
 SIZES = data.DERMAMNIST_SIZES
 
@@ -140,6 +141,108 @@ def test_digits_are_balanced_and_disjoint(digits):
     assert set(np.bincount(digits.train.labels)) == {350}
     together = {image.tobytes() for split in (digits.train, digits.val, digits.test) for image in split.images}
     assert len(together) == 5000
+
+
+# ---------------------------------------------------------------------------------------------------------- lesion ids
+
+
+def ids_of(dataset):
+    """A table of ids as it belongs to a dataset: two images a lesion, no lesion in two splits."""
+    parts = [
+        pd.DataFrame(
+            {
+                "split": split.name,
+                "index": np.arange(len(split)),
+                "lesion_id": [f"{split.name}_{i // 2:04d}" for i in range(len(split))],
+                "label": split.labels,
+            }
+        )
+        for split in (dataset.train, dataset.val, dataset.test)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def fake_dermamnist(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("without ids")
+    write_npz(folder / "dermamnist.npz")
+    return load_dataset("dermamnist", folder=folder)
+
+
+def test_where_there_is_no_file_of_ids_there_are_none(fake_dermamnist, tmp_path, monkeypatch):
+    assert load_lesions(fake_dermamnist, folder=tmp_path) is None
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_lesions(fake_dermamnist) is None
+
+
+def test_the_digits_have_no_lesions(digits, tmp_path):
+    ids_of(digits).to_csv(tmp_path / "dermamnist_ids.csv")
+    assert load_lesions(digits, folder=tmp_path) is None
+
+
+@pytest.mark.parametrize("where", ["folder", "setting", "cache"])
+def test_ids_come_in_the_order_of_the_split_whatever_the_order_of_the_rows(
+    fake_dermamnist, tmp_path, monkeypatch, where
+):
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    folder = tmp_path / ".medmnist"
+    folder.mkdir()
+    if where == "setting":
+        monkeypatch.setenv("COURSE_DATA", str(folder))
+    if where == "cache":
+        monkeypatch.setenv("HOME", str(tmp_path))
+    table = ids_of(fake_dermamnist).sample(frac=1, random_state=0)
+    table.assign(dx="nv").to_csv(folder / "dermamnist_ids.csv", index=False)  # a column more does no harm
+    lesions = load_lesions(fake_dermamnist, folder if where == "folder" else None)
+    assert set(lesions) == {"train", "val", "test"}
+    for name, size in SIZES.items():
+        assert lesions[name].tolist() == [f"{name}_{i // 2:04d}" for i in range(size)]
+        assert lesions[name].dtype.kind == "U"  # plain strings: np.isin compares them fast
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.assign(label=np.roll(t["label"], 1)), "index or labels of train differ"),
+        (lambda t: t.assign(label=t["label"].where(t.index < len(t) - 1, t["label"] + 1)), "labels of test differ"),
+        (lambda t: t.drop(t.index[-1]), "index or labels of test differ"),
+        (lambda t: t.drop(SIZES["train"]), "index or labels of val differ"),
+        (lambda t: t[t["split"] != "val"], "index or labels of val differ"),
+        (lambda t: pd.concat([t, t.tail(1)]), "index or labels of test differ"),
+        (lambda t: t.assign(index=t["index"] + 1), "index or labels of train differ"),
+        (lambda t: t.drop(columns="lesion_id"), "cannot be read.*lesion_id"),
+        (lambda t: t.drop(columns="label"), "cannot be read.*label"),
+        (lambda t: pd.DataFrame(), "cannot be read"),
+    ],
+    ids=[
+        "labels",
+        "a label",
+        "a row",
+        "a row of val",
+        "a split",
+        "a row twice",
+        "index",
+        "no ids",
+        "no labels",
+        "empty",
+    ],
+)
+def test_ids_of_another_copy_are_refused_with_the_cure(fake_dermamnist, tmp_path, change, message):
+    path = tmp_path / "dermamnist_ids.csv"
+    change(ids_of(fake_dermamnist)).to_csv(path, index=False)
+    with pytest.raises(DataError, match=message) as error:
+        load_lesions(fake_dermamnist, folder=tmp_path)
+    assert str(path) in str(error.value) and "Cure:" in str(error.value)
+
+
+def test_the_leak_of_dermamnist(dermamnist):
+    lesions = load_lesions(dermamnist)
+    if lesions is None:
+        pytest.skip("needs dermamnist_ids.csv beside the images")
+    assert {name: len(ids) for name, ids in lesions.items()} == SIZES
+    assert np.isin(lesions["test"], lesions["train"]).sum() == 693
+    assert np.isin(lesions["val"], lesions["train"]).sum() == 348
 
 
 # ------------------------------------------------------------------------------------------------------------ draws

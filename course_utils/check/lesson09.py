@@ -499,7 +499,7 @@ def _three(result) -> list[np.ndarray]:
     if isinstance(result, np.ndarray) and result.ndim == 2:
         result = tuple(result)
     try:
-        return [np.array(part, dtype=float) for part in expect_tuple(result, _PARTS)]
+        return [np.asarray(part).astype(float) for part in expect_tuple(result, _PARTS)]
     except (TypeError, ValueError):
         raise Fix("each of the three values is one array of num_bins numbers: share, accuracy, confidence") from None
 

@@ -388,8 +388,7 @@ def bins_equal_counts(p, y, num_bins):
 
 def bins_of_all_entries(p, y, num_bins):
     counts = np.histogram(p, np.linspace(0, 1, num_bins + 1))[0]
-    share, accuracy, confidence = _bins()(p, y, num_bins)
-    return counts / counts.sum(), accuracy, confidence
+    return counts / counts.sum(), *_bins()(p, y, num_bins)[1:]
 
 
 # ----------------------------------------------------------------------------------------------------------- 9.6 ECE
