@@ -813,9 +813,9 @@ shipped.sort(key=lambda row: methods.index(row["method"]))
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw, the difference to FixMatch and to the supervised baseline, with the standard error of lesson 01; first for
-# the dataset of this lesson, then for the digits. (The ancestor's recipe differs from FixMatch in more than the mask. Hold
-# it against the ancestor's FixMatch in the table above.)
+# Draw by draw: the mean difference of macro-F1 to the supervised baseline, to FixMatch and to the ancestor's FixMatch, the
+# standard error of lesson 01, and the number of draws above. First the dataset of this lesson, then the digits, then the
+# accuracy.
 
 
 # %%
@@ -824,10 +824,11 @@ def differences(dataset, metric="macro-F1"):
     by_draw = rows.pivot_table(index="draw", columns="method", values=metric).reindex(columns=methods)
     lines = {}
     for name in methods[3:]:
-        for other in ("FixMatch", "supervised"):
+        for other in methods[:3]:
             gain = (by_draw[name] - by_draw[other]).dropna()
             error = gain.std() / max(len(gain), 1) ** 0.5
-            lines.setdefault(name, {})[f"minus {other}"] = f"{gain.mean():+.3f} ± {error:.3f}"
+            wins = f"{(gain > 0).sum()} of {len(gain)}"
+            lines.setdefault(name, {})[f"minus {other}"] = f"{gain.mean():+.3f} ± {error:.3f}, {wins}"
     return pd.DataFrame(lines).T
 
 
@@ -837,8 +838,23 @@ differences(dataset)
 # %% tags=["dataset"]
 differences(digits)
 
+# %% tags=["dataset"]
+differences(dataset, "ACC")
+
 # %% [markdown]
-# **Analysis** TODO-ANALYSIS
+# **Analysis** On DermaMNIST FlexMatch, by the paper's rule, is below FixMatch in macro-F1 and in accuracy on every one of the
+# five draws, by more than three standard errors, and no better than the supervised baseline. That is what the oracle
+# foretold: all classes but one lose their threshold, and what then gets through is wrong too often. Both repairs bring back
+# what was lost. FlexMatch with the corrected status is level with FixMatch (the difference is smaller than its standard
+# error) and above the baseline on all five draws, by about three standard errors; FixMatch with aligned guesses is the highest
+# line, by little. On the digits all of them, repaired or not, are alike, and all are above the baseline on every draw: where
+# the classes are balanced the paper's rule does no harm, and in a training as short as this no good either. The ancestor's
+# FlexMatch is far below, but so is its FixMatch: reversing the rule costs little beside what the recipe costs.
+#
+# What this does not show: that FlexMatch is a bad method. It was made for balanced classes, larger networks and far longer
+# trainings, where some classes lag behind for long. Nor that our corrected status is the best repair; it is the
+# simplest one, and needs a prior that the labels know. And five draws are few: lesson 09 asks what they can show at the most.
+#
 #
 # ## Quiz
 #

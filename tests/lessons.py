@@ -6,6 +6,7 @@ import io
 import re
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from course_utils.authoring import build, lessons
 
@@ -32,13 +33,25 @@ def answers(source: Path):
 ALL_EXERCISES = [(source, number) for source in SOURCES for number in numbers(source)]
 
 
-def verdicts(source: Path, solved: set[str]) -> dict[str, str]:
-    """The line of each check when the exercises in `solved` hold the solution and the others the stub."""
+def functions(source: Path, solved: set[str]) -> dict:
+    """What the setup and exercise cells define when the exercises in `solved` hold the solution and the others the stub."""
     namespace: dict = {"__name__": "lesson"}
     for cell in tagged(source, "setup"):
         exec(cell.source, namespace)
     for with_solution, stub in zip(tagged(source, "exercise"), tagged(source, "exercise", student=True)):
         exec((with_solution if build.exercise_number(with_solution) in solved else stub).source, namespace)
+    return namespace
+
+
+def solutions(number: str) -> SimpleNamespace:
+    """The solved functions of a lesson, by its number."""
+    (source,) = (source for source in SOURCES if source.name.startswith(number))
+    return SimpleNamespace(**functions(source, set(numbers(source))))
+
+
+def verdicts(source: Path, solved: set[str]) -> dict[str, str]:
+    """The line of each check when the exercises in `solved` hold the solution and the others the stub."""
+    namespace = functions(source, solved)
     lines = {}
     for cell in tagged(source, "check"):
         printed = io.StringIO()
