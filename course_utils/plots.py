@@ -23,8 +23,18 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.prop_cycle": cycler(
-            color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"]
-            + ["#882255", "#7F7F7F", "#332288"]
+            color=[
+                "#0072B2",
+                "#D55E00",
+                "#009E73",
+                "#CC79A7",
+                "#000000",
+                "#E69F00",
+                "#56B4E9",
+                "#882255",
+                "#7F7F7F",
+                "#332288",
+            ]
         )
         + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--"])
         + cycler(marker=["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]),

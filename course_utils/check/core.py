@@ -22,7 +22,7 @@ import torch
 TIME_LIMIT = 5.0  # seconds for all cases of one exercise; the reference solutions need a small part of one
 SHOWN_LINES = 5  # of what a student's function printed
 
-CHANGES_INPUT = "it changes its input: work on a new tensor (no `x[...] = `, no `+=`, no methods that end in `_`)"
+CHANGES_INPUT = "it changes its input: work on a copy (no `x[...] = `, no `+=`, no `.sort()` of an array, no methods that end in `_`)"
 
 _registry: dict[str, tuple[str, Callable]] = {}
 

@@ -222,6 +222,22 @@ def _step(change=lambda a: a, losses=None, logs=None):
     return answer
 
 
+def step_few_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
+    labels = F.one_hot(y_l).float()
+    return step_alone(model, x_l, labels.argmax(1), views, q, lam, order, lambda_u + 0 * torch.cat([labels, q]).sum())
+
+
+def step_training_mode(model, x_l, y_l, views, q, lam, order, lambda_u):
+    model.train()
+    return step_alone(model, x_l, y_l, views, q, lam, order, lambda_u)
+
+
+def step_equal_parts(model, x_l, y_l, views, q, lam, order, lambda_u):
+    x, p = _parts(x_l, y_l, views, q)
+    x, p = mixup_lerp(x, p, x[order], p[order], lam)
+    return _end(model(x), p, len(x) // (1 + len(views)), lambda_u)
+
+
 def step_raw_lambda(model, x_l, y_l, views, q, lam, order, lambda_u):
     x, p = _parts(x_l, y_l, views, q)
     x, p = _mix(lambda lam: lam)(x, p, x[order], p[order], lam)
@@ -363,6 +379,7 @@ RIGHT = {
 
 WRONG = {
     "8.1": [
+        (lambda p, T: p ** (1 // T) / (p ** (1 // T)).sum(1, keepdim=True), "1 / T, not 1 // T"),
         (lambda p, T: _sharp(p, 1 / T), "the exponent is T and not 1 / T"),
         (lambda p, T: p**T, "the exponent is T and not 1 / T"),
         (lambda p, T: (p / T).softmax(1), "softmax takes logits"),
@@ -435,6 +452,13 @@ WRONG = {
         (mixup_in_place, "changes its input"),
     ],
     "8.4": [
+        (
+            lambda zl, pl, zu, pu: (
+                F.cross_entropy(zl, pl),
+                F.mse_loss(zu.exp() / zu.exp().sum(1, keepdim=True), pu),
+            ),
+            "Brier loss is not finite",
+        ),
         (_losses(unlabelled=lambda z, p: _squares(z, p).sum(1).mean()), "summed over the classes"),
         (_losses(unlabelled=lambda z, p: _squares(z, p).sum()), "the squares are summed"),
         (_losses(unlabelled=lambda z, p: _squares(z, p).mean(1).sum()), "the images are summed"),
@@ -480,6 +504,9 @@ WRONG = {
         (lambda step, ramp_steps, lambda_u: ramp_steps / max(step, 1) * lambda_u, "upside down"),
     ],
     "8.6": [
+        (step_few_classes, "it raised RuntimeError"),
+        (step_training_mode, "neither eval() nor train()"),
+        (step_equal_parts, "cut at the wrong place"),
         (_step(losses=lambda l, u, w: l + u), "lambda_u is ignored"),
         (_step(losses=lambda l, u, w: w * (l + u)), "multiplies both losses"),
         (_step(losses=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
@@ -513,6 +540,10 @@ WRONG = {
         (_step(logs=lambda l, u, w: {"brier": l.item()}), "holds the labelled loss"),
     ],
     "8.7": [
+        (
+            lambda la, ba, lb, bb: math.inf if bb >= ba else max(0.0, (lb - la) / (ba - bb)),
+            "already at weight 0, so the answer is 0",
+        ),
         (_ratio, "already at weight 0, the answer is 0"),
         (
             lambda la, ba, lb, bb: 0.0 if lb <= la else math.inf if bb > ba else _ratio(la, ba, lb, bb),
