@@ -557,8 +557,8 @@ check("9.3", not_dominated)
 
 # %% tags=["dataset"]
 quantities = ["seconds", "images", "macro-F1", "AUC"]
-by_method = pd.DataFrame(rows).groupby("method", sort=False)[quantities]
-means = by_method.mean().assign(seconds=by_method["seconds"].median())
+by_method = pd.DataFrame(rows).groupby("method", sort=False)
+means = by_method[quantities].mean().assign(seconds=by_method["seconds"].median())
 seconds, images, gain = (means[column].to_numpy() for column in quantities[:3])
 tens = seconds.round(-1)
 means["seconds, rounded"] = tens
