@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 TIME_LIMIT = 5.0  # seconds for all cases of one exercise; the reference solutions need a small part of one
 SHOWN_LINES = 5  # of what a student's function printed
@@ -175,6 +176,27 @@ def expect_tuple(result: Any, names: tuple[str, ...]) -> tuple:
         got = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
         raise Fix(f"it must return {len(names)} values, ({', '.join(names)}), but returned {got}")
     return tuple(result)
+
+
+class Probe(nn.Module):
+    """Stands in for a network: an image's own numbers, raised to `power`, are its logits, so that cases are computed by hand.
+
+    `calls` notes (number of images, gradients recorded, training mode) of every pass; `switched` whether the mode was set.
+    """
+
+    def __init__(self, power: int = 1):
+        super().__init__()
+        self.power, self.scale = power, nn.Parameter(torch.ones(1))
+        self.calls: list[tuple[int, bool, bool]] = []
+        self.switched = False
+
+    def train(self, mode: bool = True):
+        self.switched = True
+        return super().train(mode)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.append((len(x), torch.is_grad_enabled(), self.training))
+        return self.scale * x.flatten(1) ** self.power
 
 
 def _tensor(value: Any, what: str) -> torch.Tensor:

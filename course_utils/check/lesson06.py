@@ -2,9 +2,8 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from course_utils.check.core import Fix, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
 from course_utils.data import Batch
 
 # The worked example: four images, three classes (the second is unsure), threshold .95
@@ -190,19 +189,6 @@ def _(student):
     expect(none_kept, 0.0, "the loss when nothing is kept")
 
 
-class _Probe(nn.Module):
-    """Its images are their own logits, so that every case can be computed by hand; it notes what it was called with."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-        self.calls: list[tuple[int, bool, bool]] = []
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.append((len(x), torch.is_grad_enabled(), self.training))
-        return x.flatten(1) * self.scale
-
-
 @exercise("6.4", "FixMatch")
 def _(student):
     logits_l, y_l = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
@@ -218,7 +204,7 @@ def _(student):
         return F.cross_entropy(logits, target, reduction="none")
 
     batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(logits_s), torch.arange(4))
-    model = _Probe()
+    model = Probe()
     result = student(model, batch)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
@@ -270,7 +256,7 @@ def _(student):
         ],
     )
     expect(
-        student(_Probe(), batch, lambda_u=3.0)[0],
+        student(Probe(), batch, lambda_u=3.0)[0],
         loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
         wrong=[
@@ -280,7 +266,7 @@ def _(student):
         ],
     )
     expect(
-        student(_Probe(), batch, tau=0.5)[0],
+        student(Probe(), batch, tau=0.5)[0],
         loss_l + losses.mean(),
         "the loss with tau = .5",
         [(loss_l + loss_u, "tau is ignored")],
@@ -308,8 +294,8 @@ def _(student):
             (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
         ],
     )
-    if not model.training or not all(training for *_, training in model.calls):
-        raise Fix("it calls model.eval(): call neither eval() nor train(), the training loop takes care of the mode")
+    if model.switched:
+        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
     joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(logits_s)]
     if not any(joint):
         raise Fix(

@@ -2,9 +2,8 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from course_utils.check.core import Fix, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
 from course_utils.data import Batch
 
 
@@ -269,19 +268,6 @@ def _(student):
     expect((new >= 0).int(), [0, 1], "the notes after a confidence of exactly tau", [([0, 0], at_least)])
 
 
-class _Probe(nn.Module):
-    """Its images are their own logits, so that every case can be computed by hand; it notes what it was called with."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-        self.calls: list[tuple[int, bool, bool]] = []
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.append((len(x), torch.is_grad_enabled(), self.training))
-        return x.flatten(1) * self.scale
-
-
 @exercise("7.5", "FlexMatch")
 def _(student):
     logits_l, y_l = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.0]]), torch.tensor([1, 1, 0])
@@ -294,7 +280,7 @@ def _(student):
         return logits.view(-1, 2, 1, 1)
 
     batch = Batch(images(logits_l), y_l, images(logits_w), images(logits_s), index)
-    model, spy = _Probe(), _Spy()
+    model, spy = Probe(), _Spy()
     loss, logs, new = expect_tuple(student(model, batch, memory, spy), ("loss", "logs", "new memory"))
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
@@ -365,7 +351,7 @@ def _(student):
         ],
     )
     expect(
-        student(_Probe(), batch, memory, _status, lambda_u=3.0)[0],
+        student(Probe(), batch, memory, _status, lambda_u=3.0)[0],
         loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
         wrong=[
@@ -375,21 +361,21 @@ def _(student):
         ],
     )
     expect(
-        student(_Probe(), batch, memory, _status, tau=0.5)[0],
+        student(Probe(), batch, memory, _status, tau=0.5)[0],
         loss_l + losses.mean(),
         "the loss with tau = .5",
         [(loss_l + loss_u, "tau is ignored: hand it on to select")],
     )
     expect(
-        student(_Probe(), batch, memory, lambda m: torch.ones(2))[0],
+        student(Probe(), batch, memory, lambda m: torch.ones(2))[0],
         loss_l + (losses * (p >= 0.95)).mean(),
         "the loss when every class has status 1",
         [(loss_l + loss_u, "status_of is ignored: hand it on to select")],
     )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
-    if not model.training or not all(training for *_, training in model.calls):
-        raise Fix("it calls model.eval(): call neither eval() nor train(), the training loop takes care of the mode")
+    if model.switched:
+        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
     if not any(grad and size >= len(logits_l) + len(logits_s) for size, grad, _ in model.calls):
         raise Fix(
             "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"

@@ -4,9 +4,8 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from course_utils.check.core import Fix, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
 
 NO_LOGITS = "softmax takes logits, and these are probabilities: raise them to the power 1 / T"
 
@@ -363,24 +362,6 @@ def _(student):
         )
 
 
-class _Cubes(nn.Module):
-    """The cubes of an image's three numbers are its logits, so that mixing images is not mixing logits; it notes its calls."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-        self.calls: list[tuple[int, bool]] = []
-        self.switched = False
-
-    def train(self, mode: bool = True):
-        self.switched = True
-        return super().train(mode)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.append((len(x), torch.is_grad_enabled()))
-        return self.scale * x.flatten(1) ** 3
-
-
 @exercise("8.6", "MixMatch")
 def _(student):
     x_l, y_l = torch.tensor([[1.5, 0, 0], [0, 1, 0.5]]).view(2, 3, 1, 1), torch.tensor([0, 1])
@@ -407,7 +388,7 @@ def _(student):
     def total(z, p, n=2):
         return entropy(z[:n], p[:n]) + 2 * brier(z[n:], p[n:])
 
-    model = _Cubes()
+    model = Probe(power=3)
     result = student(model, x_l, y_l, [one, two], q, lam, order, 2.0)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
@@ -502,7 +483,7 @@ def _(student):
         ],
     )
     short = torch.tensor([4, 0, 3, 1, 5, 2])
-    single, _ = expect_tuple(student(_Cubes(), x_l, y_l, [one], q, lam[:6], short, 2.0), ("loss", "logs"))
+    single, _ = expect_tuple(student(Probe(power=3), x_l, y_l, [one], q, lam[:6], short, 2.0), ("loss", "logs"))
     right = total(*mixed(torch.cat([x_l, one]), torch.cat([labels, q]), short, short))
     expect(single, right, "the loss with one view (K = 1)")
 
