@@ -537,13 +537,14 @@ for position, what in enumerate(["share of the class that is kept", "precision o
     figure.axes[0].set(ylim=(0, 1.3), yticks=[0, 0.5, 1], xlim=(-0.7, last))  # room for legend and n/a
     alt = (
         f"Bars for each class: {what}, with one threshold for all and with FlexMatch's. On DermaMNIST the flexible "
-        "thresholds keep much more of the rare classes, and what they keep is less precise."
+        "thresholds keep much more of all classes but nv, whose precision stays low."
     )
     plots.show(figure, alt)
 
 # %% [markdown]
-# On DermaMNIST more of every class but *nevus* gets through, and what gets through is less often right. Without a
-# threshold the network teaches itself its best guess on these classes, however unsure.
+# On DermaMNIST far more of every class but *nevus* gets through, and of all that gets through a smaller part is right (the
+# table above the figures). For most of these classes more than half of what is kept is wrong, with either mask; but now there
+# is much more of it. Without a threshold the network teaches itself its best guess, however unsure.
 #
 # ## 7 · What a perfect network would do
 #
