@@ -288,8 +288,8 @@ def _(student):
         raise Fix(f'the second value must be a dict, {{"mask": share}}, but is {type(logs).__name__}')
     spy.expect_only(memory)
     loss_l = F.cross_entropy(logits_l, y_l)
-    losses = F.cross_entropy(logits_s, guess, reduction="none")
-    loss_u = (losses * mask).mean()
+    per_image = F.cross_entropy(logits_s, guess, reduction="none")
+    loss_u = (per_image * mask).mean()
     own = logits_s.argmax(1)
     expect(
         loss,
@@ -298,16 +298,16 @@ def _(student):
         wrong=[
             (loss_u, "the labelled loss is missing"),
             (loss_l, "the unlabelled loss is missing"),
-            (loss_l + losses.mean(), "the mask is not applied"),
+            (loss_l + per_image.mean(), "the mask is not applied"),
             (
-                loss_l + (losses * (p >= 0.95)).mean(),
+                loss_l + (per_image * (p >= 0.95)).mean(),
                 "the mask uses the fixed tau (FixMatch): take the mask that select returns",
             ),
             (
-                loss_l + (losses * mask).sum() / mask.sum(),
+                loss_l + (per_image * mask).sum() / mask.sum(),
                 "the unlabelled mean runs over the kept images: divide by all",
             ),
-            (loss_l + (losses * mask).sum(), "the unlabelled losses are summed: divide by the number of all images"),
+            (loss_l + (per_image * mask).sum(), "the unlabelled losses are summed: divide by the number of all images"),
             (
                 loss_l + (F.cross_entropy(logits_s, own, reduction="none") * mask).mean(),
                 "the guess comes from the strong view: guess on x_w, learn on x_s",
@@ -362,13 +362,13 @@ def _(student):
     )
     expect(
         student(Probe(), batch, memory, _status, tau=0.5)[0],
-        loss_l + losses.mean(),
+        loss_l + per_image.mean(),
         "the loss with tau = .5",
         [(loss_l + loss_u, "tau is ignored: hand it on to select")],
     )
     expect(
         student(Probe(), batch, memory, lambda m: torch.ones(2))[0],
-        loss_l + (losses * (p >= 0.95)).mean(),
+        loss_l + (per_image * (p >= 0.95)).mean(),
         "the loss when every class has status 1",
         [(loss_l + loss_u, "status_of is ignored: hand it on to select")],
     )
