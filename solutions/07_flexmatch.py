@@ -747,7 +747,7 @@ scores[name] = evaluation.evaluate(ancestor.model, dataset.test)
 results.record(name, dataset, draw, ancestor, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 final = ancestor_thresholds(turned_round.average).cpu()
 shut = (final > 1).sum().item()
 print(
