@@ -169,3 +169,10 @@ def test_unknown_and_doubled_numbers():
 
         other.__module__ = "another"
         exercise("99.1", "again")(other)
+
+
+def test_nan_in_an_array_is_no_change_of_the_input():
+    array = np.array([0.5, np.nan])
+    assert core.Guarded(lambda x: x.sum())(array) is not None
+    with pytest.raises(Fix, match="changes its input"):
+        core.Guarded(lambda x: x.fill(1.0) or 1.0)(array)

@@ -198,6 +198,32 @@ class Probe(nn.Module):
         self.calls.append((len(x), torch.is_grad_enabled(), self.training))
         return self.scale * x.flatten(1) ** self.power
 
+    def expect_mode(self) -> None:
+        """Raise Fix if the mode was switched."""
+        if self.switched:
+            raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
+
+    def expect_joint_pass(self, labelled: int, unlabelled: int) -> None:
+        """Raise Fix unless labelled and strong images went through together, and no gradient through the weak ones alone."""
+        self.expect_mode()
+        if not any(gradient and size >= labelled + unlabelled for size, gradient, _ in self.calls):
+            raise Fix(
+                "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
+            )
+        if any(size == unlabelled and gradient for size, gradient, _ in self.calls):
+            raise Fix(
+                "the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there"
+            )
+
+
+def wrong_weights(loss_l: Any, loss_u: Any, weight: float) -> list[tuple[Any, str]]:
+    """What typical mistakes with the weight of the unlabelled loss give, for `expect`."""
+    return [
+        (loss_l + loss_u, "lambda_u is ignored"),
+        (weight * (loss_l + loss_u), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
+        (weight * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
+    ]
+
 
 def _tensor(value: Any, what: str) -> torch.Tensor:
     try:
@@ -226,7 +252,7 @@ def _same(before: Any, after: Any) -> bool:
     if isinstance(after, torch.Tensor):
         return before.shape == after.shape and torch.equal(before.nan_to_num(), after.detach().nan_to_num())
     if isinstance(after, np.ndarray):
-        return np.array_equal(before, after)
+        return np.array_equal(before, after, equal_nan=after.dtype.kind == "f")
     return before is None or not isinstance(after, list | dict) or repr(before) == repr(after)
 
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 from course_utils.data import Batch
 
 # The worked example: four images, three classes (the second is unsure), threshold .95
@@ -259,11 +259,7 @@ def _(student):
         student(Probe(), batch, lambda_u=3.0)[0],
         loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
-        wrong=[
-            (loss_l + loss_u, "lambda_u is ignored"),
-            (3 * (loss_l + loss_u), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
-            (3 * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
-        ],
+        wrong_weights(loss_l, loss_u, 3),
     )
     expect(
         student(Probe(), batch, tau=0.5)[0],
@@ -294,17 +290,7 @@ def _(student):
             (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
         ],
     )
-    if model.switched:
-        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
-    joint = [grad for size, grad, _ in model.calls if size >= len(logits_l) + len(logits_s)]
-    if not any(joint):
-        raise Fix(
-            "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
-        )
-    if any(size == len(_LOGITS_W) and grad for size, grad, _ in model.calls):
-        raise Fix(
-            "the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there"
-        )
+    model.expect_joint_pass(len(logits_l), len(_LOGITS_W))
 
 
 @exercise("6.5", "what the mask keeps, class by class")

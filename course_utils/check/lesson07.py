@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 from course_utils.data import Batch
 
 
@@ -354,11 +354,7 @@ def _(student):
         student(Probe(), batch, memory, _status, lambda_u=3.0)[0],
         loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
-        wrong=[
-            (loss_l + loss_u, "lambda_u is ignored"),
-            (3 * (loss_l + loss_u), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
-            (3 * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
-        ],
+        wrong_weights(loss_l, loss_u, 3),
     )
     expect(
         student(Probe(), batch, memory, _status, tau=0.5)[0],
@@ -374,14 +370,7 @@ def _(student):
     )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
-    if model.switched:
-        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
-    if not any(grad and size >= len(logits_l) + len(logits_s) for size, grad, _ in model.calls):
-        raise Fix(
-            "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
-        )
-    if any(size == len(logits_w) and grad for size, grad, _ in model.calls):
-        raise Fix("the weak views go through the model with gradients, which nobody uses: use torch.no_grad() there")
+    model.expect_joint_pass(len(logits_l), len(logits_w))
 
 
 @exercise("7.6", "the status, corrected by the prior")

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 
 NO_LOGITS = "softmax takes logits, and these are probabilities: raise them to the power 1 / T"
 
@@ -408,9 +408,7 @@ def _(student):
         loss_l + 2 * loss_u,
         "the loss of the worked example",
         wrong=[
-            (loss_l + loss_u, "lambda_u is ignored"),
-            (2 * (loss_l + loss_u), "lambda_u multiplies both losses: it weighs the unlabelled one only"),
-            (2 * loss_l + loss_u, "lambda_u multiplies the labelled loss: it weighs the unlabelled one"),
+            *wrong_weights(loss_l, loss_u, 2),
             (loss_l, "the unlabelled loss is missing"),
             (loss_u, "the labelled loss is missing, and so is lambda_u"),
             (2 * loss_u, "the labelled loss is missing"),
@@ -459,8 +457,7 @@ def _(student):
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     if not loss.requires_grad:
         raise Fix("the loss carries no gradient: the mixed images go through the model with gradients")
-    if model.switched:
-        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
+    model.expect_mode()
     sizes = [size for size, *_ in model.calls]
     if sum(sizes) == 10 and len(sizes) > 1:
         raise Fix("the images go through the model in parts: one joint pass, so that BatchNorm sees them together")
