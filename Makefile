@@ -12,7 +12,7 @@ lab: $(READY)
 	@$(BIN)/course lab
 
 test: $(READY)
-	@$(BIN)/python -m pytest tests solutions
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions
 
 run: $(READY)
 	@$(BIN)/course run

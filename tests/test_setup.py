@@ -122,12 +122,13 @@ def test_an_old_python(elsewhere):
 
 def test_the_set_up_runs_once(elsewhere):
     fake_python(elsewhere)
+    tests = "-m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions"
     assert make(elsewhere, "test").returncode == 0
     first = (elsewhere / "calls").read_text()
-    assert "-m venv .venv" in first and "-r requirements.txt" in first and "-m pytest tests solutions" in first
+    assert "-m venv .venv" in first and "-r requirements.txt" in first and tests in first
     assert make(elsewhere, "test").returncode == 0
     again = (elsewhere / "calls").read_text().removeprefix(first)
-    assert again.strip() == "-m pytest tests solutions"
+    assert again.strip() == tests
 
 
 def test_changed_requirements_are_installed(elsewhere):
