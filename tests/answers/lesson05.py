@@ -1,0 +1,808 @@
+"""Answers to the exercises of lesson 05: other right ones, and wrong ones with a fragment of the cause to be named."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+# ------------------------------------------------------------------------------------------- 5.1 the consistency loss
+
+
+def loss_functional(logits, target):
+    return F.mse_loss(F.softmax(logits, dim=-1), target.detach())
+
+
+def loss_by_hand(logits, target):
+    p = logits.exp() / logits.exp().sum(1, keepdim=True)
+    return ((p - target.clone().detach()) ** 2).sum() / target.numel()
+
+
+def loss_loop(logits, target):
+    with torch.no_grad():
+        constant = target * 1.0
+    rows = [((z.softmax(0) - t) ** 2).mean() for z, t in zip(logits, constant)]
+    return sum(rows) / len(rows)
+
+
+def loss_norm(logits, target):
+    return torch.linalg.vector_norm(logits.softmax(1) - target.data) ** 2 / logits.numel()
+
+
+def _p(z):
+    return z.softmax(1)
+
+
+def _loss(reduce=torch.mean, p=_p, t=lambda t: t, power=2):
+    return lambda logits, target: reduce((p(logits) - t(target.detach())).abs() ** power)
+
+
+# ------------------------------------------------------------------------------------------------------- 5.2 the ramp
+
+
+def ramp_branches(step, ramp_steps):
+    if ramp_steps == 0 or step >= ramp_steps:
+        return 1
+    return math.e ** (-5 * (1 - step / ramp_steps) ** 2)
+
+
+def ramp_numpy(step, ramp_steps):
+    t = np.clip(step / ramp_steps, 0.0, 1.0) if ramp_steps else 1.0
+    return np.exp(-5.0 * (1.0 - t) ** 2)
+
+
+def ramp_tensor(step, ramp_steps):
+    t = torch.tensor(step / max(ramp_steps, 1e-9) if ramp_steps else 1.0).clamp(max=1)
+    return torch.exp(-5 * (1 - t).square())
+
+
+def ramp_max(step, ramp_steps):
+    left = max(0, ramp_steps - step) / max(ramp_steps, 1)
+    return math.exp(-5 * left * left)
+
+
+def _ramp(formula):
+    return lambda step, ramp_steps: formula(min(1.0, step / ramp_steps) if ramp_steps else 1.0)
+
+
+# ------------------------------------------------------------------------------------------------------- 5.3 the step
+
+
+def step_functional(student, teacher, batch, weight):
+    with torch.no_grad():
+        t = F.softmax(teacher(batch.x_w), dim=-1)
+    n = batch.x_l.shape[0]
+    z = student(torch.cat((batch.x_l, batch.x_s), 0))
+    u = F.mse_loss(z[n:].softmax(-1), t)
+    return weight * u + F.cross_entropy(z[:n], batch.y_l), {"consistency": float(u.detach())}
+
+
+def step_unlabelled_first(student, teacher, batch, weight):
+    with torch.inference_mode():
+        t = teacher(batch.x_w).softmax(1)
+    z_s, z_l = student(torch.cat([batch.x_s, batch.x_l])).split([len(batch.x_s), len(batch.x_l)])
+    u = (z_s.softmax(1) - t.clone()).pow(2).mean()
+    return -z_l.log_softmax(1).gather(1, batch.y_l[:, None]).mean() + u * weight, {"consistency": u.detach()}
+
+
+@torch.no_grad()
+def _answer(network, x):
+    return network(x).softmax(1)
+
+
+def step_helper(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    u = ((torch.softmax(z[-len(t) :], 1) - t) ** 2).sum(1).mean() / t.shape[1]
+    return [
+        F.nll_loss(z[: -len(t)].log_softmax(1), batch.y_l) + weight * u,
+        {"consistency": u.item(), "weight": weight},
+    ]
+
+
+def _step(target=lambda s, t, b: _answer(t, b.x_w), u=F.mse_loss, combine=None, logs=None, view="x_s", p=_p):
+    def answer(student, teacher, batch, weight):
+        goal = target(student, teacher, batch)
+        n = len(batch.x_l)
+        z = student(torch.cat([batch.x_l, getattr(batch, view)]))
+        agree, label = u(p(z[n:]), goal), F.cross_entropy(z[:n], batch.y_l)
+        loss = combine(label, agree, weight) if combine else label + weight * agree
+        return loss, (logs(label, agree, weight) if logs else {"consistency": agree.item()})
+
+    return answer
+
+
+def step_student_answers(student, teacher, batch, weight):
+    with torch.no_grad():
+        t = student(batch.x_w).softmax(1)
+    return step_functional(student, lambda x: t.log(), batch, weight)
+
+
+def step_teacher_twice(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))[: len(batch.x_l)]
+    u = F.mse_loss(t, t)
+    return F.cross_entropy(z, batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_detached(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].detach().softmax(1), t)
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_apart(student, teacher, batch, weight):
+    u = F.mse_loss(student(batch.x_s).softmax(1), _answer(teacher, batch.x_w))
+    return F.cross_entropy(student(batch.x_l), batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_gradient_teacher(student, teacher, batch, weight):
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].softmax(1), teacher(batch.x_w).softmax(1).detach())
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_swapped_networks(student, teacher, batch, weight):
+    t = _answer(student, batch.x_w)
+    z_l = student(batch.x_l)
+    u = F.mse_loss(teacher(batch.x_s).softmax(1), t)
+    return F.cross_entropy(z_l, batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_swapped_views(student, teacher, batch, weight):
+    return step_functional(student, teacher, batch._replace(x_w=batch.x_s, x_s=batch.x_w), weight)
+
+
+def step_teacher_labels(student, teacher, batch, weight):
+    u = F.mse_loss(student(batch.x_s).softmax(1), _answer(teacher, batch.x_w))
+    return F.cross_entropy(teacher(batch.x_l), batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_wrong_cut(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_s, batch.x_l]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].softmax(1), t)
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_extra_pass(student, teacher, batch, weight):
+    student(batch.x_w)
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_teacher_all(student, teacher, batch, weight):
+    with torch.no_grad():
+        teacher(torch.cat([batch.x_l, batch.x_s]))
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_eval(student, teacher, batch, weight):
+    teacher.eval()
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_train(student, teacher, batch, weight):
+    student.train()
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_no_gradient(student, teacher, batch, weight):
+    with torch.no_grad():
+        return step_functional(student, teacher, batch, weight)
+
+
+def step_backward(student, teacher, batch, weight):
+    loss, logs = step_functional(student, teacher, batch, weight)
+    loss.backward(retain_graph=True)
+    return loss, logs
+
+
+def step_halves(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    u = (z[2:].softmax(1) - t).square().mean()
+    return F.cross_entropy(z[:2], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+# ------------------------------------------------------------------------------------------- 5.4 temporal ensembling
+
+
+def ensemble_scatter(Z, counts, index, z, alpha):
+    rows = torch.lerp(z.detach(), Z[index], alpha)
+    n = counts.index_add(0, index, torch.ones_like(index))
+    return Z.index_copy(0, index, rows), n, rows / (1 - torch.pow(alpha, n[index].float()))[:, None]
+
+
+def ensemble_loop(Z, counts, index, z, alpha):
+    Z, counts, targets = Z.clone(), counts.clone(), []
+    with torch.no_grad():
+        for i, answer in zip(index.tolist(), z):
+            Z[i] = alpha * Z[i] + (1 - alpha) * answer
+            counts[i] += 1
+            targets.append(Z[i] / (1 - alpha ** counts[i].item()))
+        return Z, counts, torch.stack(targets)
+
+
+def ensemble_numpy(Z, counts, index, z, alpha):
+    memory, seen, rows = Z.numpy().copy(), counts.numpy().copy(), index.numpy()
+    memory[rows] = alpha * memory[rows] + (1 - alpha) * z.detach().numpy()
+    seen[rows] = seen[rows] + 1
+    target = memory[rows] / (1 - alpha ** seen[rows])[:, None]
+    return [torch.from_numpy(part) for part in (memory, seen, target)]
+
+
+def _ensemble(row=None, raised=1, divisor=None, gather=True):
+    def answer(Z, counts, index, z, alpha):
+        Z, counts = Z.clone(), counts.clone()
+        Z[index] = (row or (lambda old, z, a: a * old + (1 - a) * z))(Z[index], z.detach(), alpha)
+        counts[index] += raised
+        below = (divisor or (lambda n, a: 1 - a**n))(counts[index].unsqueeze(1), alpha)
+        return Z, counts, Z[index] / below
+
+    return answer
+
+
+def ensemble_in_place(Z, counts, index, z, alpha):
+    Z[index] = alpha * Z[index] + (1 - alpha) * z.detach()
+    counts[index] += 1
+    return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
+
+
+def ensemble_gradient(Z, counts, index, z, alpha):
+    Z, counts = Z.clone(), counts.clone()
+    Z[index] = alpha * Z[index] + (1 - alpha) * z
+    counts[index] += 1
+    return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
+
+
+def ensemble_target_gradient(Z, counts, index, z, alpha):
+    Z, counts, target = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts, target + 0 * z
+
+
+def ensemble_decays_all(Z, counts, index, z, alpha):
+    Z, counts = alpha * Z, counts.clone()
+    Z[index] += (1 - alpha) * z.detach()
+    counts[index] += 1
+    return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
+
+
+def ensemble_first_rows(Z, counts, index, z, alpha):
+    return ensemble_scatter(Z, counts, torch.arange(len(z)), z, alpha)
+
+
+def ensemble_all_counts(Z, counts, index, z, alpha):
+    Z, _, target = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts + 1, target
+
+
+def ensemble_batch_only(Z, counts, index, z, alpha):
+    Z, counts, target = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z[index], counts[index], target
+
+
+def ensemble_whole_target(Z, counts, index, z, alpha):
+    Z, counts, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts, Z / (1 - alpha ** counts.unsqueeze(1))
+
+
+def ensemble_one_count(Z, counts, index, z, alpha):
+    Z, counts, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts, Z[index] / (1 - alpha ** counts.max())
+
+
+def ensemble_unsorted(Z, counts, index, z, alpha):
+    Z, counts, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts, Z[index] / (1 - alpha ** counts[index.sort().values].unsqueeze(1))
+
+
+def ensemble_stores_target(Z, counts, index, z, alpha):
+    Z, counts, target = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z.index_copy(0, index, target), counts, target
+
+
+def ensemble_old_count(Z, counts, index, z, alpha):
+    new, seen, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    return new, seen, new[index] / (1 - alpha ** counts[index].unsqueeze(1))
+
+
+def ensemble_row_divisor(Z, counts, index, z, alpha):
+    Z, counts, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    return Z, counts, Z[index] / (1 - alpha ** counts[index])
+
+
+# ------------------------------------------------------------------------------------------------ 5.5 teacher follows
+
+
+@torch.no_grad()
+def follow_lerp(teacher, student, step, decay):
+    keep = min(step / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.lerp_(b, 1 - keep)
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a.data = b.data.clone()
+    return teacher
+
+
+def follow_state(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    averaged, new = dict(teacher.named_parameters()), {}
+    for name, value in student.state_dict().items():
+        new[name] = keep * averaged[name] + (1 - keep) * value if name in averaged else value
+    teacher.load_state_dict(new)
+    return teacher
+
+
+def follow_data(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.data.mul_(keep).add_((1 - keep) * b.data)
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a.data.copy_(b.data)
+    return teacher
+
+
+def follow_names(teacher, student, step, decay):
+    keep = min(1 - 1 / (1 + step), decay)
+    with torch.no_grad():
+        own = teacher.state_dict()
+        for name, value in student.state_dict().items():
+            own[name].copy_(
+                keep * own[name] + (1 - keep) * value if value.is_floating_point() and "running" not in name else value
+            )
+    return teacher
+
+
+def _follow(keep=lambda step, decay: min(1 - 1 / (step + 1), decay), rule=None, buffers=None, parts=slice(None)):
+    @torch.no_grad()
+    def answer(teacher, student, step, decay):
+        k = keep(step, decay)
+        for a, b in list(zip(teacher.parameters(), student.parameters()))[parts]:
+            a.copy_((rule or (lambda a, b, k: k * a + (1 - k) * b))(a, b, k))
+        for a, b in zip(teacher.buffers(), student.buffers()):
+            a.copy_(buffers(a, b, k) if buffers else b)
+        return teacher
+
+    return answer
+
+
+def follow_without_no_grad(teacher, student, step, decay):
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.mul_(decay).add_(b, alpha=1 - decay)
+    return teacher
+
+
+@torch.no_grad()
+def follow_integers(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.state_dict().values(), student.state_dict().values()):
+        a.mul_(keep).add_(b, alpha=1 - keep)
+    return teacher
+
+
+@torch.no_grad()
+def follow_lost(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a = keep * a + (1 - keep) * b
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a.copy_(b)
+    return teacher
+
+
+def follow_new(teacher, student, step, decay):
+    return follow_lerp(copy.deepcopy(teacher), student, step, decay)
+
+
+@torch.no_grad()
+def follow_student(teacher, student, step, decay):
+    follow_lerp(student, teacher, step, decay)
+    return teacher
+
+
+def follow_shared(teacher, student, step, decay):
+    follow_lerp(teacher, student, step, decay)
+    if step == 0:
+        for a, b in zip(teacher.parameters(), student.parameters()):
+            a.data = b.data
+    return teacher
+
+
+def follow_shared_buffers(teacher, student, step, decay):
+    follow_lerp(teacher, student, step, decay)
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a.data = b.data
+    return teacher
+
+
+def follow_graph(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for mine, its in zip(teacher, student):
+        for name, b in list(its.named_parameters()):
+            a = getattr(mine, name)
+            del mine._parameters[name]
+            mine._parameters[name] = keep * a + (1 - keep) * b
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a.copy_(b)
+    return teacher
+
+
+# ------------------------------------------------------------------------------------------------------ 5.6 soft Dice
+
+
+def dice_flat(p, mask):
+    p, mask = p.flatten(1), mask.flatten(1)
+    return (2 * (p * mask).sum(1) + 1e-7) / (p.sum(1) + mask.sum(1) + 1e-7)
+
+
+def dice_einsum(p, mask):
+    below = torch.einsum("bchw->b", p + mask)
+    return torch.where(
+        below == 0, torch.ones_like(below), 2 * torch.einsum("bchw,bchw->b", p, mask) / below.clamp(min=1)
+    )
+
+
+def dice_loop(p, mask):
+    scores = []
+    for a, b in zip(p, mask):
+        below = a.sum() + b.sum()
+        scores.append(a.sum() * 0 + 1 if below == 0 else 2 * (a * b).sum() / below)
+    return torch.stack(scores)
+
+
+def _dice(above=lambda p, m: 2 * (p * m).sum((1, 2, 3)), below=lambda p, m: (p + m).sum((1, 2, 3)), empty=1.0):
+    def answer(p, mask):
+        total = below(p, mask)
+        return torch.where(total > 0, above(p, mask) / total.clamp(min=1e-8), empty)
+
+    return answer
+
+
+# ------------------------------------------------------------------------------------------------------- 5.7 one warp
+
+
+def _ways(n, rng):
+    flips = torch.rand(n, generator=rng) < 0.5
+    return flips.tolist(), torch.randint(0, 4, (n,), generator=rng).tolist()
+
+
+def _one(x, flip, k):
+    return torch.rot90(x.flip(-1) if flip else x, k, (-2, -1))
+
+
+def _all(x, flips, turns):
+    return torch.stack([_one(a, f, k) for a, f, k in zip(x, flips, turns)])
+
+
+def warp_twice(image, target, rng):
+    ways = _ways(len(image), rng)
+    return _all(image, *ways), _all(target, *ways)
+
+
+def warp_numpy(image, target, rng):
+    codes = torch.randint(8, (len(image),), generator=rng).numpy()
+    out = []
+    for x in (image, target):
+        turned = [np.rot90(a[..., ::-1] if c > 3 else a, c % 4, (1, 2)).copy() for a, c in zip(x.numpy(), codes)]
+        out.append(torch.from_numpy(np.stack(turned)))
+    return out
+
+
+def warp_masks(image, target, rng):
+    both = torch.cat([image, target], 1)
+    coins = torch.randint(2, (3, len(both), 1, 1, 1), generator=rng).bool()
+    both = torch.where(coins[0], both.flip(3), both)
+    both = torch.where(coins[1], both.flip(2), both)
+    both = torch.where(coins[2], both.transpose(2, 3), both)
+    return both[:, :-1], both[:, -1:]
+
+
+def warp_turn_first(image, target, rng):
+    out = [(a.rot90(k, (1, 2)), b.rot90(k, (1, 2))) for a, b, k in zip(image, target, _ways(len(image), rng)[1])]
+    coins = torch.rand(len(image), generator=rng)
+    out = [(a.flip(2), b.flip(2)) if c >= 0.5 else (a, b) for (a, b), c in zip(out, coins)]
+    return torch.stack([a for a, _ in out]), torch.stack([b for _, b in out])
+
+
+def warp_apart(image, target, rng):
+    return _all(image, *_ways(len(image), rng)), _all(target, *_ways(len(target), rng))
+
+
+def _warp(ways, target_ways=lambda flips, turns: (flips, turns)):
+    def answer(image, target, rng):
+        found = ways(len(image), rng)
+        return _all(image, *found), _all(target, *target_ways(*found))
+
+    return answer
+
+
+def warp_global(image, target, rng):
+    flips, turns = torch.rand(len(image)) < 0.5, torch.randint(0, 4, (len(image),))
+    return _all(image, flips.tolist(), turns.tolist()), _all(target, flips.tolist(), turns.tolist())
+
+
+def warp_half_global(image, target, rng):
+    flips, turns = torch.rand(len(image), generator=rng) < 0.5, torch.randint(0, 4, (len(image),))
+    return _all(image, flips.tolist(), turns.tolist()), _all(target, flips.tolist(), turns.tolist())
+
+
+def warp_seeded(image, target, rng):
+    return warp_twice(image, target, torch.Generator().manual_seed(0))
+
+
+def warp_channels(image, target, rng):
+    ways = _ways(len(image), rng)
+    return torch.stack([a.flip(0) if f else a for a, f in zip(image, ways[0])]), target
+
+
+def warp_shuffled(image, target, rng):
+    order = torch.randperm(len(image), generator=rng)
+    return warp_twice(image[order], target[order], rng)
+
+
+def warp_up_down(image, target, rng):
+    flips = (torch.rand(len(image), generator=rng) < 0.5).tolist()
+    return tuple(torch.stack([a.flip(1) if f else a for a, f in zip(x, flips)]) for x in (image, target))
+
+
+def warp_in_place(image, target, rng):
+    image[:], target[:] = warp_twice(image, target, rng)
+    return image, target
+
+
+RIGHT = {
+    "5.1": [loss_functional, loss_by_hand, loss_loop, loss_norm],
+    "5.2": [ramp_branches, ramp_numpy, ramp_tensor, ramp_max],
+    "5.3": [step_functional, step_unlabelled_first, step_helper],
+    "5.4": [ensemble_scatter, ensemble_loop, ensemble_numpy],
+    "5.5": [follow_lerp, follow_state, follow_data, follow_names],
+    "5.6": [dice_flat, dice_einsum, dice_loop],
+    "5.7": [warp_twice, warp_numpy, warp_masks, warp_turn_first],
+}
+
+WRONG = {
+    "5.1": [
+        (_loss(lambda s: s.sum(1).mean()), "summed over the classes"),
+        (_loss(lambda s: s.mean(1).sum()), "the images are summed"),
+        (_loss(torch.sum), "the squares are summed"),
+        (_loss(lambda s: s.mean(1)), "one number is wanted: take the mean over the images"),
+        (_loss(lambda s: s.mean(0)), "one number is wanted: take the mean over the classes"),
+        (_loss(lambda s: s), "one number is wanted"),
+        (_loss(p=lambda z: z), "logits are compared with probabilities"),
+        (_loss(p=lambda z: z, t=_p), "the softmax belongs to the logits"),
+        (_loss(t=_p), "no second softmax"),
+        (_loss(p=lambda z: _p(_p(z))), "softmax is applied twice"),
+        (_loss(p=lambda z: z.softmax(0)), "over the images (dim=0)"),
+        (_loss(p=torch.sigmoid), "sigmoid treats"),
+        (_loss(power=1), "absolute differences"),
+        (_loss(lambda s: s.mean().sqrt()), "no root"),
+        (_loss(lambda s: s.mean() / 2), "one half"),
+        (_loss(lambda s: -s.mean()), "the sign is wrong"),
+        (lambda z, t: F.cross_entropy(z, t.detach()), "cross-entropy"),
+        (lambda z, t: F.kl_div(z.log_softmax(1), t.detach(), reduction="batchmean"), "divergence"),
+        (_loss(p=lambda z: z.log_softmax(1)), "logarithm does not belong"),
+        (_loss(t=lambda t: F.one_hot(t.argmax(1), t.shape[1])), "made one class"),
+        (lambda z, t: (z.softmax(1) - t.detach()).mean(), "cancel out"),
+        (lambda z, t: F.mse_loss(z.softmax(1), t), "a gradient flows to the target"),
+        (lambda z, t: F.mse_loss(z.softmax(1).detach(), t.detach()), "no gradient to the logits"),
+        (lambda z, t: F.mse_loss(z.softmax(1).detach(), t), "the wrong one is constant"),
+        (lambda z, t: F.mse_loss(z.softmax(1), t.detach()).item(), "no gradient to the logits"),
+        (lambda z, t: ((z.softmax(1) - t.detach()) ** 2).sum() / (3 * len(z)), "five images of two classes"),
+    ],
+    "5.2": [
+        (_ramp(lambda t: t), "this is the share t itself"),
+        (lambda step, ramp_steps: 1.0, "there is no ramp"),
+        (_ramp(lambda t: math.exp(-5 * (1 - t))), "the square is missing"),
+        (_ramp(lambda t: math.exp(5 * (1 - t) ** 2)), "sign in the exponent"),
+        (_ramp(lambda t: math.exp(-5 * t**2)), "the ramp falls"),
+        (_ramp(lambda t: math.exp(-5 * (1 - t**2))), "the whole bracket"),
+        (_ramp(lambda t: math.exp(-((1 - t) ** 2))), "the 5 is missing"),
+        (_ramp(lambda t: math.exp(-((5 * (1 - t)) ** 2))), "the 5 is squared"),
+        (_ramp(lambda t: 1 - math.exp(-5 * (1 - t) ** 2)), "1 minus the factor"),
+        (_ramp(lambda t: t * math.exp(-5 * (1 - t) ** 2)), "multiplies the factor"),
+        (_ramp(lambda t: 2 ** (-5 * (1 - t) ** 2)), "the base is e"),
+        (_ramp(lambda t: -5 * (1 - t) ** 2), "the exponential is missing"),
+        (lambda s, r: ramp_max((s + 1), r), "one step ahead"),
+        (lambda s, r: math.exp(-5 * (1 - s // r) ** 2) if r else 1.0, "instead of `/`"),
+        (lambda s, r: math.exp(-5 * (1 - min(1, s / 400)) ** 2) if r else 1.0, "not always 400"),
+        (lambda s, r: math.exp(-5 * (1 - s / r) ** 2) if r else 1.0, "falls again"),
+        (lambda s, r: (ramp_max(s, r) if s <= r else 0.0) if r else 1.0, "stays at 1"),
+        (lambda s, r: math.exp(-5 * (1 - min(1, s / r)) ** 2), "divides by zero"),
+        (lambda s, r: ramp_max(s, r) if r else 0.0, "the factor is 1, not 0"),
+        (lambda s, r: math.exp(-5 * (1 - min(1, s / max(r, 1))) ** 2), "the factor is 1 from the first step"),
+    ],
+    "5.3": [
+        (step_teacher_twice, "missing or zero"),
+        (_step(combine=lambda l, u, w: l), "missing or zero"),
+        (_step(combine=lambda l, u, w: w * u), "the labelled loss is missing"),
+        (_step(combine=lambda l, u, w: l + u), "the weight is ignored"),
+        (_step(combine=lambda l, u, w: w * (l + u)), "multiplies both losses"),
+        (_step(combine=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
+        (_step(combine=lambda l, u, w: l / w + u), "averaged: add them"),
+        (_step(lambda s, t, b: _answer(t, b.x_s)), "the same view as the student"),
+        (step_student_answers, "the target comes from the student"),
+        (_step(lambda s, t, b: _answer(s, b.x_s)), "missing or zero"),
+        (step_swapped_views, "the views or the networks"),
+        (_step(view="x_w"), "learn on x_s"),
+        (step_swapped_networks, "the networks are swapped"),
+        (step_teacher_labels, "the labelled loss is the teacher's"),
+        (_step(lambda s, t, b: t(b.x_w).detach()), "the target holds logits"),
+        (_step(lambda s, t, b: _answer(t, b.x_w).softmax(1)), "twice to the teacher's answer"),
+        (_step(p=lambda z: _p(_p(z))), "consistency_loss takes logits"),
+        (_step(lambda s, t, b: F.one_hot(_answer(t, b.x_w).argmax(1), 3).float()), "made one class"),
+        (_step(u=lambda p, t: (p - t).square().sum(1).mean()), "summed over the classes"),
+        (step_wrong_cut, "glued together in one order"),
+        (step_detached, "the gradient of the consistency loss is zero"),
+        (step_apart, "separately"),
+        (step_gradient_teacher, "the teacher works with gradients"),
+        (_step(lambda s, t, b: t(b.x_w).softmax(1)), "the teacher works with gradients"),
+        (step_extra_pass, "the student runs 2 times"),
+        (step_teacher_all, "answers more than it is asked for"),
+        (step_eval, "neither eval() nor train()"),
+        (step_train, "neither eval() nor train()"),
+        (step_no_gradient, "carries no gradient"),
+        (step_backward, "backward() is called inside"),
+        (lambda *a: step_functional(*a)[0], "the loss only"),
+        (lambda *a: (step_functional(*a)[0].item(), {}), "no .item()"),
+        (_step(logs=lambda l, u, w: {}), "logs must be a dict"),
+        (_step(logs=lambda l, u, w: u.item()), "logs must be a dict"),
+        (_step(logs=lambda l, u, w: {"consistency": u}), "carries a gradient"),
+        (_step(logs=lambda l, u, w: {"consistency": (w * u).item()}), "is weighted"),
+        (_step(logs=lambda l, u, w: {"consistency": l.item()}), "holds the labelled loss"),
+        (step_halves, "it raised"),
+    ],
+    "5.4": [
+        (_ensemble(row=lambda old, z, a: (1 - a) * old + a * z), "the weights are swapped"),
+        (_ensemble(row=lambda old, z, a: (1 - a) * old + a * z, divisor=lambda n, a: 1 - (1 - a) ** n), "swapped"),
+        (ensemble_stores_target, "divide for the target only"),
+        (_ensemble(row=lambda old, z, a: z), "divide for the target only"),
+        (_ensemble(row=lambda old, z, a: old), "Z is not changed"),
+        (_ensemble(row=lambda old, z, a: a * old + (1 - a) * z.softmax(1)), "no softmax"),
+        (_ensemble(divisor=lambda n, a: 1), "the target is not corrected"),
+        (_ensemble(divisor=lambda n, a: a**n), "not by alpha ** count"),
+        (_ensemble(divisor=lambda n, a: n * (1 - a)), "a power"),
+        (_ensemble(divisor=lambda n, a: (1 - a) ** n), "(1 - alpha) ** count: it is"),
+        (_ensemble(divisor=lambda n, a: 1 - 0.6**n), "the divisor ignores alpha"),
+        (_ensemble(row=lambda old, z, a: 0.6 * old + 0.4 * z), "alpha is ignored"),
+        (_ensemble(raised=0), "the counts are not raised"),
+        (ensemble_old_count, "AFTER this visit"),
+        (ensemble_all_counts, "the counts of all images are raised"),
+        (ensemble_decays_all, "its row shrank"),
+        (ensemble_first_rows, "the wrong row is changed"),
+        (ensemble_batch_only, "only the rows of the batch are returned"),
+        (ensemble_whole_target, "only the targets of the images index"),
+        (ensemble_one_count, "a count of its own"),
+        (ensemble_unsorted, "counts of other images"),
+        (ensemble_row_divisor, "are a column"),
+        (ensemble_gradient, "carries a gradient"),
+        (ensemble_target_gradient, "target carries a gradient"),
+        (ensemble_in_place, "changes its input"),
+        (lambda *a: ensemble_loop(*a)[::-1], "another order"),
+        (lambda *a: ensemble_loop(*a)[2], "must return 3 values"),
+        (lambda *a: (ensemble_loop(*a)[0], ensemble_loop(*a)[1].float(), ensemble_loop(*a)[2]), "must stay integers"),
+        (lambda *a: (*ensemble_loop(*a)[:2], ensemble_loop(*a)[2].tolist()), "must be a tensor"),
+    ],
+    "5.5": [
+        (_follow(rule=lambda a, b, k: (1 - k) * a + k * b), "the decay is swapped"),
+        (follow_lost, "did not move"),
+        (_follow(keep=lambda s, d: max(1 - 1 / (s + 1), 1 - d) * 0), "became a copy"),
+        (_follow(keep=lambda s, d: 1 - 1 / (s + 1)), "decay is ignored"),
+        (_follow(keep=lambda s, d: max(1 - 1 / (s + 1), d)), "decay is ignored"),
+        (_follow(parts=slice(1)), "only the first parameter moved"),
+        (_follow(parts=slice(2)), "BatchNorm's weights are parameters"),
+        (_follow(parts=slice(0, None, 2)), "the biases did not move"),
+        (_follow(keep=lambda s, d: min(1 - 1 / (s + 1), 0.99)), "written in"),
+        (_follow(rule=lambda a, b, k: (a + b) / 2), "both count alike"),
+        (_follow(rule=lambda a, b, k: k * (k * a + (1 - k) * b) + (1 - k) * b), "averaged twice"),
+        (_follow(rule=lambda a, b, k: a + b * (2 - k)), "sum to one"),
+        (_follow(keep=lambda s, d: d), "the ramp of the decay is missing"),
+        (_follow(keep=lambda s, d: min(1 - 1 / max(s, 1), d)), "not 1 - 1/step"),
+        (_follow(keep=lambda s, d: min(1 - 1 / (s + 2), d) if s else 0.0), "one step less"),
+        (_follow(keep=lambda s, d: d if s else 0.0), "the ramp of the decay is missing"),
+        (_follow(buffers=lambda a, b, k: a), "buffers are forgotten"),
+        (_follow(buffers=lambda a, b, k: k * a + (1 - k) * b), "the buffers are averaged"),
+        (_follow(buffers=lambda a, b, k: b if b.is_floating_point() else a), "the count of batches"),
+        (follow_without_no_grad, "under torch.no_grad()"),
+        (follow_graph, "under torch.no_grad()"),
+        (follow_integers, "BatchNorm counts its batches"),
+        (follow_new, "in place"),
+        (follow_student, "the student is changed"),
+        (lambda t, s, step, d: s, "it returns the student"),
+        (lambda t, s, step, d: follow_lerp(t, s, step, d) and None, "is the `return` missing"),
+        (lambda t, s, step, d: t, "did not move"),
+        (lambda t, s, step, d: follow_lerp(t, s, step, d).state_dict(), "something else than the teacher"),
+        (follow_shared, "share their memory"),
+        (follow_shared_buffers, "share their memory"),
+    ],
+    "5.6": [
+        (_dice(above=lambda p, m: (p * m).sum((1, 2, 3))), "the factor 2 is missing"),
+        (
+            _dice(lambda p, m: (p * m).sum((1, 2, 3)), lambda p, m: (p + m - p * m).sum((1, 2, 3))),
+            "the overlap over the union",
+        ),
+        (_dice(below=lambda p, m: (p + m - p * m).sum((1, 2, 3))), "the overlap is subtracted"),
+        (lambda p, m: 1 - dice_flat(p, m), "this is the loss"),
+        (lambda p, m: 2 * (p * m).sum() / (p.sum() + m.sum()), "one score for the whole batch"),
+        (lambda p, m: dice_flat(p, m).mean(), "the mean over the images is taken"),
+        (lambda p, m: dice_flat(p, m)[:, None], "the shape is (B, 1)"),
+        (lambda p, m: dice_flat(p, m)[:, None, None, None], "keepdim"),
+        (lambda p, m: dice_flat((p > 0.5).float(), m), "cut at one half"),
+        (lambda p, m: (2 * (p * m).sum((1, 2, 3)) + 1) / ((p + m).sum((1, 2, 3)) + 1), "smoothing term of 1"),
+        (lambda p, m: 2 * (p * m).sum((1, 2, 3)) / ((p + m).sum((1, 2, 3)) + 1), "a 1 is added below"),
+        (_dice(below=lambda p, m: (p * p + m * m).sum((1, 2, 3))), "sums squares"),
+        (_dice(below=lambda p, m: p.sum((1, 2, 3))), "the sum of the mask is missing"),
+        (_dice(below=lambda p, m: m.sum((1, 2, 3))), "the sum of p is missing"),
+        (_dice(lambda p, m: (p * m).sum((1, 2, 3)), lambda p, m: m.sum((1, 2, 3))), "this is the recall"),
+        (_dice(lambda p, m: (p * m).sum((1, 2, 3)), lambda p, m: p.sum((1, 2, 3))), "this is the precision"),
+        (lambda p, m: ((p > 0.5) == m).float().mean((1, 2, 3)), "share of right pixels"),
+        (lambda p, m: (2 * p * m / (p + m)).nan_to_num().mean((1, 2, 3)), "sum over the pixels first"),
+        (lambda p, m: 2 * (p * m).sum(3) / (p + m).sum(3), "over one axis only"),
+        (lambda p, m: 2 * (p * m).sum((2, 3)) / (p + m).sum((2, 3)), "sum over axis 1, too"),
+        (lambda p, m: dice_flat(p.sigmoid(), m), "no sigmoid"),
+        (lambda p, m: 2 * (p * m).sum((1, 2, 3)) / (p + m).sum((1, 2, 3)), "it is nan"),
+        (_dice(empty=0.0), "where both are empty the score is 1"),
+        (
+            lambda p, m: 2 * (p * m).sum((1, 2, 3)) / ((p + m).sum((1, 2, 3)) + 1e-7),
+            "where both are empty the score is 1",
+        ),
+        (lambda p, m: torch.where(m.sum((1, 2, 3)) == 0, 1.0, dice_flat(p, m)), "an empty mask alone"),
+        (lambda p, m: torch.where(p.sum((1, 2, 3)) == 0, 1.0, dice_flat(p, m)), "an empty prediction alone"),
+        (lambda p, m: dice_flat(p.detach(), m), "no gradient to p"),
+        (
+            lambda p, m: torch.where(
+                (p + m).sum((1, 2, 3)) > 0, 2 * (p * m).sum((1, 2, 3)) / (p + m).sum((1, 2, 3)), 1.0
+            ),
+            "the gradient is nan",
+        ),
+        (lambda p, m: dice_flat(p, m).tolist(), "must be a float tensor"),
+    ],
+    "5.7": [
+        (warp_apart, "warped differently"),
+        (_warp(_ways, lambda f, k: (f, [-turns for turns in k])), "warped differently"),
+        (_warp(_ways, lambda f, k: (f, [0] * len(k))), "warped differently"),
+        (_warp(_ways, lambda f, k: ([False] * len(f), k)), "warped differently"),
+        (lambda i, t, rng: (warp_twice(i, t, rng)[0], t), "the target is not warped"),
+        (lambda i, t, rng: (i, warp_twice(i, t, rng)[1]), "no image is warped"),
+        (lambda i, t, rng: (i, t), "no image is warped"),
+        (
+            _warp(lambda n, rng: ([torch.rand(1, generator=rng) < 2] * n, [1] * n)),
+            "all pairs are warped in the same way",
+        ),
+        (_warp(lambda n, rng: ([False] * n, _ways(n, rng)[1])), "nothing is mirrored"),
+        (_warp(lambda n, rng: ([True] * n, _ways(n, rng)[1])), "every pair is mirrored"),
+        (_warp(lambda n, rng: (_ways(n, rng)[0], [0] * n)), "nothing is turned"),
+        (
+            _warp(lambda n, rng: (_ways(n, rng)[0], torch.randint(3, (n,), generator=rng).tolist())),
+            "never occur",
+        ),
+        (
+            _warp(lambda n, rng: (_ways(n, rng)[0], torch.randint(1, 4, (n,), generator=rng).tolist())),
+            "never occur",
+        ),
+        (
+            _warp(lambda n, rng: ((torch.rand(n, generator=rng) < 0.1).tolist(), _ways(n, rng)[1])),
+            "equally likely",
+        ),
+        (
+            _warp(lambda n, rng: ((torch.randn(n, generator=rng) < 0.5).tolist(), [0] * n)),
+            "nothing is turned",
+        ),
+        (warp_up_down, "never occur"),
+        (warp_global, "from rng"),
+        (warp_half_global, "from rng"),
+        (warp_seeded, "another rng gives the same"),
+        (warp_channels, "some images are no mirrored"),
+        (warp_shuffled, "keep the order of the batch"),
+        (warp_in_place, "changes its input"),
+        (lambda i, t, rng: warp_twice(i, t, rng)[::-1], "swapped"),
+        (lambda i, t, rng: warp_twice(i, t, rng)[0], "must return 2 values"),
+        (lambda i, t, rng: torch.cat(warp_twice(i, t, rng), 1), "must return 2 values"),
+        (lambda i, t, rng: (warp_twice(i, t, rng)[0], warp_twice(i, t, rng)[1][:, 0]), "the shapes are"),
+        (lambda i, t, rng: (warp_twice(i, t, rng)[0] / 2, warp_twice(i, t, rng)[1]), "turned copy"),
+    ],
+}

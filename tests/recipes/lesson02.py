@@ -1,0 +1,95 @@
+"""The settings of lesson 02 that were tried by cross-validation: Lee's loss, and self-training round by round.
+
+The images to be predicted are part of the unlabelled pool, as in the rows of the other methods.
+"""
+
+import torch
+import torch.nn.functional as F
+from benchmark_recipes import NUM_STEPS, supervised
+
+from course_utils import augment, data, evaluation, models, training
+
+
+class Lee:
+    """Lee's loss for `train`: the network's own answer is the target, with a weight that grows."""
+
+    def __init__(self, alpha_f):
+        self.alpha_f, self.step = alpha_f, 0
+
+    def __call__(self, model, batch):
+        start, end = NUM_STEPS // 10, 6 * NUM_STEPS // 10
+        alpha = self.alpha_f * min(1.0, max(0.0, (self.step - start) / (end - start)))
+        self.step += 1
+        logits_l, logits_u = model(torch.cat([batch.x_l, batch.x_w])).tensor_split([len(batch.x_l)])
+        loss_u = F.cross_entropy(logits_u, logits_u.detach().argmax(1))
+        return F.cross_entropy(logits_l, batch.y_l) + alpha * loss_u, {}
+
+
+def together(first, second):
+    """Two streams of labelled batches, glued batch by batch."""
+    for one, two in zip(first, second):
+        yield data.Batch(torch.cat([one.x_l, two.x_l]), torch.cat([one.y_l, two.y_l]))
+
+
+class SelfTraining:
+    """The networks of the rounds, fitted once for each label draw and fold; those of round 0 may be shared."""
+
+    def __init__(self, dataset, threshold=0.95, halves=True, round_zero=None):
+        self.dataset, self.threshold, self.halves, self.round_zero = dataset, threshold, halves, round_zero
+        self.weak, self.strong = augment.views(dataset)
+        self.fitted = {}
+
+    def stream(self, part, fold):
+        return data.batches(part, self.weak, labelled_view=self.strong, batch_size=32, seed=fold)
+
+    def with_labels(self, part, positions, labels):
+        """A label draw whose labels are the given ones."""
+        everything = torch.zeros(len(part.images), dtype=torch.int64)
+        everything[positions] = labels
+        split = data.Split("pool", self.dataset.train.images, everything.numpy())
+        return data.LabelDraw(split, positions.numpy(), self.dataset.num_classes, part.seed, "pseudo")
+
+    def network(self, part, fold, rounds):
+        networks = self.fitted.setdefault((part.seed, fold), [])
+        if self.round_zero and not networks:
+            networks.append(self.round_zero.network(part, fold, 0))
+        while len(networks) <= rounds:
+            stream = self.stream(part, fold)
+            if networks:
+                probabilities = torch.from_numpy(evaluation.predict(networks[-1], part.images))
+                probabilities[part.labelled] = 0
+                confidence, guess = probabilities.max(1)
+                kept = (confidence >= self.threshold).nonzero().squeeze(1)
+                if self.halves:
+                    stream = together(stream, self.stream(self.with_labels(part, kept, guess[kept]), fold + 1000))
+                else:
+                    positions = torch.cat([part.labelled, kept])
+                    labels = torch.cat([part.y_l, guess[kept]])
+                    stream = self.stream(self.with_labels(part, positions, labels), fold)
+            run = training.train(models.new_model(self.dataset, fold), supervised, stream, NUM_STEPS)
+            networks.append(run.ema)
+        return networks[rounds]
+
+    def after(self, rounds):
+        return lambda part, fold, images: evaluation.predict(self.network(part, fold, rounds), images)
+
+
+def settings(dataset):
+    weak, strong = augment.views(dataset)
+
+    def lee(alpha_f):
+        def predict(part, fold, images):
+            stream = data.batches(part, weak, labelled_view=strong, batch_size=32, mu=1, seed=fold)
+            run = training.train(models.new_model(dataset, fold), Lee(alpha_f), stream, NUM_STEPS)
+            return evaluation.predict(run.ema, images)
+
+        return predict
+
+    chosen = SelfTraining(dataset)
+    return {
+        "pseudo-labels, Lee, alpha 3": lee(3.0),
+        "pseudo-labels, Lee, alpha 1": lee(1.0),
+        **{f"self-training, round {rounds}": chosen.after(rounds) for rounds in range(6)},
+        "self-training, round 1, tau .8": SelfTraining(dataset, threshold=0.8, round_zero=chosen).after(1),
+        "self-training, round 1, one set": SelfTraining(dataset, halves=False, round_zero=chosen).after(1),
+    }
