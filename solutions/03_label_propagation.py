@@ -5,7 +5,7 @@
 # they arrive, and how much does the answer depend on what *looks like* means? In the notebook that this course grew from,
 # this method came out worst, no better than guessing. You will find out whether the method was to blame.
 #
-# **Time** 110 min, of which the computer needs about three
+# **Time** 150 min, of which the computer needs about three
 #
 # **You need** lessons 00 and 01 (lesson 02 helps)
 #
@@ -16,6 +16,8 @@
 # - **3c** Correct how much of each class has arrived.
 # - **3d** Answer for images that are not in the graph, and tell the transductive from the inductive score.
 # - **3e** Let a graph and a network help each other, and measure whether it helps.
+#
+# Sections 4 to 8 use the functions that you write in sections 1 to 3. So finish those first.
 
 # %% tags=["setup"]
 import json
@@ -80,7 +82,7 @@ for gamma in (0.1, 1.0, 10.0):
 # %% [markdown]
 # ### Exercise 3.1 · The Gaussian affinity
 #
-# 10 min · difficulty 2/5 · objective 3a
+# 12 min · difficulty 2/5 · objective 3a
 #
 # From the points `x` (N, D), one per row, return the array `W` (N, N) of the formula above: $\gamma$ times the **squared**
 # Euclidean distance in the exponent, and zeros on the diagonal. N may be 1. The input stays as it is.
@@ -157,11 +159,12 @@ print("nearest neighbour of 0, 1, 2:", neighbour.ravel())
 # %% [markdown]
 # ### Exercise 3.2 · The neighbour graph
 #
-# 14 min · difficulty 3/5 · objective 3a
+# 16 min · difficulty 3/5 · objective 3a
 #
 # From the points `x` (N, D) return `A` (N, N), symmetric and of zeros and ones: 1 where $j$ is one of the `k` nearest
-# **other** points of $i$, or $i$ one of those of $j$. The diagonal is 0: nobody is a neighbour of their own. You may assume
-# $1 \le k < N$ and that no two distances are equal, except that two points may lie at the same place.
+# **other** points of $i$ (in Euclidean distance), or $i$ one of those of $j$. The diagonal is 0: nobody is a neighbour of
+# their own. You may assume $1 \le k < N$ and that no two distances are equal, except that two points may lie at the same
+# place.
 #
 # <details><summary>Hint 1 (direction)</summary>All distances; make the diagonal infinite, so that no point finds itself; in
 # each row, the positions of the k smallest. Then set these ones, and make the result symmetric.</details>
@@ -209,7 +212,9 @@ plots.show(figure, alt)
 #
 # **Label propagation** (LP, [Zhu & Ghahramani 2002](https://mlg.eng.cam.ac.uk/zoubin/papers/CMU-CALD-02-107.pdf)): every
 # image takes the weighted average of what its neighbours say, and the labelled images are reset to their labels, again and
-# again. With the degrees $d_i = \sum_j W_{ij}$ in the diagonal matrix $D$, and $F$ holding one row of class masses per image,
+# again. Let the diagonal matrix $D$ hold the degrees $d_i = \sum_j W_{ij}$, and the matrix $F$ one row per image with a column
+# per class: $F_{ic}$ is the **mass** of class $c$ at image $i$, how much of the labels of this class has arrived there. A step
+# is
 #
 # $$F \leftarrow D^{-1} W F, \qquad \text{then } F_i = Y_i \text{ for every labelled } i.$$
 #
@@ -219,33 +224,36 @@ plots.show(figure, alt)
 # %%
 chain = np.diag(np.ones(3), 1) + np.diag(np.ones(3), -1)
 ends = np.array([True, False, False, True])
-Y = np.array([[1.0, 0], [0, 0], [0, 0], [0, 1]])
-F_now = Y
+Y_chain = np.array([[1.0, 0], [0, 0], [0, 0], [0, 1]])
+now = Y_chain
 for step in range(3):
-    F_now = np.diag(1 / chain.sum(axis=1)) @ chain @ F_now  # the average of the neighbours
-    F_now = np.where(ends[:, None], Y, F_now)  # clamp
-    print(f"step {step + 1}:", F_now.round(3).tolist())
+    now = np.diag(1 / chain.sum(axis=1)) @ chain @ now  # the average of the neighbours
+    now = np.where(ends[:, None], Y_chain, now)  # clamp
+    print(f"step {step + 1}:", now.round(3).tolist())
 
 # %% [markdown]
-# After one step each inner image has heard from one end only, after two the news from the other end arrives. It settles at
-# $(2/3, 1/3)$: a random walker who starts at the second image reaches the near end first with probability two thirds.
+# After one step each inner image has heard from one end only, after two the news from the other end arrives. The second image
+# settles at $(2/3, 1/3)$ and the third at $(1/3, 2/3)$. Check it: the $2/3$ is the average of the neighbours' $1$ and $1/3$.
+# One can read it as a chance: a random walker who starts at the second image reaches the near end before the far one with
+# probability two thirds.
 
 # %% [markdown]
 # ### Exercise 3.3 · Label propagation
 #
-# 15 min · difficulty 3/5 · objective 3b
+# 18 min · difficulty 3/5 · objective 3b
 #
 # `W` (N, N) is symmetric; `Y` (N, num_classes) has one-hot rows for labelled images and zeros elsewhere; `labelled` (N,) is
 # True for labelled ones. Start from $F = Y$, take `num_steps` steps as above and return `F` (N, num_classes), a new float
-# array. A row without any edge ($d_i = 0$) stays as it is in `Y`, without nan. `W` may also be a scipy sparse array, which
-# knows `W @ F` and `W.sum(axis=1)`: use no more of it than these two.
+# array. (In code we call it `masses`, since `F` is torch's functional module.) A row without any edge ($d_i = 0$), also a
+# labelled one, stays as it is in `Y`, without nan. `W` may also be a scipy sparse array, which knows `W @ masses` and
+# `W.sum(axis=1)`: use no more of it than these two, and make no N x N array.
 #
 # <details><summary>Hint 1 (direction)</summary>$D^{-1}$ multiplies <i>rows</i>: you can divide the rows of $W F$ by the
 # degrees and need neither $D$ nor its inverse. Where the degree is 0, divide by 1.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>W.sum(axis=1)</code> is (N,); <code>[:, None]</code> makes a column
-# of it; <code>np.where(degree > 0, degree, 1)</code>; <code>F[labelled] = Y[labelled]</code> clamps, if F is a new
-# array.</details>
+# of it; <code>np.where(degree > 0, degree, 1)</code>; <code>masses[labelled] = Y[labelled]</code> clamps, if
+# <code>masses</code> is a new array.</details>
 
 
 # %% tags=["exercise", "ex-3.3"]
@@ -298,9 +306,10 @@ print("right:", (masses.argmax(1) == moon_of).mean())
 #
 # ### Two cross-checks
 #
-# The steps have a limit that can be written down. With U for unlabelled and L for labelled rows and $T = D^{-1} W$, it is the
-# *harmonic function* ([Zhu et al. 2003](https://mlg.eng.cam.ac.uk/zoubin/papers/zgl.pdf))
-# $F_U = (I - T_{UU})^{-1}\, T_{UL}\, Y_L$. And scikit-learn has the method, too. Three ways, one answer?
+# If every image is connected with a labelled one, the steps have a limit that can be written down. With U for unlabelled and
+# L for labelled rows and $T = D^{-1} W$, it is the *harmonic function* ([Zhu et al.
+# 2003](https://mlg.eng.cam.ac.uk/zoubin/papers/zgl.pdf)) $F_U = (I - T_{UU})^{-1}\, T_{UL}\, Y_L$. And scikit-learn has the
+# method, too. Three ways, one answer?
 
 # %%
 T = W_moons / W_moons.sum(axis=1, keepdims=True)
@@ -324,7 +333,8 @@ print("scikit-learn:", np.allclose(ours, theirs.label_distributions_, atol=1e-6)
 #
 # **Label spreading** (LS, [Zhou et al. 2004](https://papers.nips.cc/paper/2506-learning-with-local-and-global-consistency))
 # changes two things. It divides by the root of *both* degrees, so that nodes with many edges do not dominate. And it holds
-# the labels softly: in each step the neighbours have the weight $\alpha$ and the own label $1 - \alpha$.
+# the labels softly: what the neighbours say is multiplied by $\alpha$, and the own label, multiplied by $1 - \alpha$, is
+# added.
 #
 # $$S = D^{-1/2}\, W\, D^{-1/2}, \qquad F \leftarrow \alpha\, S F + (1 - \alpha)\, Y.$$
 #
@@ -333,11 +343,12 @@ print("scikit-learn:", np.allclose(ours, theirs.label_distributions_, atol=1e-6)
 # %% [markdown]
 # ### Exercise 3.4 · Label spreading
 #
-# 14 min · difficulty 3/5 · objective 3b
+# 15 min · difficulty 3/5 · objective 3b
 #
 # As in Exercise 3.3, but with the step above: start from $F = Y$, take `num_steps` steps, return `F` (N, num_classes), a new
-# float array. Where $d_i = 0$, row and column $i$ of $S$ are 0 (no nan). The rows of `F` need not sum to 1, and you do not
-# normalise them. `W` has a zero diagonal; it may be sparse again: use `W @ ...` and `W.sum(axis=1)` only.
+# float array. Where $d_i = 0$, also for a labelled image, row and column $i$ of $S$ are 0 (no nan). The rows of `F` need not
+# sum to 1, and you do not normalise them. `W` has a zero diagonal; it may be sparse again: use `W @ ...` and `W.sum(axis=1)`
+# only, and make no N x N array.
 #
 # <details><summary>Hint 1 (direction)</summary>$S F$ is $D^{-1/2} (W (D^{-1/2} F))$: scale the rows of $F$, multiply with
 # $W$, scale the rows of the result. You never need $S$ itself.</details>
@@ -399,17 +410,19 @@ figure, ax = plots.plt.subplots(figsize=(6, 2.8))
 for name, mass in arrived.items():
     ax.plot(range(7), mass, label=name)
 ax.set(xlabel="image in the chain", ylabel="mass that arrived", yscale="log")
-ax.legend(frameon=False, ncols=2)
+ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 alt = (
-    "Mass against the position in the chain, on a logarithmic scale, one line per alpha. For alpha .2 it falls a hundred-fold "
-    "from the ends to the middle; for alpha .99 the line is nearly flat."
+    "Mass against the position in the chain, on a logarithmic scale, one line per alpha. For alpha .2 it falls several "
+    "hundred-fold from the ends to the middle; for alpha .99 the line is nearly flat, a little lower at the two ends."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
-# With `alpha=0.2` four fifths of the weight in each step stay with the own label, *also for an image that has none*. Each
-# further edge costs a factor of about ten here. Such a graph method is nearly a nearest-neighbour vote. That can be wise, when
-# the edges are poor; but one should know it.
+# With `alpha=0.2` the masses of the neighbours are multiplied by $\alpha$, a fifth, in each step, *also where the image has
+# no label of its own to add*. Each further edge costs a factor between five and ten here. (With `alpha=0.99` the two ends,
+# although they hold the labels, have the least: an end of the chain has one edge only, and less arrives through it.) With a
+# small $\alpha$ such a graph method is nearly a nearest-neighbour vote. That can be wise, when the edges are poor; but one
+# should know it.
 
 # %% [markdown]
 # ## 4 · Seven thousand images
@@ -428,8 +441,8 @@ for n in (1_000, 7_007, 100_000, 1_000_000):
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# A million images would need millions of megabytes, or not even five hundred. scikit-learn finds the neighbours, scipy keeps
-# what is not zero. It is the graph of your first two exercises:
+# For a million images the dense array needs eight million megabytes, the neighbour graph less than five hundred. scikit-learn
+# finds the neighbours, scipy keeps what is not zero. It is the graph of your first two exercises:
 
 
 # %%
@@ -449,7 +462,8 @@ print("the same graph:", np.allclose(by_hand, sparse_graph(moons, 4, 30.0).toarr
 #
 # To a graph an image is a vector, its **embedding**, and the distance between vectors decides everything. The plainest
 # embedding is the pixels. The ancestor took what its supervised network hands to its last layer: 1,568 numbers, made so that
-# classes can be told apart. So first the baseline, with the recipe of lesson 01:
+# classes can be told apart. So first the baseline, with the recipe of lesson 01: `labelled_view=strong` shows the labelled
+# images in strong views, and `run.ema`, the running average of the weights during training, is the network that we evaluate.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -476,8 +490,8 @@ def features_of(model, images):
 
 pool_images = draw.images.cpu()
 test_images = torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)
-network = [features_of(run.ema, images) for images in (pool_images, test_images)]
-print(*(features.shape for features in network))
+network_features = [features_of(run.ema, images) for images in (pool_images, test_images)]
+print(*(features.shape for features in network_features))
 
 # %% [markdown]
 # ### The scale trap
@@ -488,13 +502,13 @@ print(*(features.shape for features in network))
 # %% tags=["nbval-ignore-output"]
 few = np.concatenate([draw.labelled[:50], np.setdiff1d(np.arange(200), draw.labelled)[:50]])
 few_labels = np.where(np.arange(100) < 50, np.resize(draw.y_l[:50], 100), -1)
-few_graph = gaussian_affinity(network[0][few].astype(float), 20.0)
+few_graph = gaussian_affinity(network_features[0][few].astype(float), 20.0)
 print("unlabelled rows without any weight:", (few_graph[50:].sum(axis=1) < 1e-100).sum(), "of 50")
-blind = LabelPropagation(kernel="rbf", gamma=20).fit(network[0][few], few_labels)
+blind = LabelPropagation(kernel="rbf", gamma=20).fit(network_features[0][few], few_labels)
 print("scikit-learn's answers to them:", np.unique(blind.transduction_[50:]))
 
 # %% [markdown]
-# Every weight is zero to many dozens of digits, no label can move, and scikit-learn answers class 0 to everything, without a
+# Nearly every weight is zero to many dozens of digits, the labels cannot move, and scikit-learn answers class 0 without a
 # warning. Two habits protect from this: choose a unit that fits the data, and look for rows that nothing has reached.
 
 
@@ -524,7 +538,7 @@ def embed(pool, test, dims=64):
 
 
 pixels = embed(pool_images.flatten(1) / 255.0, test_images.flatten(1) / 255.0)
-network = embed(*network)
+network = embed(*network_features)
 
 # %% tags=["dataset"]
 chosen = [draw.labelled[draw.y_l == c][0].item() for c in (1, 4, 5)]
@@ -590,7 +604,7 @@ figure, ax = plots.plt.subplots(figsize=(6, 2.8))
 for name in auc:
     ax.plot(neighbours, auc[name], label=name)
 ax.set(xlabel="neighbours", ylabel="AUC, held-out labels", xticks=neighbours)
-ax.legend(frameon=False, ncols=2)
+ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 alt = (
     "AUC on held-out labels against the number of neighbours, one line for each gamma: the lines for small and middle gammas "
     "lie close together and rise with the number of neighbours; the largest gamma is lower."
@@ -598,9 +612,10 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# In the right unit the exact value matters little; a large $\gamma$ leaves each image with its one or two nearest neighbours,
-# and is worse. For the embeddings that learn from labels, the course has done the same with a network of its own for each
-# fifth, on the draws that serve for such choices. (The baseline and FixMatch stand beside them, for comparison.)
+# In the right unit the exact $\gamma$ matters little; only a large $\gamma$ leaves each image with its one or two nearest
+# neighbours, and is worse. For the embeddings that learn from labels, the course has done the same with a network of its own
+# for each fifth, on two other label draws, kept for choosing settings. (The baseline and FixMatch stand beside them, for
+# comparison.)
 
 # %%
 recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
@@ -610,6 +625,11 @@ is_graph = settings["setting"].str.contains("label propagation|label spreading|g
 chosen = settings[is_graph | settings["setting"].isin(beside)].groupby("setting", sort=False)
 means = chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 means.assign(draws=chosen.size())
+
+# %% [markdown]
+# The number of neighbours, $\gamma$ and $\alpha$ in the next cell were chosen by this cross-validation with the networks: look
+# at its rows. (On pixels, more neighbours are a little better still: look at the map.) The flow settles within a hundred
+# steps.
 
 # %%
 K, GAMMA, ALPHA, FLOW_STEPS = 20, 1.0, 0.9, 100
@@ -690,7 +710,7 @@ print("classes before:", masses.argmax(1), "after:", (masses * by_hand).argmax(1
 # %% [markdown]
 # ### Exercise 3.5 · Class mass normalisation
 #
-# 8 min · difficulty 2/5 · objective 3c
+# 10 min · difficulty 2/5 · objective 3c
 #
 # From the class masses `masses` (N, num_classes), not negative, and the wanted shares `prior` (num_classes,) with the sum 1,
 # return the factors $f_c$, a float array (num_classes,). A class that has got no mass at all has the factor 1. (The sum of all
@@ -723,16 +743,17 @@ check("3.5", class_factors)
 # On the pool: which shares of the mass have arrived, and which shares do the labels have?
 
 # %% tags=["nbval-ignore-output"]
-arrived = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
+mass_shares = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
 answered = np.bincount(lp[unlabelled].argmax(1), minlength=dataset.num_classes) / len(unlabelled)
-table = {"labels": class_shares, "mass that arrived": arrived, "answers": answered}
+table = {"labels": class_shares, "mass that arrived": mass_shares, "answers": answered}
 pd.DataFrame(table, index=dataset.class_names).T.round(3)
 
 # %% [markdown]
-# A surprise: on DermaMNIST the masses are about right! A rare class has its share of the mass, but spread thinly over thousands
-# of images, and is the largest in hardly any of them. CMN towards the *true* shares can therefore change little. What would
-# change the answers is a prior between the true shares and equal ones, as with the logit adjustment of lesson 01: here
-# $\pi_c \propto \sqrt{\text{share}_c}$. This moves the operating point; it does not make the graph know more.
+# A rare class has mass, but it is spread thinly over thousands of images, and is the largest in hardly any of them. So its
+# *answers* are missing although, a surprise, on DermaMNIST the *masses* are about right. CMN towards the *true* shares can
+# therefore change little. What would change the answers is a prior between the true shares and equal ones, as with the logit
+# adjustment of lesson 01: here $\pi_c \propto \sqrt{\text{share}_c}$. This moves the operating point; it does not make the
+# graph know more.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -748,8 +769,8 @@ for strength in (0.0, 0.5, 1.0):
 evaluation.score_table(on_pool, dataset, pool_split)
 
 # %% [markdown]
-# Accuracy goes down, balanced accuracy goes up, and half strength is between them. We keep half strength: the
-# cross-validation above speaks for it. (On the digits all shares are equal, and nothing changes.)
+# Accuracy goes down, balanced accuracy goes up, and half strength is between them. We keep half strength: look
+# at its row in the cross-validation above. (On the digits all shares are equal: all three strengths give the same factors.)
 
 # %%
 cmn = lp * class_factors(lp[unlabelled], towards(0.5))
@@ -767,11 +788,11 @@ cmn = lp * class_factors(lp[unlabelled], towards(0.5))
 # %% [markdown]
 # ### Exercise 3.6 · Ask the neighbours
 #
-# 14 min · difficulty 3/5 · objective 3d
+# 16 min · difficulty 3/5 · objective 3d
 #
 # `distances` and `neighbours`, both (M, k), hold for each of M new images the distances (**not** squared) of its k nearest
 # nodes and their positions in the graph; `masses` is (N, num_classes). Return the probabilities (M, num_classes) of the formula
-# above, each row with the sum 1. If all that a new image hears is zero, its row is `fallback` (num_classes,).
+# above, each row with the sum 1. If all that a new image hears is exactly zero, its row is `fallback` (num_classes,).
 #
 # <details><summary>Hint 1 (direction)</summary>For each new image, k weights and k rows of masses: their weighted sum, then
 # divide by its own sum. Only then look for rows where nothing was heard.</details>
@@ -880,10 +901,11 @@ except ValueError as error:
 #
 # The ancestor's wish list says: more expressive embeddings. Three candidates.
 #
-# **Self-made, without labels.** The pool teaches features by itself, if it is asked the right question. Show the network
-# two strong views of each of `32` images, and let it find, for each view, its partner among all the others. The answer needs
-# no label, only what stays the same when a lesion is turned or partly covered. This is contrastive learning, as in SimCLR
-# ([Chen et al. 2020](https://arxiv.org/abs/2002.05709)), very much reduced:
+# **Self-made, without labels.** The pool teaches features by itself, if it is asked the right question. Show the network two
+# strong views of each of `32` images, and let it find, for each view, its partner among all the others. The answer needs no
+# label, only what stays the same when a lesion is turned or partly covered. In the code, `mu=1` draws as many unlabelled
+# images a step as labelled ones, and the temperature `0.2`, by which similarities are divided, lets near ones stand out. This
+# is contrastive learning, as in SimCLR ([Chen et al. 2020](https://arxiv.org/abs/2002.05709)), very much reduced:
 #
 # | | paper (ImageNet) | here | why |
 # |---|---|---|---|
@@ -1039,7 +1061,7 @@ print(dict(zip(dataset.class_names, np.bincount(seed_classes, minlength=dataset.
 # %% [markdown]
 # ### Exercise 3.7 · A second opinion
 #
-# 8 min · difficulty 2/5 · objective 3e
+# 10 min · difficulty 2/5 · objective 3e
 #
 # For the B unlabelled images of a batch, `guess` (B,) int64 and `mask` (B,) float of zeros and ones come from the network;
 # `index` (B,) says where in the pool they are; `opinion` (N,) int64 is the graph's class for each image of the **pool**, or -1
@@ -1128,8 +1150,9 @@ plots.show(plots.curves(kept, "share of the images"), alt)
 # %% [markdown]
 # ## 9 · The running table
 #
-# Your runs on this draw, and then the five reference draws. (A row of a graph counts the training of its embedding as its steps;
-# its seconds are those of training and graph together. Raw pixels need no training and have no row here.)
+# Your runs on this draw, and then the five reference draws. (A row of a graph counts the training of its embedding as its
+# steps; its seconds are those of training and graph together. The hybrid's row counts FixMatch's own steps, but the images
+# and seconds of both trainings. Raw pixels need no training and have no row here.)
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "FixMatch", *list(scores)[1:]]
@@ -1164,7 +1187,7 @@ results.compare(control, digits).drop(columns="seconds", errors="ignore")
 # cross-validation keeps the held-out images in the pool, so its rows are nearer to transduction than to the test table. A method that is chosen
 # among several on 500 labels is chosen with much noise. All images come from one collection, and some images of the pool
 # show a lesion of the test split: for a method that asks the nearest neighbours this may flatter even more than for others. And the
-# table counts the steps of the embedding only; the hybrid trains twice.
+# hybrid trains twice: its row counts FixMatch's own steps, but the images and seconds of both.
 
 # %% [markdown]
 # ## Quiz
@@ -1194,8 +1217,9 @@ results.compare(control, digits).drop(columns="seconds", errors="ignore")
 #
 # <details><summary>a) the classes are unbalanced</summary>Imbalance lowers a macro-F1; it does not lower an AUC to one
 # half.</details>
-# <details><summary>b) the method knows the classes but not how sure it is</summary>Answers that are right that often cannot be
-# ordered by pure chance.</details>
+# <details><summary>b) the method knows the classes but not how sure it is</summary>The AUC asks only for the <i>order</i>
+# of the images, and a method with wrong degrees of certainty may well have the order right. If the order were pure chance, so
+# would be the answers, which come from the same numbers, and the macro-F1 would be low.</details>
 # <details><summary>c) the two were computed against labels in different orders</summary>Yes. Look for a shuffled
 # loader.</details>
 

@@ -5,7 +5,7 @@
 # look closely at real images, and it has thousands of them without a label. Does knowing what is real help it to know
 # what is what?
 #
-# **Time** 100 min, of which the computer trains for about three
+# **Time** 110 min, of which the computer trains for about four
 #
 # **You need** lessons 00 and 01 (the metrics, the label draw, the supervised baseline)
 #
@@ -69,7 +69,7 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 # %%
 logits = torch.tensor([[1.0, 2.0, 0.5]])
 with_fake = F.pad(logits, (0, 1))
-print("softmax over K + 1:", with_fake.softmax(1).round(decimals=4).tolist()[0])
+print("softmax over K + 1:", [round(p, 4) for p in with_fake.softmax(1)[0].tolist()])
 print("the K real classes together:", round(with_fake.softmax(1)[0, :3].sum().item(), 4))
 
 # %% [markdown]
@@ -153,8 +153,8 @@ plots.show(figure, alt)
 # $$\mathcal{L}_{\mathrm{real}} = -\frac{1}{B} \sum_b \log D(u_b), \qquad
 # \mathcal{L}_{\mathrm{fake}} = -\frac{1}{B} \sum_b \log\left(1 - D(G(z_b))\right).$$
 #
-# Taking the logarithm of a $D$ that was rounded to 0 or 1 gives infinity. With $s = \log Z$ both are one known function,
-# $\mathrm{softplus}(s) = \log(1 + e^s)$, which stays exact: $-\log D = \mathrm{softplus}(-s)$ and
+# Taking the logarithm of a $D$ that was rounded to 0 or 1 gives infinity. With $s = \log Z$ both are one function, called
+# softplus, $\mathrm{softplus}(s) = \log(1 + e^s)$, which stays exact: $-\log D = \mathrm{softplus}(-s)$ and
 # $-\log(1 - D) = \mathrm{softplus}(s)$.
 
 # %%
@@ -214,15 +214,17 @@ print("cross-entropy over K classes:    ", round(F.cross_entropy(logits, y).item
 print("cross-entropy over K + 1 answers:", round(F.cross_entropy(with_fake, y).item(), 4))
 
 # %% [markdown]
-# The second is larger by exactly $-\log D$. It is another loss: it counts the labelled images as real a second time.
+# The second is larger by exactly $-\log D$. It is another loss: it asks that the labelled images look real,
+# too. There is no need to: the pool of unlabelled images contains them already.
 #
 # Two more decisions stand in no formula. The first is about gradients: the discriminator learns to tell the fakes, not to
 # change them. So no gradient may run back into the generator: **detach** the fakes.
 #
-# The second is about BatchNorm, which normalises with the mean and the spread of what passes the network *together*. We
-# send the real images, labelled and unlabelled, through in one pass and **the fakes in a pass of their own**. Each group is
-# then normalised by itself, so the discriminator cannot tell a batch of fakes by its average colour alone. Section
-# 9 tries the other way.
+# The second is about BatchNorm, which normalises with the mean and the spread of what passes the network *together*. In a
+# shared pass the two groups would be measured against their common mean: if all fakes are a little too dark, each of them
+# lies below that mean, and $D$ needs no more to see it. So we send the real images, labelled and unlabelled, through in one
+# pass and **the fakes in a pass of their own**. Each group is then normalised by itself, and its average colour alone no
+# longer gives it away. Section 9 tries the other way.
 
 # %% [markdown]
 # ### Exercise 4.3 · The discriminator's loss
@@ -277,7 +279,8 @@ z = torch.randn(5, painter.noise_size, generator=generator(SEED, "first noise"))
 print(tuple(z.shape), "->", tuple(painter(z).shape), f"with {num_parameters(painter):,} parameters")
 
 # %% [markdown]
-# What should it aim at? The obvious answer: at $D = 1$. Minimising $-\log D(G(z))$ is the **vanilla** loss.
+# What should it aim at? The obvious answer: at $D = 1$. Minimising $-\log D(G(z))$ is the **vanilla** loss
+# (often called *non-saturating*).
 # Salimans et al. found that for semi-supervised learning another aim is better, **feature matching**: let the fakes have
 # the same *average features* as the real images. With $f$ the layer before the logits,
 #
@@ -347,10 +350,11 @@ print("backward(inputs=[x]): gradient in the judge?", judge.weight.grad is not N
 #
 # 15 min · difficulty 3/5 · objective 4c
 #
-# Draw fakes, `generator(z)`; lower `objective(features_real, features_fake)` by **one** step of `optimizer_g`, which holds the
-# generator's parameters; return the objective before the step, a float. The features come from `model.features`, once for
-# `x_u` and once for the fakes. **Only the generator changes**: the model's weights and their `.grad` stay as they are, and
-# they still require a gradient afterwards. Old gradients of the generator do not count.
+# Draw fakes, `painter(z)`; lower `objective(features_real, features_fake)` by **one** step of `optimizer_g`, which holds all
+# parameters of the generator `painter`; return the objective before the step, a float. The features come from
+# `model.features`, once for `x_u` and once for the fakes. The model's weights, their `.grad` and `requires_grad` **stay as they
+# are** (BatchNorm's running averages do move with every pass in training mode). Old gradients of the generator do not
+# count. Call neither `eval()` nor `train()`, for both networks.
 #
 # <details><summary>Hint 1 (direction)</summary>Fakes, two passes (the real images need no gradient), the objective; then
 # the three usual lines of a training step, with the backward pass limited to the generator.</details>
@@ -361,19 +365,19 @@ print("backward(inputs=[x]): gradient in the judge?", judge.weight.grad is not N
 
 
 # %% tags=["exercise", "ex-4.5"]
-def generator_step(model, generator, optimizer_g, x_u, z, objective) -> float:
+def generator_step(model, painter, optimizer_g, x_u, z, objective) -> float:
     """One step of the generator against a discriminator that stays as it is.
 
-    model: has `features`, images to (B, n); generator: maps noise to images; optimizer_g: of its parameters
+    model: has `features`, images to (B, n); painter: the generator, noise to images; optimizer_g: of its parameters
     x_u: (B_u, C, H, W) real images, z: (B_f, noise_size), objective(features_real, features_fake): scalar to minimise
     returns: the objective before the step
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
         features_real = model.features(x_u)
-    loss = objective(features_real, model.features(generator(z)))
+    loss = objective(features_real, model.features(painter(z)))
     optimizer_g.zero_grad()
-    loss.backward(inputs=list(generator.parameters()))
+    loss.backward(inputs=list(painter.parameters()))
     optimizer_g.step()
     return loss.item()
     ### END SOLUTION
@@ -446,9 +450,12 @@ for name, images in batches_to_judge.items():
 # %% [markdown]
 # ## 7 · Training
 #
+# From here on the cells need Exercises 4.1 to 4.6.
+#
 # Where does the generator live? `train` asks for a function of the model and the batch. An object that can be called does
 # as well, and it can *remember* something: the generator, its optimiser, and how many steps it has seen. Before every
-# second loss of the discriminator it lets the generator take one step.
+# second loss of the discriminator it lets the generator take one step. The batch's weak views of unlabelled images, `batch.x_w`,
+# are our `x_u`.
 
 
 # %%
@@ -489,7 +496,9 @@ class SGAN:
 
 
 # %% [markdown]
-# To watch the generator, we keep what it makes of the same noise, every 50 steps.
+# To watch the generator, we keep what it makes of the same noise, every 50 steps: `train` calls a function `on_step` after each
+# step. For these pictures, and so for their diversity, the generator is in eval mode: its BatchNorm then uses its running
+# averages, and no image depends on the others of the batch.
 
 # %%
 LOOK_NOISE = torch.randn(64, 64, generator=generator(SEED, "noise to look at")).to(DEVICE)
@@ -523,9 +532,14 @@ def album(sgan):
 # | feature matching | squared length (paper), mean of absolute values (code) | squared length | the paper |
 # | average of the weights | yes, slow | decay `.99` | as in lesson 01 |
 #
-# The labelled images get strong views, as for the baseline, the unlabelled ones weak views. The settings were tried by
-# cross-validation inside the labels of other draws, as in lesson 01; *one pass* sends the fakes through BatchNorm together
-# with the real images, *two passes* is what you built:
+# One thing is easily overlooked. In training mode every pass through the classifier moves BatchNorm's running averages: those of
+# the real images, those of the fakes, and those of the generator's steps. Evaluation uses these averages, so our
+# classifier judges test images by a mean that saw generated ones, too.
+#
+# The labelled images get strong views, as for the baseline, the unlabelled ones weak views. That was chosen by
+# cross-validation inside the labels of other draws, as in lesson 01, so that no test image took part, and so was the
+# decision to give the fakes a pass of their own: *one pass* sends them through BatchNorm together with the real images, *two
+# passes* is what you built. The table gives the mean over the draws that its last column counts:
 
 # %%
 recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
@@ -535,6 +549,10 @@ tried = settings[is_sgan | (settings["setting"] == "supervised, strong views")]
 tried = tried.groupby("setting", sort=False)
 means = tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 means.assign(draws=tried.size())
+
+# %% [markdown]
+# The batches come from lesson 01's `batches`: `labelled_view` is the view that labelled images get, and `mu=1` asks for one
+# unlabelled image beside each labelled one.
 
 # %% tags=["nbval-ignore-output"]
 NUM_STEPS = 1600
@@ -551,7 +569,8 @@ run = train(new_model(dataset, SEED), sgan, sgan_batches(), NUM_STEPS, on_step=l
 print(f"{run.steps_done} steps, {run.images_seen:,} real images, {run.seconds:.0f} s")
 
 # %% [markdown]
-# The baseline gets the same draw, network, number of steps and views of its labelled images.
+# The baseline gets the same draw, network, number of steps and views of its labelled images. Of both we evaluate `run.ema`, the
+# running average of the weights.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -607,8 +626,8 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# The discriminator is ahead, and more and more so. For the classifier that is no harm: feature matching does not need to
-# fool anybody.
+# Is the discriminator ahead where the two lines are far apart? Yes, and for the classifier that is no harm: feature matching
+# does not need to fool anybody.
 
 # %% [markdown]
 # ## 8 · Beautiful images, better classifier?
@@ -638,10 +657,11 @@ alt = (
 show_pages(vanilla_pages, (1, 200, 400, 800, 1600), alt)
 
 # %% [markdown]
-# [Dai et al. 2017](https://arxiv.org/abs/1705.09783) argue that a *perfect* generator would be of no use to the classifier:
-# fakes like real images, one more sample of what it has already, called fake. A good generator for this purpose is a bad
-# one: its fakes lie *between* the classes, where no real image is, and push the border there. By that theory vanilla should
-# give the nicer images and the worse classifier. The reference runs, five draws:
+# Which of the two should make the better classifier? Vanilla aims at images that pass for real, matching only at the right
+# averages. If vanilla comes closer to perfection, is it the better teacher? [Dai et al. 2017](https://arxiv.org/abs/1705.09783)
+# argue that it is not. A *perfect* generator draws images like the real ones. The classifier has enough of those, and now it
+# is told to call them fake: it learns nothing about the classes. A useful generator is an imperfect one. Its fakes lie
+# *between* the classes, where no real image is, and push the border there. The reference runs, five draws:
 
 # %% tags=["dataset"]
 methods = ["supervised", "SGAN", "SGAN, vanilla generator"]
@@ -657,7 +677,8 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 #
 # A third game asks about BatchNorm. In section 3 we gave the fakes a pass of their own; many losses want the opposite, all
 # images of a step together (FixMatch in lesson 06 is one). The wrapper below sends real images along with whatever the
-# model is asked for, and cuts their answers off again.
+# model is asked for, and cuts their answers off again. (When real images are asked for, the unlabelled ones are then in the
+# pass twice; their answers are used once.)
 
 
 # %%
@@ -681,7 +702,7 @@ class SGANTogether(SGAN):
 
 
 # %% [markdown]
-# The learning rate falls as in the long runs above, whose first steps are the comparison.
+# A collapse needs few steps. The learning rate falls as in the long runs above, whose first steps are the comparison.
 
 # %%
 SHORT_STEPS = 150
@@ -735,27 +756,29 @@ alt = (
 plots.show(plots.image_grid(rows, [*albums, "real"], scale=0.75), alt)
 
 # %% [markdown]
-# The number finds the collapse without anybody looking: an eager vanilla generator draws variations of one image. It also
-# says *when*, so a training can be stopped, or the balance mended, as soon as it falls. Feature matching is asked for an
-# average over the batch, which one image alone can hardly meet.
+# Compare the line of each eager game with that of its calm twin. Few different images give a low line, and it can be read
+# without anybody looking at the images. It also says *when*, so a training can be stopped, or the balance mended, as
+# soon as it falls. Why vanilla is the one in danger stands in its formula: nothing there asks for variety. Feature matching
+# is asked for an average over the batch, which one image alone can hardly meet.
 #
-# How the fakes pass BatchNorm matters as well, though nothing in the formulas says so: beside real images the same matching
-# generator is less diverse. In a pass of their own the average colour of a batch is normalised away; beside real images it gives
-# the fakes away, and the game changes. (The generator lives on; the cross-validation above says what the classifier
-# makes of it.)
+# How the fakes pass BatchNorm matters as well, though nothing in the formulas says so: compare *matching* with *matching,
+# together*. In a pass of their own the average colour of a batch is normalised away; beside real images it gives the fakes
+# away, and the game changes. What the classifier makes of it, these short games do not say; the rows *one pass* and *two
+# passes* of the cross-validation do, as far as their draws go.
 
 # %% [markdown]
 # ## 10 · The ancestor's choices
 #
 # The notebook that this course grew from has an SGAN, too. It gives its network eight logits for seven classes, the
 # eighth for *fake*, and takes the cross-entropy over all eight, on labelled images as well, at full weight instead of one
-# half. Its generator has no convolution, aims at $-\log D$ and learns at a rate of `.002`. And it pairs its loaders so that
-# an epoch ends with the shorter one: 6 batches of unlabelled images out of 105.
+# half. Its generator has no convolution and aims at $-\log D$. And it pairs its loaders so that an epoch, which ends
+# with the shorter one, sees 6 of 105 batches of unlabelled images.
 #
 # Test the eight logits by a property. *Which* class a real lesion shows must not depend on *how real* its image looks. So let
 # all class logits rise by the same amount, and see whether the labelled loss notices:
 
 # %%
+y = torch.tensor([1])
 for rise in (0.0, 1.0, 2.0):
     risen = torch.tensor([[1.0, 2.0, 0.5]]) + rise
     ours = F.cross_entropy(risen, y).item()
@@ -764,7 +787,7 @@ for rise in (0.0, 1.0, 2.0):
 
 # %% [markdown]
 # Ours does not change. The ancestor's falls: it can be lowered without learning anything about the classes, by
-# calling labelled images more real. That is a task the unlabelled images do already, and they are many more. A second
+# calling labelled images more real. That task is in $\mathcal{L}_{\mathrm{real}}$ already, for many more images. A second
 # property fails at prediction: of eight probabilities, the seven that belong to classes do not sum to one.
 
 # %%
@@ -802,27 +825,31 @@ for some in (dataset, load_dataset("digits")):
     for method in methods[1:]:
         for metric in ("AUC", "macro-F1"):
             difference = gain(some, method, metric)
-            error = difference.std() / max(len(difference), 1) ** 0.5
+            if len(difference) < 2:  # a method without reference runs on this dataset
+                continue
+            error = difference.std() / len(difference) ** 0.5
             print(f"{some.name}, {method} minus supervised, {metric}, by draw:")
             print(f"  {sorted(difference.round(3).tolist())}")
             print(f"  mean {difference.mean():.3f}, standard error {error:.3f}")
 
 # %% [markdown]
-# **Analysis** On DermaMNIST the SGAN with feature matching does not fall below the equally long supervised training; on
-# the draws that we tried it ends level with it or a little above. With the vanilla generator the classifier is worse, above
-# all in macro-F1 and balanced accuracy: it answers *nevus* more often. That is what Dai et al. lead one to expect, and the
-# images make it visible: both generators draw something like skin, neither would fool a person, and which of them looks
-# better depends on the step and on the eye. The looks are no guide to the classifier.
+# **Analysis** Read the differences by draw before the mean: does the sign stay the same on all draws, and is the mean more
+# than twice its standard error? Only then is there something to explain. Ask it for both aims of the generator, in AUC and in
+# macro-F1, and look in the table of section 8 at balanced accuracy as well: a classifier that answers *nevus* more often loses
+# there first. If vanilla comes out behind matching, that is what Dai et al. lead one to expect. Now hold it against the
+# pictures: neither generator would fool a person, and which of them looks better depends on the step and on the eye. The
+# looks are no guide to the classifier.
 #
-# Feature matching has no interest in winning. At the end the discriminator tells nearly every fake, and still the generator
-# gets a useful direction: towards the averages. A vanilla generator wants to be called real, and the cheapest way is to look like
-# the class of which the discriminator is surest, the frequent one.
+# A possible explanation: feature matching has no interest in winning. However well the discriminator tells the fakes, the
+# generator gets a useful direction: towards the averages. A vanilla generator wants to be called real, and the cheapest way
+# may be to look like the class of which the discriminator is surest, the frequent one.
 #
-# What this does not show: that the gain, where there is one, comes from the unlabelled images *as a task* and not from
-# the fakes as a kind of disturbance (an ablation without $\mathcal{L}_{\mathrm{real}}$ would say more); that it would last with
-# a larger network; that the explanation of the vanilla result is the right one. The differences on one draw are of the size
-# of their spread. All images come from one collection, and some test images show a lesion that is also in the
-# training split. And a step of SGAN costs about five times as many seconds as a supervised one: equal steps are not equal work.
+# What this does not show: that the gain, where there is one, comes from the unlabelled images *as a task* and not from the
+# fakes as a kind of disturbance (an ablation without $\mathcal{L}_{\mathrm{real}}$ would say more); that it would last with
+# a larger network; that the explanation above is the right one. One draw, yours for example, shows little: compare its
+# differences with their spread over the five. All images come from one collection, and some test images show a lesion that
+# is also in the training split. And a step of SGAN costs about five times as many seconds as a supervised one: equal steps
+# are not equal work.
 
 # %% [markdown]
 # ## Quiz
@@ -840,8 +867,8 @@ for some in (dataset, load_dataset("digits")):
 # **Question 2.** Why are the fakes detached in the discriminator's loss?
 #
 # <details><summary>a) So that the generator does not learn to be found out</summary>Yes. The gradient of this loss would make
-# the fakes easier to tell. Without a step of its optimiser nothing would move, but the gradients would lie there for
-# the next one, and computing them costs time.</details>
+# the fakes easier to tell. Our generator's step sets old gradients to zero, so here they would only cost time; a step that
+# forgets it would follow them, and draw fakes that are found out more easily.</details>
 # <details><summary>b) Because the loss would become nan</summary>Its value does not change at all.</details>
 # <details><summary>c) So that the discriminator does not learn from fakes</summary>It does: detach stops the gradient at the
 # images, not at the weights that judge them.</details>
@@ -857,7 +884,7 @@ for some in (dataset, load_dataset("digits")):
 # ## Key points
 #
 # - A classifier of K logits holds a discriminator: D is the sigmoid of their logsumexp.
-# - Stay with logarithms: softplus never gives nan. The labelled loss runs over the K real classes.
+# - Stay with logarithms: softplus stays finite for finite logits. The labelled loss runs over the K real classes.
 # - Each side learns by itself: detached fakes for one, a backward pass limited to the generator for the other.
 # - A generator that is ahead collapses: watch the diversity. What BatchNorm sees together belongs to the rules of the game.
 # - Judge the classifier by its own scores: nice images prove nothing.

@@ -38,7 +38,11 @@ def _(student):
                 logits.softmax(1),
                 "this is a softmax over the classes: D asks whether the image is real, one number each",
             ),
-            (logits.softmax(1).sum(1), "a softmax over the K classes always sums to 1: the fake logit 0 is missing"),
+            (
+                torch.ones(3),
+                "these are all 1, as a sum over a whole softmax is: over K classes the fake logit 0 is missing, "
+                "over K + 1 answers the fake must stay out of the sum",
+            ),
             (logits.amax(1).sigmoid(), "only the largest logit is used: Z is a sum over all classes, logsumexp"),
             (logits.sum(1).sigmoid(), "the logits are added: Z adds their exponentials, logsumexp"),
             (logits.mean(1).sigmoid(), "the logits are averaged: Z adds their exponentials, logsumexp"),
@@ -66,15 +70,16 @@ def _(student):
         ],
         float_tensor=True,
     )
-    expect(
-        student(torch.tensor([[120.0, 0, 0], [-120, -120, -120], [120, 120, -120]])),
-        [1.0, 0.0, 1.0],
-        "D for logits of size 120",
-        wrong=[
-            ([math.nan, 0.0, math.nan], OVERFLOW.format("the sigmoid of logsumexp")),
-            ([math.nan] * 3, OVERFLOW.format("the sigmoid of logsumexp")),
-        ],
-    )
+    for size in (120.0, 1000.0):  # the second is too large for exp in float64, too
+        expect(
+            student(size * torch.tensor([[1.0, 0, 0], [-1, -1, -1], [1, 1, -1]])),
+            [1.0, 0.0, 1.0],
+            f"D for logits of size {size:.0f}",
+            wrong=[
+                ([math.nan, 0.0, math.nan], OVERFLOW.format("the sigmoid of logsumexp")),
+                ([math.nan] * 3, OVERFLOW.format("the sigmoid of logsumexp")),
+            ],
+        )
     expect(student(torch.zeros(2, 9)), [0.9, 0.9], "D for nine logits of 0", [([0.75] * 2, "K is not always 3")])
 
 
@@ -87,8 +92,17 @@ def _(student):
     loss_real, loss_fake = expect_pair(student, logits_real, logits_fake)
     right_real, right_fake = -d_real.log().mean(), -(1 - d_fake).log().mean()
     both = "for two real and three generated images"
-    expect(loss_real, right_real, f"loss_real {both}", _wrong(right_real, d_real, logits_real, -1))
-    expect(loss_fake, right_fake, f"loss_fake {both}", _wrong(right_fake, 1 - d_fake, logits_fake, 1))
+    for name, loss, right, other, believed, logits, sign in (
+        ("loss_real", loss_real, right_real, right_fake, d_real, logits_real, -1),
+        ("loss_fake", loss_fake, right_fake, right_real, 1 - d_fake, logits_fake, 1),
+    ):
+        n = len(logits)
+        causes = [
+            (other, "the two losses are swapped: return (loss_real, loss_fake), in this order"),
+            (right * n / (5 - n), f"{name} is divided by the number of the other images: each over its own batch"),
+            (right * n / 5, f"{name} is divided by the number of all images: each over its own batch"),
+        ]
+        expect(loss, right, f"{name} {both}", causes + _wrong(right, believed, logits, sign))
     first = expect_pair(student, logits_real[:1], logits_fake[:1])
     expect(first[0], 0.081638, "loss_real for one image with the logits [1, 2, .5]")
     expect(first[1], 1.390436, "loss_fake for one image with the logits [-1, 0, .5]")
@@ -160,16 +174,24 @@ def _(student):
     x_u = torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 1.5], [2.0, 0.0, 0.3]]).view(3, 3, 1, 1)
     drawn = torch.tensor([[-1.0, 0, 0.5], [0.2, 0.1, -2], [1.2, 0, 0], [0.3, -0.4, 0.8]]).view(4, 3, 1, 1)
     leaf = drawn.clone().requires_grad_()
-    model = Probe()
-    result = student(model, x_l, y_l, x_u, leaf * 1)
+    model, fakes = Probe(), leaf * 1
+    try:
+        result = student(model, x_l, y_l, x_u, fakes)
+    except Fix as error:
+        if "batch_size" in str(error) and "to match target" in str(error):
+            raise Fix("the labelled logits are not as many as the labels: cut behind len(x_l) images") from None
+        raise
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
+    if isinstance(loss, dict):
+        raise Fix("loss and logs are swapped: return (loss, logs), in this order")
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
     z_l, z_u, z_f = (x.flatten(1).double() for x in (x_l, x_u, drawn))
     labelled, real, fake = _three(z_l, y_l, z_u, z_f)
     eight = F.cross_entropy(F.pad(z_l, (0, 1)), y_l)
+    turned = torch.cat([z_u, z_l])
     real_l, fake_of_u = _three(z_l, y_l, z_l, z_u)[1:]
     expect(
         loss,
@@ -201,6 +223,14 @@ def _(student):
             ),
             (labelled + (real + fake_of_u) / 2, "loss_fake is computed on the unlabelled images, which are real"),
             (
+                F.cross_entropy(z_l.softmax(1), y_l) + (real + fake) / 2,
+                "a softmax comes before the cross-entropy, which has one inside: hand it the logits as they are",
+            ),
+            (
+                _three(turned[:2], y_l, turned[2:], z_f)[0] + (_three(z_l, y_l, turned[2:], z_f)[1] + fake) / 2,
+                "labelled and unlabelled images are mixed up: with x_l in front, cut behind len(x_l) images",
+            ),
+            (
                 2 * labelled + (real + fake) / 2,
                 "the cross-entropies are summed: take their mean over the labelled images",
             ),
@@ -208,6 +238,8 @@ def _(student):
     )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
+    if not fakes.requires_grad:
+        raise Fix("it changes its input: detach_() cuts the fakes themselves, detach() returns a detached tensor")
     if not loss.requires_grad:
         raise Fix("the loss carries no gradient: the images go through the model with gradients")
     (gradient, to_fakes) = torch.autograd.grad(loss, [model.scale, leaf], allow_unused=True)
@@ -278,46 +310,54 @@ def _expect_logs(logs, z_u: torch.Tensor, z_f: torch.Tensor) -> None:
 
 @exercise("4.4", "feature matching")
 def _(student):
-    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[2.0, 2.0], [0.0, 2.0]])
-    result = student(real, fake)
+    # Two of each: means (2, 3) and (1, 5)
+    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[4.0, 5.0], [-2.0, 5.0]])
     single = "image is compared with image: take the mean of each batch first, then the difference"
     over_features = "the means run over the features (dim=1): they must run over the batch (dim=0)"
+    over_both = "the means run over images and features at once: one mean for each feature is wanted, dim=0"
+    absolute = "absolute differences (the authors' code) are {}: the sum of the squares is wanted"
+    length = "this is the length of the difference: the squared length is wanted, no square root"
     expect(
-        result,
-        2.0,
-        "the loss for real features [[1, 2], [3, 4]] and fake ones [[2, 2], [0, 2]]",
+        student(real, fake),
+        5.0,
+        "the loss for real features [[1, 2], [3, 4]] and fake ones [[4, 5], [-2, 5]]",
         wrong=[
-            (1.0, "the squares are averaged over the features: sum them"),
-            (3.5, single),
-            (7.0, single),
-            (14.0, single),
-            (math.sqrt(2), "this is the length of the difference: the squared length is wanted, no square root"),
-            ([1.0, 1.0], "one number is wanted: sum the squares over the features"),
-            (8.0, "the features are summed over the batch: take their mean"),
+            (2.5, "the squares are averaged over the features, or halved: their plain sum is wanted"),
+            (11.0, single),
+            (22.0, single),
+            (44.0, single),
+            (16.0, single),  # all pairs
+            (math.sqrt(5), length),
+            ([1.0, 4.0], "one number is wanted: sum the squares over the features"),
+            (20.0, "the features are summed over the batch: take their mean"),
+            (13.0, over_features),
             (6.5, over_features),
-            (3.25, over_features),
-            (0.0, "the differences cancel: square them before they are summed"),
-            (-2.0, "the sign is wrong: a squared length is positive"),
-            (4.0, "the difference of the means is summed before it is squared: square first, then sum"),
+            (0.25, over_both),
+            (3.0, absolute.format("summed")),
+            (1.5, absolute.format("averaged")),
+            (-1.0, "the differences are not squared, so that opposite ones cancel"),
+            (-5.0, "the sign is wrong: a squared length is positive"),
+            (1.0, "the difference of the means is summed before it is squared: square first, then sum"),
         ],
     )
-    # Means (2, -1, 3) and (0, 0, 0): more fakes than real images, and a difference of both signs
-    real = torch.tensor([[1.0, -3.0, 3.0], [3.0, 1.0, 3.0]])
-    fake = torch.tensor([[1.0, 0.0, -2.0], [-1.0, 4.0, 1.0], [0.0, -4.0, 1.0]])
+    # Means (3, -1, 4) and (1, 0, 1): more fakes than real images, and a difference of both signs
+    real = torch.tensor([[2.0, -3.0, 4.0], [4.0, 1.0, 4.0]])
+    fake = torch.tensor([[2.0, 0.0, -1.0], [0.0, 4.0, 2.0], [1.0, -4.0, 2.0]])
     leaf = fake.clone().requires_grad_()
-    result = student(real, leaf)
+    try:
+        result = student(real, leaf)
+    except Fix as error:
+        if "must match the size" in str(error):
+            raise Fix("the batches may differ in size: means first, then the difference") from None
+        raise
+    own_size = "both sums are divided by the same number: each batch is divided by its own size"
     expect(
         result,
         14.0,
-        "the loss for means (2, -1, 3) and (0, 0, 0)",
+        "the loss for means (3, -1, 4) and (1, 0, 1)",
         wrong=[
-            (6.0, "these are absolute differences (the authors' code): the squared length of the paper is wanted"),
-            (2.0, "absolute differences are averaged: the sum of the squares is wanted"),
-            (4.0, "the differences are not squared, so that opposite ones cancel"),
-            (16.0, "the differences are added before they are squared: square first, then sum"),
-            (14 / 3, "the squares are averaged over the features: sum them"),
-            (math.sqrt(14), "this is the length of the difference: the squared length is wanted, no square root"),
-            (7.0, "there is no factor one half"),
+            (9.5, own_size),
+            (38 / 9, own_size),
         ],
     )
     if not (isinstance(result, torch.Tensor) and result.requires_grad):
@@ -325,65 +365,81 @@ def _(student):
     (gradient,) = torch.autograd.grad(result, leaf)
     expect(gradient, torch.tensor([[-4.0, 2, -6]]).expand(3, 3) / 3, "the gradient of the fake features")
     expect(student(real, fake[[2, 0, 1]]), 14.0, "the loss after a shuffle of the fakes")
+    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[2.0, 2.0], [0.0, 2.0]])
+    expect(student(real, fake), 2.0, "the loss for the features of the worked example")
 
 
-class _Judge(nn.Module):
+class _Watched(nn.Module):
+    """A network that notes whether somebody switched its mode."""
+
+    switched = False
+
+    def train(self, mode: bool = True):
+        self.switched = True
+        return super().train(mode)
+
+
+class _Judge(_Watched):
     """A discriminator whose features are the flattened images times a weight; it notes its passes."""
 
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(2.0))
+        self.scale.grad = torch.tensor(7.0)  # from the training loop
         self.calls: list[int] = []
-        self.switched = False
-
-    def train(self, mode: bool = True):
-        self.switched = True
-        return super().train(mode)
+        self.asked_for_logits = False
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         self.calls.append(len(x))
         return self.scale * x.flatten(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        raise Fix("it calls model(...), which gives logits: the features are model.features(...)")
+        self.asked_for_logits = True
+        return self.scale * x.flatten(1).repeat(1, 2)
 
 
-class _Painter(nn.Module):
-    """A generator of one weight: noise times that weight, as an image of two pixels."""
+class _Painter(_Watched):
+    """A generator of two weights: noise times one plus the other, as an image of two pixels."""
 
     def __init__(self):
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor(1.0))
-        self.weight.grad = torch.tensor(100.0)  # from a step before
+        self.weight, self.shift = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(0.0))
+        for p in self.parameters():
+            p.grad = torch.tensor(100.0)  # from a step before
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return (self.weight * z).view(-1, 1, 1, 2)
+        return (self.weight * z + self.shift).view(-1, 1, 1, 2)
+
+    def state(self) -> list[float]:
+        return [p.item() for p in self.parameters()]
 
 
 class _Descent:
-    """An optimiser of one weight that counts its steps (torch's own takes seconds to import on its first use)."""
+    """An optimiser that counts its steps (torch's own takes seconds to import on its first use)."""
 
-    def __init__(self, weight: nn.Parameter, lr: float):
-        self.weight, self.lr, self.steps = weight, lr, 0
-        self.param_groups = [{"params": [weight], "lr": lr}]
+    def __init__(self, painter: _Painter, lr: float):
+        self.weights, self.lr, self.steps = list(painter.parameters()), lr, 0
+        self.param_groups = [{"params": self.weights, "lr": lr}]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        self.weight.grad = None if set_to_none else torch.zeros(())
+        for p in self.weights:
+            p.grad = None if set_to_none else torch.zeros(())
 
     def step(self) -> None:
         self.steps += 1
-        if self.weight.grad is not None:
-            self.weight.data -= self.lr * self.weight.grad
+        for p in self.weights:
+            if p.grad is not None:
+                p.data -= self.lr * p.grad
 
 
 @exercise("4.5", "the generator's step")
 def _(student):
-    # Real features: mean (4, 2). Fake ones: mean (2, 6). Objective (4 - 2)² + (2 - 6)² = 20, its gradient in the weight is
-    # 2 · ((2 - 4) · 2 + (6 - 2) · 6) = 40, so a step of size .01 takes the weight from 1 to .6.
+    # Real features: mean (4, 2). Fake ones: mean (2, 6). Objective (4 - 2)² + (2 - 6)² = 20, its gradient in the weight
+    # 2 · ((2 - 4) · 2 + (6 - 2) · 6) = 40 and in the shift 2 · ((2 - 4) · 2 + (6 - 2) · 2) = 8. A step of size .01 takes
+    # the weight from 1 to .6 and the shift from 0 to -.08.
     x_u, z = torch.tensor([[1.0, 2], [3, 0]]).view(2, 1, 1, 2), torch.tensor([[0.0, 2], [2, 1], [1, 6]])
     judge, painter = _Judge(), _Painter()
-    judge.scale.grad = torch.tensor(7.0)
-    optimizer = _Descent(painter.weight, lr=0.01)
+    optimizer = _Descent(painter, lr=0.01)
     handed: list[tuple] = []
 
     def objective(real, fake):
@@ -398,9 +454,11 @@ def _(student):
                 "no gradient reaches the generator: the fakes and their features need one, no detach there"
             ) from None
         raise
-    _expect_hands_off(judge)
+    _expect_hands_off(judge, painter)
     if not handed:
         raise Fix("the objective is never called: objective(features_real, features_fake)")
+    if judge.asked_for_logits:
+        raise Fix("it calls model(...), which gives logits: the features are model.features(...)")
     for given, wanted, name in zip(handed[0], ([[2.0, 4], [6, 0]], [[0.0, 4], [4, 2], [2, 12]]), ("real", "fake")):
         expect(
             given,
@@ -412,26 +470,31 @@ def _(student):
                 (z.view(3, 1, 1, 2), "the objective gets images: it wants features, model.features(fakes)"),
             ],
         )
+    if not judge.calls:
+        raise Fix("it does not use the model it was given: no copy of it, model.features(...) itself")
     if optimizer.steps != 1:
         raise Fix(f"the optimiser takes {optimizer.steps} steps: one is wanted")
+    part = "only a part of the generator moves: all of its parameters need a gradient, inputs=list(...) of them all"
     expect(
-        painter.weight,
-        0.6,
-        "the generator's weight after the step (from 1, with the gradient 40 and a step size of .01)",
+        painter.state(),
+        [0.6, -0.08],
+        "the generator's two weights after the step (from 1 and 0, gradients 40 and 8, step size .01)",
         wrong=[
             (
-                1.0,
+                [1.0, 0.0],
                 "the generator did not move: backward after zero_grad and before the step, and no detach of the fakes",
             ),
-            (0.0, "the generator moved by its old gradient: backward comes before the step"),
-            (-0.4, "the old gradient is added to the new one: zero_grad() before backward"),
-            (1.4, "the generator moved uphill: minimise the objective"),
+            ([0.6, 0.0], part),
+            ([1.0, -0.08], part),
+            ([0.0, -1.0], "the generator moved by its old gradient: backward comes before the step"),
+            ([-0.4, -1.08], "the old gradient is added to the new one: zero_grad() before backward"),
+            ([1.4, 0.08], "the generator moved uphill: minimise the objective"),
         ],
     )
     if isinstance(value, torch.Tensor):
         raise Fix("a plain float is wanted, not a tensor: return loss.item()")
     after = "this is the objective after the step: return the one that was minimised"
-    expect(value, 20.0, "the returned objective", [(10.4, after)])
+    expect(value, 20.0, "the returned objective", [(10.8352, after)])
     if sorted(judge.calls) == [5]:
         raise Fix("real and generated images go through the model together: each in a pass of its own")
     if sorted(judge.calls) != [2, 3]:
@@ -439,9 +502,11 @@ def _(student):
     _expect_any_objective(student)
 
 
-def _expect_hands_off(judge: _Judge) -> None:
+def _expect_hands_off(judge: _Judge, painter: _Painter) -> None:
     if judge.switched:
         raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
+    if painter.switched:
+        raise Fix("it switches the generator's mode: call neither eval() nor train(), for both networks")
     expect(judge.scale, 2.0, "the model's weight", [])
     if not judge.scale.requires_grad:
         raise Fix("the model's weights are frozen and stay so: it could never learn again, set requires_grad back")
@@ -464,25 +529,25 @@ def _expect_hands_off(judge: _Judge) -> None:
 def _expect_any_objective(student) -> None:
     """The objective is handed in: another one must be minimised as well, one that has no use for the real images."""
     judge, painter = _Judge(), _Painter()
-    judge.scale.grad = torch.tensor(7.0)
-    optimizer = _Descent(painter.weight, lr=0.01)
     value = student(
         judge,
         painter,
-        optimizer,
+        _Descent(painter, lr=0.01),
         torch.ones(2, 1, 1, 2),
         torch.tensor([[1.0, 2], [3, 4]]),
         lambda real, fake: -fake.sum(),
     )
     expect(value, -20.0, "the objective -fake.sum()", [])
-    expect(painter.weight, 1.2, "the weight after a step on another objective", [(1.0, "the generator did not move")])
+    what = "the generator's two weights after a step on another objective"
+    expect(painter.state(), [1.2, 0.08], what, [([1.0, 0.0], "the generator did not move")])
 
 
 @exercise("4.6", "diversity")
 def _(student):
-    # Real images at 0, 3 and 5 on a line: distances 3, 5, 2, mean 10/3. Fakes of four pixels: distances 5, 5, 0, 6, 5, 5, mean 13/3.
-    reals = torch.tensor([0.0, 3, 5]).view(3, 1, 1, 1) * torch.tensor([1.0, 0, 0, 0]).view(1, 1, 2, 2)
-    fakes = torch.tensor([[0.0, 0, 0, 0], [3, 0, 4, 0], [-3, 0, 4, 0], [0, 0, 0, 0]]).view(4, 1, 2, 2)
+    # Real images at 0, 2 and 6 on a line: distances 2, 6, 4, mean 4. Five fakes, two of them equal: mean distance 5.2.
+    reals = torch.tensor([0.0, 2, 6]).view(3, 1, 1, 1) * torch.tensor([1.0, 0, 0, 0]).view(1, 1, 2, 2)
+    fakes = torch.ones(5, 1, 2, 2)
+    fakes[:, 0, 0, 0], fakes[:, 0, 1, 0] = torch.tensor([0.0, 3, 0, -3, 0]), torch.tensor([0.0, 4, 0, 4, 8])
     result = student(fakes, reals)
     flat_f, flat_r = fakes.flatten(1), reals.flatten(1)
     all_f, all_r = torch.cdist(flat_f, flat_f), torch.cdist(flat_r, flat_r)
@@ -490,30 +555,37 @@ def _(student):
     expect(
         result,
         1.3,
-        "the diversity of four fakes (distances 5, 5, 0, 6, 5, 5) beside three real images (distances 3, 5, 2)",
+        "the diversity of five fakes (distances 5, 0, 5, 8, 5, 6, 5, 5, 8, 5) beside three real images (distances 2, 6, 4)",
         wrong=[
             (1 / 1.3, "the fraction is upside down: fakes above, real images below"),
-            (13 / 3, "this is the mean distance of the fakes: divide by that of the real images"),
+            (5.2, "this is the mean distance of the fakes: divide by that of the real images"),
             (
                 all_f.mean() / all_r.mean(),
                 "each image is compared with itself, too: leave the zeros of the diagonal out",
             ),
-            (2.6, "the distances are summed: take their mean, the batches differ in size"),
-            ((all_f**2).sum() / 12 / ((all_r**2).sum() / 6), "the distances are squared: take the root"),
+            (52 / 15 / 2, "the upper triangle holds the diagonal, too: triu(diagonal=1)"),
+            (52 / 9 / 4, "the pair of equal fakes is left out: its distance 0 counts, only the diagonal does not"),
+            (52 / 12, "the distances are summed: take their mean, the batches differ in size"),
+            ((all_f**2).sum() / 20 / ((all_r**2).sum() / 6), "the distances are squared: take the root"),
+            (
+                ((all_f**2).sum() / 20 / ((all_r**2).sum() / 6)) ** 0.5,
+                "the root comes after the mean: it belongs to each distance, then their mean",
+            ),
             ((all_f**2).mean() / (all_r**2).mean(), "the distances are squared, and the diagonal is counted"),
-            (l1_f.sum() / 12 / (l1_r.sum() / 6), "these are sums of absolute differences: the Euclidean distance"),
+            (l1_f.sum() / 20 / (l1_r.sum() / 6), "these are sums of absolute differences: the Euclidean distance"),
             (l1_f.mean() / l1_r.mean(), "these are absolute differences: the Euclidean distance is wanted"),
             (torch.cdist(flat_f, flat_r).mean(), "fakes are compared with real images: fakes with fakes are wanted"),
             (
-                torch.cdist(flat_f, flat_r).mean() / (10 / 3),
+                torch.cdist(flat_f, flat_r).mean() / 4,
                 "fakes are compared with real images: fakes with fakes are wanted",
             ),
-            (1.0, "a ratio is wanted, not a difference"),
+            (1.2, "a ratio is wanted, not a difference"),
             (fakes.std() / reals.std(), "this compares the spread of pixels: the distances of images are wanted"),
             (fakes.std(0).mean() / reals.std(0).mean(), "this compares the spread of pixels: distances of images"),
-            (1.2, "these are the largest distances: their mean is wanted"),
-            (5 / 3, "these are medians: the mean is wanted"),
-            (16 / 3 / 2.5, "only neighbours in the batch are compared: all pairs"),
+            (8 / 6, "these are the largest distances: their mean is wanted"),
+            (5 / 4, "these are medians: the mean is wanted"),
+            (5 / 3, "only neighbours in the batch are compared: all pairs"),
+            (5.6 / 4, "only neighbours in the batch are compared: all pairs"),
         ],
     )
     same = torch.full((3, 3, 2, 2), 0.4)

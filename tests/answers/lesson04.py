@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 04: other right ones, and wrong ones with a fragment of the cause to be named."""
 
+import copy
 import math
 
 import numpy as np
@@ -142,6 +143,25 @@ def step_three_passes(model, x_l, y_l, x_u, fakes):
 def step_unlabelled_with_fakes(model, x_l, y_l, x_u, fakes):
     z_u, z_f = model(torch.cat([x_u, fakes.detach()])).tensor_split([len(x_u)])
     return _finish(model(x_l), z_u, z_f, y_l)
+
+
+def step_detached_in_place(model, x_l, y_l, x_u, fakes):
+    return step_not_detached(model, x_l, y_l, x_u, fakes.detach_())
+
+
+def _cut_at(cut):
+    """The step with the joint logits cut by `cut(logits, x_l, x_u)`."""
+
+    def answer(model, x_l, y_l, x_u, fakes):
+        z_l, z_u = cut(model(torch.cat([x_l, x_u])), x_l, x_u)
+        return _finish(z_l, z_u, model(fakes.detach()), y_l)
+
+    return answer
+
+
+def step_other_order(model, x_l, y_l, x_u, fakes):
+    z = model(torch.cat([x_u, x_l]))
+    return _finish(z[: len(x_l)], z[len(x_l) :], model(fakes.detach()), y_l)
 
 
 def step_again_for_logs(model, x_l, y_l, x_u, fakes):
@@ -393,7 +413,9 @@ WRONG = {
         (lambda z: z.exp().sum(1).sigmoid(), "the sigmoid is taken of Z"),
         (lambda z: z.softmax(1).amax(1), "the largest class probability"),
         (lambda z: z.softmax(1), "a softmax over the classes"),
-        (lambda z: z.softmax(1).sum(1), "always sums to 1"),
+        (lambda z: z.softmax(1).sum(1), "the fake logit 0 is missing"),
+        (lambda z: F.pad(z, (0, 1)).softmax(1).sum(1), "the fake must stay out of the sum"),
+        (lambda z: real_naive(z.double()).float(), "exp overflows"),
         (lambda z: z.amax(1).sigmoid(), "only the largest logit"),
         (lambda z: z.sigmoid().max(1).values, "only the largest logit"),
         (lambda z: z.sum(1).sigmoid(), "the logits are added"),
@@ -415,7 +437,13 @@ WRONG = {
         (_losses(fake=lambda z: -(1 - real_loop(z)).log().mean()), "loss_fake is not exact"),
         (_losses(lambda z: -real_softmax(z).clamp(min=1e-8).log().mean()), "loss_real is not exact"),
         (_losses(fake=lambda z: -(1 - real_loop(z) + 1e-8).log().mean()), "loss_fake is not exact"),
-        (lambda r, f: losses_bce(r, f)[::-1], "loss_real"),
+        (lambda r, f: losses_bce(r, f)[::-1], "are swapped"),
+        (lambda r, f: (losses_bce(r, f)[0], losses_bce(r, f)[1] * len(f) / len(r)), "each over its own batch"),
+        (lambda r, f: (losses_bce(r, f)[0] * len(r) / len(f), losses_bce(r, f)[1]), "each over its own batch"),
+        (
+            lambda r, f: tuple(x * len(z) / (len(r) + len(f)) for x, z in zip(losses_bce(r, f), (r, f))),
+            "the number of all images",
+        ),
         (_losses(lambda z: F.softplus(_lse(z)).mean()), "the sign inside is wrong: loss_real"),
         (_losses(fake=lambda z: F.softplus(-_lse(z)).mean()), "the sign inside is wrong: loss_fake"),
         (lambda r, f: sum(losses_bce(r, f)), "it returned one number"),
@@ -438,6 +466,13 @@ WRONG = {
         (step_not_detached, "detach them"),
         (step_all_together, "the fakes get a pass of their own"),
         (step_three_passes, "glue them for one pass"),
+        (step_detached_in_place, "detach_() cuts the fakes themselves"),
+        (_cut_at(lambda z, x_l, x_u: (z[:32], z[32:])), "cut behind len(x_l) images"),
+        (_cut_at(lambda z, x_l, x_u: z.chunk(2)), "cut behind len(x_l) images"),
+        (_cut_at(lambda z, x_l, x_u: (z[: len(x_u)], z[len(x_u) :])), "cut behind len(x_l) images"),
+        (step_other_order, "are mixed up"),
+        (_step(labelled=lambda z, y: F.cross_entropy(z.softmax(1), y)), "a softmax comes before the cross-entropy"),
+        (lambda *a: step_paper(*a)[::-1], "loss and logs are swapped"),
         (step_unlabelled_with_fakes, "the model runs 2 times, on [7, 2]"),
         (step_again_for_logs, "the model runs 4 times"),
         (step_no_grad_fakes, "the model does not learn from the fakes"),
@@ -485,8 +520,14 @@ WRONG = {
         (lambda r, f: (r.sum(0) - f.sum(0)).square().sum(), "summed over the batch"),
         (_cut(lambda r, f: (r.mean(1) - f.mean(1)).square().sum()), "over the features (dim=1)"),
         (_cut(lambda r, f: (r.mean(1) - f.mean(1)).square().mean()), "over the features (dim=1)"),
-        (lambda r, f: (r.mean(0) - f.mean(0)).abs().sum(), "absolute differences"),
-        (lambda r, f: (r.mean(0) - f.mean(0)).abs().mean(), "averaged over the features"),
+        (lambda r, f: (r.mean(0) - f.mean(0)).abs().sum(), "absolute differences (the authors' code) are summed"),
+        (lambda r, f: (r.mean(0) - f.mean(0)).abs().mean(), "absolute differences (the authors' code) are averaged"),
+        (lambda r, f: (r.mean() - f.mean()).square(), "over images and features at once"),
+        (lambda r, f: ((r.sum(0) - f.sum(0)) / len(r)).square().sum(), "each batch is divided by its own size"),
+        (lambda r, f: ((r.sum(0) - f.sum(0)) / len(f)).square().sum(), "each batch is divided by its own size"),
+        (lambda r, f: (r - f).mean(0).square().sum(), "the batches may differ in size: means first"),
+        (lambda r, f: torch.cdist(r, f).square().mean(), "image is compared with image"),
+        (lambda r, f: (r.mean(0) - f.mean(0)).sum(), "opposite ones cancel"),
         (lambda r, f: (r.mean(0) - f.mean(0)).sum().square(), "before it is squared"),
         (lambda r, f: -matching_mse(r, f), "the sign is wrong"),
         (lambda r, f: matching_mse(r, f.detach()), "no gradient reaches the fake features"),
@@ -496,6 +537,12 @@ WRONG = {
     ],
     "4.5": [
         (_move(backward=lambda l, m, g: l.backward()), "a gradient lands in the model"),
+        (_move(backward=lambda l, m, g: l.backward(inputs=[next(g.parameters())])), "only a part of the generator"),
+        (_move(backward=lambda l, m, g: l.backward(inputs=[list(g.parameters())[-1]])), "only a part of the generator"),
+        (_move(backward=lambda l, m, g: l.backward(inputs=list(g.parameters())[::2])), "only a part of the generator"),
+        (_move(before=lambda m, g: g.eval()), "the generator's mode"),
+        (lambda m, g, *a: (g.eval(), move_autograd(m, g, *a), g.train())[1], "the generator's mode"),
+        (lambda m, *a: move_autograd(copy.deepcopy(m), *a), "it does not use the model it was given"),
         (_move(before=_freeze), "frozen and stay so"),
         (_move(zero=False), "the old gradient is added"),
         (_move(steps=0), "takes 0 steps"),
@@ -506,7 +553,7 @@ WRONG = {
         (_move(loss=lambda m, g, x, z, o: o(m.features(g(z)), m.features(x))), "the features are swapped"),
         (_move(loss=lambda m, g, x, z, o: o(x.flatten(1), g(z).flatten(1))), "what the objective gets"),
         (_move(loss=lambda m, g, x, z, o: o(x, g(z))), "the objective gets images"),
-        (_move(loss=lambda m, g, x, z, o: o(m(x), m(g(z)))), "which gives logits"),
+        (_move(loss=lambda m, g, x, z, o: o(m(x), m(g(z)))), "it calls model(...), which gives logits"),
         (_move(loss=_together), "each in a pass of its own"),
         (_move(loss=lambda m, g, x, z, o: -o(m.features(x).detach(), m.features(g(z)))), "moved uphill"),
         (_move(value=lambda loss: loss), "not a tensor"),
@@ -524,7 +571,10 @@ WRONG = {
         (lambda f, r: diversity_loop(r, f), "upside down"),
         (lambda f, r: torch.pdist(f.flatten(1)).mean(), "divide by that of the real images"),
         (_ratio(lambda x: _all(x).mean()), "leave the zeros of the diagonal out"),
+        (_ratio(lambda x: _all(x)[_all(x) > 0].mean()), "the pair of equal fakes is left out"),
+        (_ratio(lambda x: _all(x)[torch.ones(len(x), len(x)).triu() > 0].mean()), "triu(diagonal=1)"),
         (_ratio(lambda x: torch.pdist(x).sum()), "the distances are summed"),
+        (_ratio(lambda x: torch.pdist(x).square().mean().sqrt()), "the root comes after the mean"),
         (_ratio(lambda x: torch.pdist(x).square().mean()), "the distances are squared"),
         (_ratio(lambda x: _all(x).square().mean()), "the diagonal is counted"),
         (_ratio(lambda x: torch.pdist(x, p=1).mean()), "the Euclidean distance"),
@@ -540,6 +590,7 @@ WRONG = {
         (_ratio(lambda x: torch.pdist(x).max()), "the largest distances"),
         (_ratio(lambda x: torch.pdist(x).median()), "medians"),
         (_ratio(lambda x: (x[1:] - x[:-1]).norm(dim=1).mean()), "only neighbours"),
+        (_ratio(lambda x: (x - x.roll(1, 0)).norm(dim=1).mean()), "only neighbours"),
         (lambda f, r: _ratio(lambda x: torch.pdist(x).mean())(f[:, :1], r[:, :1]), "for each channel or row"),
         (lambda f, r: math.nan if diversity_cdist(f, r) == 0 else diversity_cdist(f, r), "equal fakes give nan"),
         (diversity_in_place, "changes its input"),
