@@ -1,6 +1,7 @@
 """Checks of lesson 02: Lee's weight and loss, confident answers, the merge, the rounds, surviving mistakes, the stop rule."""
 
 import math
+import re
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,11 @@ def _(student):
         except Fix as error:
             if "ZeroDivisionError" in str(error):
                 raise Fix("it divides by zero: the line is (step - t1) over (t2 - t1), and t1 < t2") from None
+            if "returned None" in str(error) and step in schedule[:2]:
+                name = ("t1", "t2")[schedule.index(step)]
+                raise Fix(
+                    f"no branch returns anything at step {name} exactly: is there a < or > that should be <= or >=?"
+                ) from None
             raise
 
     schedule = (100, 600, 3.0)
@@ -34,6 +40,7 @@ def _(student):
             (3 * 251 / 500, "the line begins at t1 with 0: no step + 1"),
             (0.75, "the line is squared: a straight line is wanted"),
             (3 * math.exp(-5 * 0.25), "this is the exponential ramp of other methods: a straight line is wanted"),
+            (3 * 190 / 800, "t1, t2 and alpha_f are arguments: use them, not 160 and 960"),
             (6.0, "the fraction is upside down: (step - t1) / (t2 - t1)"),
             (-1.5, "the sign is wrong: step - t1 stands above, t2 - t1 below"),
             (1.0, "the share is cut off after it was multiplied: cut it off at 1 first, then multiply by alpha_f"),
@@ -93,7 +100,19 @@ def _(student):
     per_l, per_u = entropy(z_l, y_l), entropy(z_u, own)
     loss_l, loss_u = per_l.mean(), per_u.mean()
     model = Probe()
-    result = student(model, Batch(x_l, y_l, x_w, x_s), 0.5)
+    try:
+        result = student(model, Batch(x_l, y_l, x_w, x_s), 0.5)
+    except Fix as error:
+        rows = re.search(r"input batch_size \((\d)\) to match target batch_size \((\d)\)", str(error))
+        if rows is None:
+            raise
+        if rows.groups() == ("4", "3"):
+            raise Fix("there is one pseudo-label per class: wanted is one per image, argmax(dim=1)") from None
+        raise Fix(
+            "the logits are cut at the wrong place: cut after len(batch.x_l) rows, whatever the number of unlabelled images"
+        ) from None
+    if isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[0], dict):
+        raise Fix("the two values are swapped: return (loss, logs)")
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
@@ -215,7 +234,8 @@ def _(student):
         ],
     )
     if not isinstance(logs, dict) or "unlabelled" not in logs:
-        raise Fix('logs must be a dict, {"unlabelled": the unlabelled loss as a number}')
+        found = f"its keys are {list(logs)}" if isinstance(logs, dict) else f"it is {type(logs).__name__}"
+        raise Fix(f'logs must be a dict, {{"unlabelled": the unlabelled loss as a number}}, but {found}')
     if isinstance(logs["unlabelled"], torch.Tensor) and logs["unlabelled"].requires_grad:
         raise Fix("logs['unlabelled'] carries a gradient: a plain number is wanted, .item()")
     expect(
@@ -228,8 +248,19 @@ def _(student):
             (loss_l + 0.5 * loss_u, "logs['unlabelled'] holds the whole loss"),
         ],
     )
-    zero, _ = expect_tuple(student(Probe(), Batch(x_l, y_l, x_w), 0.0), ("loss", "logs"))
+    model = Probe()
+    zero, logs = expect_tuple(student(model, Batch(x_l, y_l, x_w), 0.0), ("loss", "logs"))
     expect(zero, loss_l, "the loss with alpha = 0")
+    if [size for size, *_ in model.calls] != [6]:
+        raise Fix(
+            "with alpha = 0 the joint pass is skipped: run the model on both parts all the same, for BatchNorm's sake"
+        )
+    expect(
+        logs["unlabelled"],
+        loss_u,
+        "logs['unlabelled'] with alpha = 0",
+        [(0.0, "with alpha = 0 logs['unlabelled'] is 0: log the loss before it is multiplied by alpha")],
+    )
 
 
 @exercise("2.3", "the confident ones")
@@ -251,6 +282,10 @@ def _(student):
     except Fix as error:
         if str(error) == CHANGES_INPUT:
             raise Fix("it changes its input, the probabilities: strike out the labelled ones in a mask") from None
+        if "out of bounds for dimension 0 with size 3" in str(error):
+            raise Fix("the maximum runs over the wrong axis: one for each image, max(dim=1)") from None
+        if re.search(r"must match the size of tensor|could not be broadcast", str(error)):
+            raise Fix("labelled holds positions, not a mask: mask[labelled] = False") from None
         raise
     positions, labels = expect_tuple(result, ("positions", "labels"))
     right, names = torch.tensor([0, 3, 5, 6]), torch.tensor([1, 2, 0, 1])
@@ -282,7 +317,11 @@ def _(student):
             (torch.tensor([5, 6, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
             (torch.tensor([6, 5, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
             (torch.tensor([6, 5, 3, 0]), "the positions fall: rising order is wanted"),
-            (torch.empty(0), "nothing is selected: is softmax applied to what are probabilities already?"),
+            (torch.empty(0), "nothing is selected: is tau used? Is softmax applied to what are probabilities already?"),
+            (
+                torch.tensor([3, 5, 6]),
+                "the labelled images are taken for the first ones of the pool: `labelled` says where they are",
+            ),
             (p.max(1).values, "these are the confidences: turn the mask into positions"),
             (p.max(1).values[right], "these are the confidences: positions are wanted"),
             (torch.arange(7), "every image is selected"),
@@ -301,20 +340,53 @@ def _(student):
             (F.one_hot(names, 3), "labels is one-hot: class numbers are wanted"),
         ],
     )
-    for name, value in (("positions", positions), ("labels", labels)):
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.int64:
-            got = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
-            raise Fix(f"{name} is {got}: an int64 tensor is wanted")
+
+    def expect_int64(values, ending):
+        for name, value in zip(("positions", "labels"), values):
+            if not isinstance(value, torch.Tensor) or value.dtype != torch.int64:
+                got = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+                raise Fix(f"{name} is {got}{ending}")
+
+    expect_int64((positions, labels), ": an int64 tensor is wanted")
     high, _ = expect_tuple(student(p, labelled, 0.85), ("positions", "labels"))
     expect(high, [5, 6], "positions at tau = .85", [(right, "tau is ignored: the threshold is the argument")])
     none, empty = expect_tuple(student(p, labelled, 0.99), ("positions", "labels"))
     if none is None or empty is None or len(none) or len(empty):
         raise Fix("at tau = .99 nothing is confident: return two empty tensors")
+    expect_int64(
+        (none, empty), " when nothing is selected: it must be int64 even then, torch.tensor([], dtype=torch.int64)"
+    )
+    expect(none, torch.empty(0), "positions when nothing is selected")
+    expect(empty, torch.empty(0), "labels when nothing is selected")
     one, name = expect_tuple(student(p[[2, 0]], torch.tensor([0]), 0.5), ("positions", "labels"))
     if getattr(one, "ndim", 1) == 0:
         raise Fix("with a single confident image positions has no axis: .squeeze(1), not .squeeze()")
     expect(one, [1], "positions with a single confident image")
     expect(name, [1], "labels with a single confident image")
+    halves = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.5, 0.5]])
+    once = "an image is selected once per class that reaches tau: only its highest probability counts"
+    both, _ = expect_tuple(student(halves, torch.tensor([1]), 0.5), ("positions", "labels"))
+    expect(both, [0, 2], "positions for the answers .5 and .5 at tau = .5", [(torch.tensor([0, 0, 2, 2]), once)])
+    free = torch.tensor([0, 2, 3, 5, 6])
+    everything, named = expect_tuple(student(p, labelled, 0.0), ("positions", "labels"))
+    expect(
+        everything,
+        free,
+        "positions at tau = 0",
+        wrong=[
+            (free.repeat_interleave(3), once),
+            (torch.arange(7), "at tau = 0 labelled images are selected: strike them out, whatever their probability"),
+        ],
+    )
+    expect(named, p.argmax(1)[free], "labels at tau = 0")
+    near = torch.tensor([[0.749, 0.251], [0.75, 0.25], [0.9, 0.1]])
+    close, _ = expect_tuple(student(near, torch.tensor([2]), 0.75), ("positions", "labels"))
+    expect(
+        close,
+        [1],
+        "positions for the confidences .749 and .75 at tau = .75",
+        [(torch.tensor([0, 1]), "a confidence just below tau passes: compare it as it is, without rounding")],
+    )
 
 
 @exercise("2.4", "a merge that touches nothing")
@@ -330,6 +402,10 @@ def _(student):
                 raise Fix(
                     "it writes into `known`: the true labels are lost. Copy first: `targets = known`, a slice or .numpy() are "
                     "no copies, known.clone() is"
+                ) from None
+            if "index 4 is out of bounds for dimension 0 with size 2" in str(error):
+                raise Fix(
+                    "labels has K entries, one for each of `positions`: take it as it is, not labels[positions]"
                 ) from None
             raise
         if not isinstance(targets, torch.Tensor):
@@ -382,17 +458,19 @@ class _Fakes:
     """A `fit` that numbers its models and a `predict` with an answer for each number; both note what they were handed."""
 
     def __init__(self, answers):
-        self.answers, self.fitted, self.asked = answers, [], []
+        self.answers, self.fitted, self.asked, self.misuse = answers, [], [], None
 
     def fit(self, targets):
         if not isinstance(targets, torch.Tensor):
-            raise Fix(f"fit takes the targets, a tensor (N,), but was handed {type(targets).__name__}")
+            self.misuse = f"fit takes the targets, a tensor (N,), but was handed {type(targets).__name__}"
+            raise TypeError(self.misuse)
         self.fitted.append(targets.clone())
         return f"model {len(self.fitted) - 1}"
 
     def predict(self, model):
         if not isinstance(model, str):
-            raise Fix(f"predict takes a model, what fit returned, but was handed {type(model).__name__}")
+            self.misuse = f"predict takes a model, what fit returned, but was handed {type(model).__name__}"
+            raise TypeError(self.misuse)
         self.asked.append(int(model.split()[1]))
         return self.answers[min(self.asked[-1], len(self.answers) - 1)].clone()
 
@@ -420,6 +498,12 @@ def _(student):
         except Fix as error:
             if str(error) == CHANGES_INPUT:
                 raise Fix("`known` has changed: merge must make a new tensor in every round") from None
+            if fakes.misuse:
+                raise Fix(fakes.misuse) from None
+            if "Boolean value of Tensor" in str(error):
+                raise Fix(
+                    "== compares image by image: torch.equal(a, b) says whether two tensors are the same"
+                ) from None
             raise
         if not isinstance(rounds, list | tuple) or not all(isinstance(r, list | tuple) and len(r) == 2 for r in rounds):
             raise Fix("return a list of pairs (model, targets), one for each fit")
@@ -433,6 +517,18 @@ def _(student):
         raise Fix("fit is never called")
     if not equal(fakes.fitted[:1], right[:1]):
         raise Fix("the first fit is on the true labels alone: fit(known)")
+    model, targets = rounds[0] if rounds else (None, None)
+    if model == "model 0" and isinstance(targets, torch.Tensor) and targets.tolist() == right[1]:
+        raise Fix(
+            "the pairs are shifted: the targets of a pair belong to the model trained ON them, not to the one that gave them"
+        )
+    if len(fakes.fitted) == 1:
+        raise Fix(
+            "there is no second fit, so nothing was selected: is tau used? Does select_confident get the answers as predict "
+            "gives them?"
+        )
+    if len(set(fakes.asked)) == 1 and len(fakes.asked) > 1:
+        raise Fix("every round asks the first model: ask the LAST model, the result of the last fit")
     if len(fakes.fitted) == 3 and equal(fakes.fitted, right[:3]):
         raise Fix("there is one round too few: num_rounds rounds come after the first fit")
     if len(fakes.fitted) == 5:
@@ -441,10 +537,10 @@ def _(student):
         raise Fix(
             "it stops after one round, though the targets changed: compare the targets themselves, not how many there are"
         )
-    if len(set(fakes.asked)) == 1 and len(fakes.asked) > 1:
-        raise Fix("every round asks the first model: ask the last one, the result of the last fit")
     if fakes.asked == [0] and len(fakes.fitted) > 2:
         raise Fix("the pool is asked once only: ask it again in every round, with the last model")
+    if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [1, 1, 1, 0, -1]:
+        raise Fix("a true label 0 is replaced: class 0 is a label, too (known >= 0, not known > 0)")
     if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [1, 0, 1, 0, -1]:
         raise Fix("the labelled images get pseudo-labels: hand their positions to select_confident, merge with known")
     if len(fakes.fitted) > 2:
@@ -462,6 +558,8 @@ def _(student):
             if got.tolist() != wanted:
                 raise Fix(f"round {r} is fitted on the targets {got.tolist()}, expected {wanted}")
         raise Fix(f"there are {len(fakes.fitted)} fits, expected {len(right)}")
+    if fakes.asked == [0, 1, 2, 3]:
+        raise Fix("the last model is asked, too, though no round follows: ask at the beginning of a round")
     if fakes.asked != [0, 1, 2]:
         raise Fix(f"the models asked are {fakes.asked}, expected [0, 1, 2]: each round asks the last model, once")
     if len(rounds) == 3 and rounds[0][0] == "model 1":
@@ -479,7 +577,7 @@ def _(student):
             f"the targets in pair {r}",
             wrong=[
                 (right[-1], "all pairs hold the last targets: each round needs a tensor of its own"),
-                (right[min(r + 1, 3)], "each pair belongs together: a model and the targets that it was fitted on"),
+                (right[min(r + 1, 3)], "the targets of a pair belong to the model trained ON them"),
             ],
         )
 
@@ -502,6 +600,12 @@ def _(student):
             f"where the second round selects what the first did there are 2 fits and 2 pairs, not {len(fakes.fitted)} and "
             f"{len(rounds)}: stop BEFORE the fit that would change nothing"
         )
+    if len(fakes.asked) != 2:
+        raise Fix("it goes on asking although nothing changes any more: leave the loop with break, not continue")
+    turning = _answers([0.1, 0.9, 0.9, 0.1, 0.5], [0.1, 0.9, 0.1, 0.1, 0.5], [0.1, 0.9, 0.9, 0.1, 0.5])
+    fakes, _ = go(3, answers=turning)
+    if len(fakes.fitted) != 4:
+        raise Fix("it stops at targets that an EARLIER round had: compare with those of the round before only")
     swapped = _answers([0.1, 0.9, 0.9, 0.5, 0.5], [0.1, 0.9, 0.5, 0.9, 0.5], [0.1, 0.9, 0.5, 0.5, 0.9])
     fakes, _ = go(3, answers=swapped)
     if len(fakes.fitted) != 4:
@@ -541,6 +645,12 @@ def _(student):
         ],
     )
     expect(
+        student(torch.tensor([2, 1, 2]), torch.tensor([2, 0, -1]), torch.tensor([0, 2, 1])),
+        1 / 3,
+        "the share for three mistakes of which one stands",
+        wrong=[(2 / 3, "this is the share that did NOT survive: a mistake stands where last == first")],
+    )
+    expect(
         student(torch.tensor([1, -1, 1]), torch.tensor([1, -1, 0]), torch.tensor([0, 0, 0])),
         0.5,
         "the share for two mistakes and one image that never had a label",
@@ -578,7 +688,14 @@ def _(student):
 @exercise("2.7", "the stop rule")
 def _(student):
     scores = [0.25, 0.5, 0.375, 0.75, 0.625, 0.5]
-    chosen = student(scores, 0.25)
+    try:
+        chosen = student(scores, 0.25)
+    except Fix:
+        if student(scores, 0.0) == 3:  # without a margin it finds one
+            raise Fix("no round reaches its bar: the bar is the best score MINUS the margin") from None
+        raise
+    if chosen == 2 and student([0.75], 0.0) == 0:
+        raise Fix("this is how many scores lie below the bar: the number of the first round that reaches it is wanted")
     if chosen == 3 and student([8.0, 9.0, 10.0], 1.0) == 0:
         raise Fix("the margin is taken as a share of the best score: subtract it")
     expect(

@@ -12,13 +12,28 @@ from course_utils.data import Batch
 
 @exercise("5.1", "the consistency loss")
 def _(student):
+    in_place = "target is changed in place (detach_ or requires_grad_): use target.detach(), which leaves it as it is"
+
+    def loss_of(logits: torch.Tensor, goal: torch.Tensor):
+        gradient = goal.requires_grad
+        try:
+            loss = student(logits, goal)
+        except Fix as error:
+            if "detach views" in str(error) or "requires_grad flags" in str(error):
+                raise Fix(in_place) from None
+            raise
+        if goal.requires_grad != gradient:
+            raise Fix(in_place)
+        return loss
+
     z = torch.tensor([[1.0, 0, 0], [2, 0, -1]])
     t = torch.tensor([[0.0, 1, 0], [0.5, 0.5, 1]]).softmax(1)
     p = z.exp() / z.exp().sum(1, keepdim=True)
     squares = (p - t) ** 2
     once_more, other_axis = t.softmax(1), z.softmax(0)
+    size_written = "a size is written in: other batches have other sizes, .mean() counts for itself"
     expect(
-        student(z, t),
+        loss_of(z, t),
         0.130562,
         "the loss of two images",
         wrong=[
@@ -49,12 +64,16 @@ def _(student):
             ),
             ((p - t).mean(), "the differences cancel out: square them first"),
             ((p - t).mean() ** 2, "the differences cancel out: square them first"),
+            *((squares.sum(1).mean() / classes, size_written) for classes in (2, 7, 10)),
+            *((squares.mean(1).sum() / images, size_written) for images in (3, 32, 64)),
         ],
     )  # fmt: skip
     logits = torch.tensor([[1.0, 0, 0]], requires_grad=True)
     other = torch.tensor([[0.0, 1, 0]], requires_grad=True)
-    loss = student(logits, other.softmax(1))
-    expect(loss, 0.088416, "the loss for logits [1, 0, 0] and the target softmax([0, 1, 0])")
+    loss = loss_of(logits, other.softmax(1))
+    expect(
+        loss, 0.088416, "the loss for logits [1, 0, 0] and the target softmax([0, 1, 0])", [(0.044208, size_written)]
+    )
     if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
         raise Fix("the loss carries no gradient to the logits: detach the target only, no .item(), no no_grad here")
     to_logits, to_target = torch.autograd.grad(loss, (logits, other), allow_unused=True)
@@ -66,9 +85,10 @@ def _(student):
         raise Fix("the loss carries no gradient to the logits: detach the target only")
     expect(to_logits, [[0.0889, -0.0702, -0.0187]], "the gradient to the logits", tolerance=1e-3)
     expect(
-        student(torch.zeros(5, 2), torch.tensor([[1.0, 0]]).expand(5, 2)),
+        loss_of(torch.zeros(5, 2), torch.tensor([[1.0, 0]]).expand(5, 2)),
         0.25,
         "the loss of five images of two classes, each .5 against a target of 1 and 0",
+        [(2.5 / numel, size_written) for numel in (2 * 2, 2 * 3, 5 * 3)],
     )
 
 
@@ -79,7 +99,9 @@ def _(student):
             return student(step, ramp_steps)
         except Fix as error:
             if "ZeroDivisionError" in str(error):
-                raise Fix("with ramp_steps = 0 it divides by zero: then there is no ramp, the factor is 1") from None
+                raise Fix(
+                    "with ramp_steps = 0 it divides by zero: then there is no ramp, the factor is 1, at step 0, too (>=, not >)"
+                ) from None
             raise
 
     t = 0.25
@@ -97,7 +119,10 @@ def _(student):
             (math.exp(-5 * (1 - t**2)), "the square belongs to the whole bracket: (1 - t) squared"),
             (math.exp(-(1 - t) ** 2), "the 5 is missing"),
             (math.exp(-((5 * (1 - t)) ** 2)), "the 5 is squared, too: it stands outside the square"),
+            (math.exp((-5 * (1 - t)) ** 2), "the square swallows the minus sign: only (1 - t) is squared"),
             (1 - math.exp(-5 * (1 - t) ** 2), "this is 1 minus the factor"),
+            *((w_max * math.exp(-5 * (1 - t) ** 2), "w_max does not belong here: the factor alone, at most 1") for w_max in (10.0, 100.0)),
+            *((math.exp(-5 * (1 - 100 / n) ** 2), "the ramp has another length: divide by ramp_steps itself") for n in (399, 401)),
             (math.exp(-5 * (1 - 101 / 400) ** 2), "the ramp is one step ahead: it begins with step 0"),
             (t * math.exp(-5 * (1 - t) ** 2), "the share multiplies the factor: it stands in the exponent only"),
             (2 ** (-5 * (1 - t) ** 2), "the base is e: math.exp"),
@@ -108,7 +133,8 @@ def _(student):
         ],
     )  # fmt: skip
     for step, right in ((0, 0.006738), (200, 0.286505), (300, 0.731616), (400, 1.0)):
-        expect(at(step, 400), right, f"the factor at step {step} of a ramp of 400")
+        not_zero = [(0.0, f"at step {step} the factor is {right:.4f}, small or not, never 0")]
+        expect(at(step, 400), right, f"the factor at step {step} of a ramp of 400", not_zero)
     expect(
         at(1, 4),
         0.060055,
@@ -152,12 +178,23 @@ def _(student):
     def pictures(x: torch.Tensor) -> torch.Tensor:
         return x.view(-1, 3, 1, 1)
 
+    def of(*arguments):
+        try:
+            return student(*arguments)
+        except Fix as error:
+            if any(sign in str(error) for sign in ("must match the size", "match target batch_size", "batch_size (")):
+                raise Fix(f"{error}: are the logits cut in the wrong place? Cut after len(batch.x_l) rows") from None
+            raise
+
+    w = 5.0
     batch = Batch(pictures(x_l), y_l, pictures(x_w), pictures(x_s), torch.arange(4))
     model, teacher = Probe(), Probe(power=3)
-    result = student(model, teacher, batch, 2.0)
+    result = of(model, teacher, batch, w)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
+    if isinstance(loss, dict):
+        raise Fix("the two values are swapped: return (loss, logs)")
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
     target = (x_w**3).softmax(1)
@@ -166,70 +203,103 @@ def _(student):
     swapped = "the views or the networks are swapped: the teacher answers x_w, the student x_s"
     expect(
         loss,
-        loss_l + 2 * loss_u,
+        loss_l + w * loss_u,
         "the loss of the worked example",
         wrong=[
             (
                 loss_l,
                 "the consistency loss is missing or zero: is the STUDENT's answer to x_s compared with the teacher's?",
             ),
-            (2 * loss_u, "the labelled loss is missing"),
+            (w * loss_u, "the labelled loss is missing"),
             *(
                 (value, cause.replace("lambda_u", "the weight").replace("unlabelled", "consistency"))
-                for value, cause in wrong_weights(loss_l, loss_u, 2)
+                for value, cause in wrong_weights(loss_l, loss_u, w)
             ),
-            (loss_l + 2 * distance(x_s, (x_s**3).softmax(1)), "the teacher sees the same view as the student: x_w"),
-            (loss_l + 2 * distance(x_s, x_w.softmax(1)), "the target comes from the student: ask the teacher"),
-            (loss_l + 2 * distance(x_w, (x_s**3).softmax(1)), swapped),
-            (loss_l + 2 * distance(x_w, target), "the student answers the weak view: learn on x_s"),
-            (entropy(x_l**3) + 2 * loss_u, "the labelled loss is the teacher's: the student learns the labels"),
-            (loss_l + 2 * distance(x_s, x_w**3), "the target holds logits: softmax makes probabilities of them"),
-            (loss_l + 2 * distance(x_s, target.softmax(1)), "softmax is applied twice to the teacher's answer"),
-            (loss_l + 2 * distance(x_s.softmax(1), target), "softmax is applied twice: consistency_loss takes logits"),
+            (loss_l + w * distance(x_s, (x_s**3).softmax(1)), "the teacher sees the same view as the student: x_w"),
+            (loss_l + w * distance(x_s, x_w.softmax(1)), "the target comes from the student: ask the teacher"),
+            (loss_l + w * distance(x_w, (x_s**3).softmax(1)), swapped),
+            (loss_l + w * distance(x_w, target), "the student answers the weak view: learn on x_s"),
+            (entropy(x_l**3) + w * loss_u, "the labelled loss is the teacher's: the student learns the labels"),
+            (loss_l + w * distance(x_s, x_w**3), "the target holds logits: softmax makes probabilities of them"),
+            (loss_l + w * distance(x_s, target.softmax(1)), "softmax is applied twice to the teacher's answer"),
+            (loss_l + w * distance(x_s.softmax(1), target), "softmax is applied twice: consistency_loss takes logits"),
             (
-                loss_l + 2 * distance(x_s, F.one_hot(target.argmax(1), 3).float()),
+                loss_l + w * distance(x_s, F.one_hot(target.argmax(1), 3).float()),
                 "the target is made one class (argmax): the teacher's probabilities are wanted",
             ),
-            (loss_l + 6 * loss_u, "the squares are summed over the classes: does consistency_loss take their mean?"),
-            (entropy(x_l.softmax(1)) + 2 * loss_u, "softmax is applied twice: cross_entropy takes logits"),
             (
-                entropy(shifted[:2]) + 2 * distance(shifted[2:], target),
+                loss_l + 3 * w * loss_u,
+                "the squares are summed over the classes: does consistency_loss take their mean?",
+            ),
+            (loss_l + 4 * w * loss_u, "the squares are summed over the images: does consistency_loss take their mean?"),
+            (loss_l + 12 * w * loss_u, "the squares are summed: does consistency_loss take their mean?"),
+            (
+                2 * loss_l + w * loss_u,
+                "the labelled loss is summed over the images: take its mean, cross_entropy's default",
+            ),
+            ((1 - w) * loss_l + w * loss_u, "the labelled loss is weighed with 1 - weight: it counts in full"),
+            (
+                loss_l + w * distance(x_s**3, target),
+                "the student's answer to x_s is taken from the TEACHER: no gradient would flow, the student answers x_s",
+            ),
+            (
+                loss_l + w * distance(x_s, (x_w**3).softmax(0)),
+                "the teacher's softmax runs over the images (dim=0): it must run over the classes",
+            ),
+            (
+                loss_l + w * F.cross_entropy(x_s, target),
+                "the consistency loss is a cross-entropy here: use your consistency_loss",
+            ),
+            (
+                loss_l + w * (target * (target.log() - x_s.log_softmax(1))).sum(1).mean(),
+                "the consistency loss is a divergence here: use your consistency_loss",
+            ),
+            (entropy(x_l.softmax(1)) + w * loss_u, "softmax is applied twice: cross_entropy takes logits"),
+            (
+                entropy(shifted[:2]) + w * distance(shifted[2:], target),
                 "the images are glued together in one order and cut apart in another",
             ),
-            (loss_l / 2 + loss_u, "the two losses are averaged: add them"),
+            ((loss_l + w * loss_u) / 2, "the two losses are averaged: add them"),
         ],
     )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     for network in (model, teacher):
         network.expect_mode()
+    if not teacher.scale.requires_grad:
+        raise Fix(
+            "requires_grad of the teacher is switched off: a teacher that is the student would learn no more; "
+            "torch.no_grad() around its pass is enough"
+        )
     if any(gradient for _, gradient, _ in teacher.calls):
         raise Fix("the teacher works with gradients: put its pass under torch.no_grad()")
     if not loss.requires_grad:
         raise Fix("the loss carries no gradient: only the teacher works under no_grad")
     if not any(gradient and size >= 6 for size, gradient, _ in model.calls):
         raise Fix("labelled and strong images go through the student separately: one joint pass, for BatchNorm's sake")
+    if any(gradient and size > 6 for size, gradient, _ in model.calls):
+        raise Fix("too many images go through the student: only x_l and x_s, the weak views are the teacher's")
     if len(model.calls) > 1:
         raise Fix(f"the student runs {len(model.calls)} times: one joint pass over x_l and x_s is enough")
     if sum(size for size, *_ in teacher.calls) > 4:
         raise Fix("the teacher answers more than it is asked for: only the weak views, x_w")
     scale = torch.ones(1, requires_grad=True)
-    (right,) = torch.autograd.grad(entropy(scale * x_l) + 2 * distance(scale * x_s, target), scale)
+    (right,) = torch.autograd.grad(entropy(scale * x_l) + w * distance(scale * x_s, target), scale)
     (labelled,) = torch.autograd.grad(entropy(scale * x_l), scale)
     (gradient,) = torch.autograd.grad(loss, model.scale)
     nothing = "the gradient of the consistency loss is zero: the student's answer is detached, and nothing is learnt"
     expect(gradient, right, "the gradient to the student", [(labelled, nothing)])
-    _log_is_right(logs, loss_l, loss_u)
-    _differing_networks_give_a_gradient(student, nothing)
+    _log_is_right(logs, loss_l, loss_u, w)
+    _differing_networks_give_a_gradient(of, nothing)
     same = Probe()
-    alone, _ = expect_tuple(student(same, same, batch, 1.0), ("loss", "logs"))
+    alone, _ = expect_tuple(of(same, same, batch, 1.0), ("loss", "logs"))
     expect(alone, loss_l + distance(x_s, x_w.softmax(1)), "the loss of a student that is its own teacher")
     small = batch._replace(x_w=batch.x_w[:1], x_s=batch.x_s[:1])
-    single, _ = expect_tuple(student(Probe(), Probe(power=3), small, 1.0), ("loss", "logs"))
+    single, _ = expect_tuple(of(Probe(), Probe(power=3), small, 1.0), ("loss", "logs"))
     expect(single, loss_l + distance(x_s[:1], target[:1]), "the loss with two labelled images and one without")
 
 
-def _log_is_right(logs, loss_l, loss_u) -> None:
+def _log_is_right(logs, loss_l, loss_u, w: float) -> None:
     if not isinstance(logs, dict) or "consistency" not in logs:
         raise Fix('logs must be a dict, {"consistency": the consistency loss as a number}')
     if isinstance(logs["consistency"], torch.Tensor) and logs["consistency"].requires_grad:
@@ -239,9 +309,9 @@ def _log_is_right(logs, loss_l, loss_u) -> None:
         loss_u,
         "logs['consistency']",
         wrong=[
-            (2 * loss_u, "logs['consistency'] is weighted: log the loss before it is multiplied by the weight"),
+            (w * loss_u, "logs['consistency'] is weighted: log the loss before it is multiplied by the weight"),
             (loss_l, "logs['consistency'] holds the labelled loss"),
-            (loss_l + 2 * loss_u, "logs['consistency'] holds the whole loss"),
+            (loss_l + w * loss_u, "logs['consistency'] holds the whole loss"),
         ],
     )
 
@@ -278,7 +348,8 @@ def _(student):
     empty, none = torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64)
     z = torch.tensor([[0.8, 0.2]])
     first = of(empty, none, torch.tensor([2]), z, 0.6)
-    if [tuple(getattr(part, "shape", ())) for part in first] == [(1, 2), (3,), (3, 2)]:
+    shapes = [tuple(getattr(part, "shape", ())) for part in first]
+    if shapes != [(3, 2), (3,), (1, 2)] and sorted(shapes) == [(1, 2), (3,), (3, 2)]:
         raise Fix("the values are in another order: return (Z, counts, target)")
     softer = 0.4 * z.softmax(1)[0]
     expect(
@@ -287,7 +358,10 @@ def _(student):
         "Z after image 2 came by with (.8, .2) for the first time, at alpha = .6",
         wrong=[
             ([[0, 0], [0, 0], [0.48, 0.12]], "the weights are swapped: alpha belongs to the old Z, 1 - alpha to z"),
-            ([[0, 0], [0, 0], [0.8, 0.2]], "Z holds the corrected average: divide for the target only, not in Z"),
+            (
+                [[0, 0], [0, 0], [0.8, 0.2]],
+                "Z holds z itself after a first visit, which is no special case: divide for the target only, not in Z",
+            ),
             (torch.zeros(3, 2), "Z is not changed: take z in at the rows index"),
             ([[0.32, 0.08]] * 3, "all rows are changed: only the rows index take z in"),
             ([[0.32, 0.08]], "only the rows of the batch are returned: Z is the memory of the whole pool"),
@@ -311,7 +385,19 @@ def _(student):
         ],
     )  # fmt: skip
     second = of(torch.tensor([[0.32, 0.08]]), torch.tensor([1]), torch.tensor([0]), torch.tensor([[0.6, 0.4]]), 0.6)
-    expect(second[0], [[0.432, 0.208]], "Z after (.8, .2) and then (.6, .4)")
+    expect(
+        second[0],
+        [[0.432, 0.208]],
+        "Z after (.8, .2) and then (.6, .4)",
+        wrong=[
+            ([[0.56, 0.24]], "the old Z is not multiplied: alpha * Z + (1 - alpha) * z"),
+            ([[0.24, 0.16]], "the old Z is lost: alpha * Z + (1 - alpha) * z"),
+            ([[0.792, 0.448]], "z is not multiplied: alpha * Z + (1 - alpha) * z"),
+        ],
+    )
+    expect(
+        second[1], [2], "the count after two visits", [([1], "the count is set to 1: it grows by 1 with each visit")]
+    )
     expect(
         second[2],
         [[0.675, 0.325]],
@@ -390,18 +476,30 @@ def _expect_counts(counts, right: list[int]) -> None:
 
 def _network(weight: float, mean: float, batches_seen: int) -> nn.Sequential:
     """A linear layer and BatchNorm, all parameters set to `weight`, the statistics to `mean`."""
-    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    return _filled(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), weight, mean, batches_seen)
+
+
+def _filled(network: nn.Sequential, weight: float, mean: float, batches_seen: int) -> nn.Sequential:
     for parameter in network.parameters():
         nn.init.constant_(parameter, weight)
-    network[1].running_mean.fill_(mean)
-    network[1].running_var.fill_(4 * mean)
-    network[1].num_batches_tracked.fill_(batches_seen)
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            norm.running_mean.fill_(mean)
+            norm.running_var.fill_(4 * mean)
+            norm.num_batches_tracked.fill_(batches_seen)
     return network
+
+
+def _flags(*networks: nn.Module) -> list[bool]:
+    """The modes of all modules and the `requires_grad` of all parameters."""
+    modes = [module.training for network in networks for module in network.modules()]
+    return modes + [parameter.requires_grad for network in networks for parameter in network.parameters()]
 
 
 @exercise("5.5", "the teacher follows")
 def _(student):
     def follow(teacher, model, step, decay):
+        before = _flags(teacher, model)
         try:
             result = student(teacher, model, step, decay)
         except Fix as error:
@@ -416,6 +514,10 @@ def _(student):
             raise Fix("it returns the student: change the teacher, and return it")
         if result is not teacher:
             raise Fix("it returns something else than the teacher: change `teacher` itself, in place, and return it")
+        if _flags(teacher, model) != before:
+            raise Fix(
+                "it changes the mode or requires_grad: move only the values (no eval(), train() or requires_grad_())"
+            )
         return [parameter.mean().item() for parameter in teacher.parameters()]
 
     teacher, model = _network(0.0, 0.0, 0), _network(1.0, 1.5, 7)
@@ -430,6 +532,7 @@ def _(student):
             ([0.9] * 4, "the decay is swapped: decay times the teacher, 1 - decay times the student"),
             ([0.0] * 4, "the teacher did not move: are copies changed, or is the result not stored in place?"),
             ([1.0] * 4, "the teacher became a copy: max instead of min, or is the decay ignored?"),
+            ([1 - 1 / 10_001] * 4, "the rate is 1/(step + 1): the `1 -` is missing, min(1 - 1/(step + 1), decay)"),
             ([1 / 10_001] * 4, "decay is ignored: the rate is never above decay, min(1 - 1/(step + 1), decay)"),
             ([0.1, 0.0, 0.0, 0.0], "only the first parameter moved: is a return or break inside the loop?"),
             ([0.1, 0.1, 0.0, 0.0], "BatchNorm's weights are parameters, too: all parameters are averaged"),
@@ -472,6 +575,15 @@ def _(student):
             ],
             tolerance=1e-5,
         )
+    teacher, model = (_deep_network(*values).eval() for values in ((0.0, 0.0, 0), (1.0, 1.5, 7)))
+    moved = follow(teacher, model, 10_000, 0.9)
+    if 0.0 in moved:
+        raise Fix("in a larger network some parameters stay behind: take all of parameters(), not some by their place")
+    expect(
+        moved, [0.1] * 10, "the ten parameters of a larger network, 0 before, student 1, decay .9, late", tolerance=1e-6
+    )
+    if any(norm.running_mean[0] != 1.5 for norm in teacher.modules() if isinstance(norm, nn.BatchNorm1d)):
+        raise Fix("in a larger network some buffers stay behind: copy all buffers()")
     teacher, model = _network(0.0, 0.0, 0), _network(1.0, 1.5, 7)
     follow(teacher, model, 0, 0.99)
     with torch.no_grad():
@@ -481,6 +593,13 @@ def _(student):
         raise Fix(
             "teacher and student share their memory: change the values (copy_, mul_, add_), do not assign tensors"
         )
+
+
+def _deep_network(weight: float, mean: float, batches_seen: int) -> nn.Sequential:
+    inner = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    return _filled(
+        nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), inner, nn.Linear(4, 2)), weight, mean, batches_seen
+    )
 
 
 def _buffers_are_copied(teacher: nn.Sequential) -> None:
@@ -503,6 +622,14 @@ def _buffers_are_copied(teacher: nn.Sequential) -> None:
 
 @exercise("5.6", "soft Dice")
 def _(student):
+    def of(p: torch.Tensor, mask: torch.Tensor):
+        try:
+            return student(p, mask)
+        except Fix as error:
+            if "invalid for input of size" in str(error):
+                raise Fix("the size of the images is written in: sum over all their pixels, dim=(1, 2, 3)") from None
+            raise
+
     p = torch.tensor([[1.0, 0.5, 0.0, 0.5], [0.2, 0.2, 0.2, 0.2], [0.1, 0.9, 0.6, 0]]).view(3, 1, 2, 2)
     mask = torch.tensor([[1.0, 1, 0, 0], [0, 0, 0, 1], [0, 1, 1, 0]]).view(3, 1, 2, 2)
     overlap, sums = (p * mask).flatten(1).sum(1), p.flatten(1).sum(1) + mask.flatten(1).sum(1)
@@ -511,7 +638,7 @@ def _(student):
     hard_overlap, hard_sums = (hard * mask).flatten(1).sum(1), hard.flatten(1).sum(1) + mask.flatten(1).sum(1)
     per_column = "the sum runs over one axis only: over all pixels of an image, dim=(1, 2, 3)"
     expect(
-        student(p, mask),
+        of(p, mask),
         right,
         "the Dice score of three images",
         wrong=[
@@ -521,6 +648,7 @@ def _(student):
             (1 - 2 * overlap / sums, "this is the loss, 1 - D: the score is wanted"),
             (2 * overlap.sum() / sums.sum(), "one score for the whole batch: one for each image is wanted"),
             (2 * overlap.sum() / sums.sum() * torch.ones(3), "one score for the whole batch: one for each image is wanted"),
+            *((2 * overlap / sums.clamp(min=least), "the divisor is clamped at too large a value: at a tiny one") for least in (2, 5, 10)),
             ((2 * overlap / sums).mean(), "the mean over the images is taken: one score for each image is wanted"),
             ((2 * overlap / sums).view(3, 1), "the shape is (B, 1): sum over axis 1, too, dim=(1, 2, 3)"),
             ((2 * overlap / sums).view(3, 1, 1, 1), "the summed axes are kept (keepdim): the shape is (B,)"),
@@ -551,14 +679,14 @@ def _(student):
     )  # fmt: skip
     probabilities = torch.tensor([[0.0, 0, 0, 0], [0.5, 0, 0, 0.5], [0, 0, 0, 0]]).view(3, 1, 2, 2).requires_grad_()
     nothing = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]).view(3, 1, 2, 2)
-    scores = student(probabilities, nothing)
+    scores = of(probabilities, nothing)
     expect(
         scores,
         [1.0, 0.0, 0.0],
         "the scores where nothing is to be found and nothing was; nothing is, but something was; something is, but nothing was",
         wrong=[
             ([math.nan, 0, 0], "where both are empty it is nan: the score is 1 there"),
-            ([0.0, 0, 0], "where both are empty the score is 1: nothing was to be found, and nothing was"),
+            ([0.0, 0, 0], "where both are empty the score is 1 (a tiny term added to p or below makes it 0)"),
             ([1.0, 1, 0], "an empty mask alone does not make the score 1: something was found there"),
             ([1.0, 0, 1], "an empty prediction alone does not make the score 1: something was to be found"),
         ],
@@ -571,18 +699,57 @@ def _(student):
         raise Fix("the gradient is nan where both are empty: keep the divisor away from zero BEFORE dividing (clamp)")
     wide = torch.zeros(2, 1, 4, 6)
     wide[:, :, 1:3, 2:4] = 1
-    expect(student(wide, wide), [1.0, 1.0], "the scores of two perfect masks of 4 times 6 pixels", tolerance=2e-5)
+    expect(
+        of(wide, wide),
+        [1.0, 1.0],
+        "the scores of two perfect masks of 4 times 6 pixels",
+        [([0.25, 0.25], "the size of the images is written in: sum over all their pixels, dim=(1, 2, 3)")],
+        tolerance=2e-5,
+    )
+    one_pixel, little = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
+    one_pixel[0, 0, 0, 0], little[:, 0, 0, 0] = 1, 0.1  # the sums below are 1.1 and .1
+    expect(
+        of(little, one_pixel),
+        [0.2 / 1.1, 0.0],
+        "the scores of a probability of .1 on a mask of one pixel, and of the same probability without a mask",
+        wrong=[
+            *(([0.2 / least, 0.0], "the divisor is clamped at too large a value: at a tiny one") for least in (1.2, 1.5, 2, 5, 10)),
+            ([0.2 / 1.1, 1.0], "something small is not nothing: the score is 1 only where both sums are zero"),
+            ([1.0, 1.0], "something small is not nothing: the score is 1 only where both sums are zero"),
+        ],
+        tolerance=2e-4,
+    )  # fmt: skip
+    expect(
+        of(p[:1], mask[:1]),
+        right[:1],
+        "the score of a batch of one image",
+        [(right[0], "a batch of one image lost its axis: the shape is (B,), also (1,), so no squeeze()")],
+        tolerance=2e-5,
+    )
 
 
 @exercise("5.7", "one warp for two")
 def _(student):
-    n = 400
+    n = 200
     pixels = torch.arange(n * 2 * 9, dtype=torch.float32).view(n, 2, 3, 3)
     target = -1 - torch.arange(n * 9, dtype=torch.float32).view(n, 1, 3, 3)
 
     def of(seed: int, global_seed: int = 0):
         torch.manual_seed(global_seed)
-        image, mask = expect_tuple(student(pixels, target, torch.Generator().manual_seed(seed)), ("image", "target"))
+        state = torch.get_rng_state()
+        try:
+            result = student(pixels, target, torch.Generator().manual_seed(seed))
+        except Fix as error:
+            if "equal size" in str(error):
+                raise Fix(f"{error}: turn the last two axes, (1, 2) of one picture (C, S, S)") from None
+            raise
+        image, mask = expect_tuple(result, ("image", "target"))
+        if not torch.equal(torch.get_rng_state(), state):
+            raise Fix(
+                "torch's global generator is used or seeded: all chance comes from rng, generator=rng in every draw"
+            )
+        if isinstance(image, list | tuple) or isinstance(mask, list | tuple):
+            raise Fix("a list of pictures is returned: stack them, torch.stack(...) makes a batch")
         shapes = [tuple(getattr(part, "shape", ())) for part in (image, mask)]
         if shapes == [(n, 1, 3, 3), (n, 2, 3, 3)]:
             raise Fix("the two values are swapped: return (image, target)")
@@ -598,7 +765,9 @@ def _(student):
                 f"no {name} is a mirrored or turned copy of what came in at its place: turn the last two axes, (2, 3), and keep the order of the batch"
             )
         if (found < 0).any():
-            raise Fix(f"some {name}s are no mirrored or turned copies of what came in at the same place of the batch")
+            raise Fix(
+                f"some {name}s are no mirrored or turned copies of what came in there: mirror and turn the last two axes only, and keep the order of the batch"
+            )
     if (of_target == 0).all() and not (of_image == 0).all():
         raise Fix("the target is not warped: it moves along with its image")
     if (of_image == 0).all():
@@ -618,17 +787,37 @@ def _(student):
         raise Fix(
             "some of the eight ways never occur: mirrored or not, with 0, 1, 2 or 3 quarter turns (randint(4, ...))"
         )
-    if counts.max() > 2 * counts.min() + 40:
-        raise Fix(f"the eight ways occur {counts.tolist()} times in {n} pairs: they should be equally likely")
     if not torch.equal(of(0)[0], image):
         raise Fix("the same rng gives another result the second time: is there other chance in it than rng?")
     if not torch.equal(of(0, global_seed=1)[0], image):
         raise Fix("not all chance comes from rng: give generator=rng to every draw")
     if torch.equal(of(1)[0], image):
         raise Fix("another rng gives the same result: draw from rng, with no seed of your own")
+    rng = torch.Generator().manual_seed(0)
+    if torch.equal(student(pixels[:20], target[:20], rng)[0], student(pixels[:20], target[:20], rng)[0]):
+        raise Fix("a second call draws the same again: draw from rng itself, do not seed another generator with it")
+    _chances_are_equal(student)
     few = student(pixels[:2], target[:2], torch.Generator().manual_seed(0))
     if tuple(few[0].shape) != (2, 2, 3, 3):
         raise Fix("it works for one size of the batch only")
+
+
+def _chances_are_equal(student) -> None:
+    """Limits of more than five standard errors: a right answer fails less than once in a million seeds."""
+    n = 3000
+    tiny = torch.arange(n * 4, dtype=torch.float32).view(n, 1, 2, 2)
+    ways = _symmetry(tiny, student(tiny, tiny, torch.Generator().manual_seed(5))[0])
+    shares = torch.bincount(ways, minlength=8).view(2, 4) / n
+    mirrored, turns = shares[1].sum().item(), shares.sum(0)
+    if abs(mirrored - 0.5) > 0.05:
+        raise Fix(f"of {n} pairs the share {mirrored:.2f} is mirrored: one half should be (torch.rand(...) < 0.5)")
+    if (turns - 0.25).abs().max() > 0.042:
+        text = ", ".join(f"{share:.2f}" for share in turns.tolist())
+        raise Fix(
+            f"0, 1, 2 and 3 quarter turns have the shares {text}: they should be equally likely (randint(4, ...))"
+        )
+    if (shares - 0.125).abs().max() > 0.032:
+        raise Fix("mirror and turns depend on each other: draw the one apart from the other")
 
 
 def _symmetry(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

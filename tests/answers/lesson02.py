@@ -109,6 +109,29 @@ def lee_eval_mode(model, batch, alpha):
     return _lee(target=lambda z_u: target)(model, batch, alpha)
 
 
+def lee_skips_at_zero(model, batch, alpha):
+    if alpha == 0:
+        return F.cross_entropy(model(batch.x_l), batch.y_l), {"unlabelled": 0.0}
+    return _lee()(model, batch, alpha)
+
+
+def lee_logs_zero(model, batch, alpha):
+    loss, logs = _lee()(model, batch, alpha)
+    return loss, logs if alpha else {"unlabelled": 0.0}
+
+
+def lee_chunk(model, batch, alpha):
+    z_l, z_u = model(torch.cat([batch.x_l, batch.x_w])).chunk(2)
+    loss_u = F.cross_entropy(z_u, z_u.argmax(1))
+    return F.cross_entropy(z_l, batch.y_l) + alpha * loss_u, {"unlabelled": loss_u.item()}
+
+
+def lee_cut_at_32(model, batch, alpha):
+    z = model(torch.cat([batch.x_l, batch.x_w]))
+    loss_u = F.cross_entropy(z[32:], z[32:].argmax(1))
+    return F.cross_entropy(z[:32], batch.y_l) + alpha * loss_u, {"unlabelled": loss_u.item()}
+
+
 def lee_strong(model, batch, alpha):
     return _lee()(model, batch._replace(x_w=batch.x_s if batch.x_s is not None else batch.x_w), alpha)
 
@@ -244,6 +267,44 @@ def select_squeeze(probabilities, labelled, tau):
     mask[labelled] = False
     positions = mask.nonzero().squeeze()
     return positions, guess[positions]
+
+
+def select_each_class(probabilities, labelled, tau):
+    mask = probabilities >= tau
+    mask[labelled] = False
+    return mask.nonzero(as_tuple=True)
+
+
+def select_untyped_lists(probabilities, labelled, tau):
+    positions, labels = select_loop(probabilities, labelled, tau)
+    return torch.tensor(positions.tolist()), torch.tensor(labels.tolist())
+
+
+def select_zeroed(probabilities, labelled, tau):
+    confidence, guess = probabilities.max(1)
+    confidence[labelled] = 0
+    positions = torch.where(confidence >= tau)[0]
+    return positions, guess[positions]
+
+
+def select_mask_of_positions(probabilities, labelled, tau):
+    confidence, guess = probabilities.max(1)
+    positions = ((confidence >= tau) & ~labelled).nonzero().squeeze(1)
+    return positions, guess[positions]
+
+
+def select_wrong_axis(probabilities, labelled, tau):
+    confidence, guess = probabilities.max(0)
+    mask = confidence >= tau
+    mask[labelled] = False
+    positions = mask.nonzero().squeeze(1)
+    return positions, guess[positions]
+
+
+def select_labelled_first(probabilities, labelled, tau):
+    confidence, guess = probabilities[len(labelled) :].max(1)
+    positions = (confidence >= tau).nonzero().squeeze(1)
+    return positions + len(labelled), guess[positions]
 
 
 # ---------------------------------------------------------------------------------------------------------- 2.4 merge
@@ -463,6 +524,53 @@ def rounds_begin_with_pseudo_labels(known, fit, predict, tau, num_rounds):
     return pairs
 
 
+def rounds_any_earlier(known, fit, predict, tau, num_rounds):
+    labelled = (known >= 0).nonzero().squeeze(1)
+    pairs = [(fit(known), known)]
+    for _ in range(num_rounds):
+        new = merge_mask(known, *select_isin(predict(pairs[-1][0]), labelled, tau))
+        if any(torch.equal(new, targets) for _, targets in pairs):
+            break
+        pairs.append((fit(new), new))
+    return pairs
+
+
+def rounds_continue(known, fit, predict, tau, num_rounds):
+    labelled = (known >= 0).nonzero().squeeze(1)
+    pairs = [(fit(known), known)]
+    for _ in range(num_rounds):
+        new = merge_mask(known, *select_isin(predict(pairs[-1][0]), labelled, tau))
+        if torch.equal(new, pairs[-1][1]):
+            continue
+        pairs.append((fit(new), new))
+    return pairs
+
+
+def rounds_shifted(known, fit, predict, tau, num_rounds):
+    labelled, pairs, model, targets = (known >= 0).nonzero().squeeze(1), [], fit(known), known
+    for _ in range(num_rounds + 1):
+        new = merge_mask(known, *select_isin(predict(model), labelled, tau))
+        pairs.append((model, new))
+        if torch.equal(new, targets):
+            break
+        targets = new
+        model = fit(targets)
+    return pairs
+
+
+def rounds_asks_at_the_end(known, fit, predict, tau, num_rounds):
+    labelled = (known >= 0).nonzero().squeeze(1)
+    pairs = [(fit(known), known)]
+    answers = predict(pairs[0][0])
+    for _ in range(num_rounds):
+        new = merge_mask(known, *select_isin(answers, labelled, tau))
+        if torch.equal(new, pairs[-1][1]):
+            break
+        pairs.append((fit(new), new))
+        answers = predict(pairs[-1][0])
+    return pairs
+
+
 def rounds_late_targets(known, fit, predict, tau, num_rounds):
     pairs = rounds_while(known, fit, predict, tau, num_rounds)
     targets = [t for _, t in pairs]
@@ -575,6 +683,12 @@ WRONG = {
         (lambda step, t1, t2, a: 3 * min(1, max(0, (step - 100) / 500)), "are arguments"),
         (lambda step, t1, t2, a: 3 * min(1, max(0, _line(step, t1, t2))), "alpha_f is an argument"),
         (lambda step, t1, t2, a: a * (step - t1) / (t1 - t1), "divides by zero"),
+        (
+            lambda s, t1, t2, a: 0 if s < t1 else a * _line(s, t1, t2) if s < t2 else a if s > t2 else None,
+            "step t2 exactly",
+        ),
+        (lambda s, t1, t2, a: 0 if s < t1 else None if s == t1 else a * min(1, _line(s, t1, t2)), "step t1 exactly"),
+        (lambda s, t1, t2, a: a * min(1, max(0, (s - 160) / 800)), "not 160 and 960"),
         (lambda step, t1, t2, a: None, "it returned None"),
     ],
     "2.2": [
@@ -603,7 +717,13 @@ WRONG = {
         (_lee(unlabelled=_softmax_first, labelled=_softmax_first), "softmax is applied before"),
         (_lee(labelled=lambda z, y: F.cross_entropy(z, z.argmax(1))), "they have true ones"),
         (_lee(target=lambda z: z.argmin(1)), "argmax, not argmin"),
-        (_lee(target=lambda z: z.argmax(0)), "it raised"),
+        (_lee(target=lambda z: z.argmax(0)), "argmax(dim=1)"),
+        (lee_chunk, "cut after len(batch.x_l)"),
+        (lee_cut_at_32, "cut after len(batch.x_l)"),
+        (lee_skips_at_zero, "the joint pass is skipped"),
+        (lee_logs_zero, "with alpha = 0 logs['unlabelled'] is 0"),
+        (lambda *a: _lee()(*a)[::-1], "the two values are swapped"),
+        (_lee(logs=lambda l, u, a: {"unlabeled": u.item()}), "its keys are ['unlabeled']"),
         (_lee(cut=lambda batch: len(batch.x_w)), "cut apart at the wrong place"),
         (_lee(cut=lambda batch: (len(batch.x_l) + len(batch.x_w)) // 2), "cut apart at the wrong place"),
         (lee_strong, "it uses the strong views"),
@@ -659,6 +779,15 @@ WRONG = {
         (select_only_labelled, "only labelled images"),
         (select_by_confidence, "sorted by confidence"),
         (select_squeeze, ".squeeze(1), not .squeeze()"),
+        (select_each_class, "once per class that reaches tau"),
+        (select_untyped_lists, "when nothing is selected: it must be int64"),
+        (select_zeroed, "at tau = 0 labelled images are selected"),
+        (_select(believe=lambda c, tau: (c * 100).round() >= round(tau * 100)), "without rounding"),
+        (_select(believe=lambda c, tau: c >= tau - 0.01), "without rounding"),
+        (_select(believe=lambda c, tau: c >= 0.95), "is tau used?"),
+        (select_mask_of_positions, "labelled holds positions, not a mask"),
+        (select_wrong_axis, "max(dim=1)"),
+        (select_labelled_first, "taken for the first ones"),
     ],
     "2.4": [
         (_write(lambda known: known), "the true labels are lost"),
@@ -682,6 +811,7 @@ WRONG = {
         (lambda known, positions, labels: merge_mask(known, positions[:1], labels[:1]), "only the first"),
         (lambda known, positions, labels: merge_mask(known, positions, labels).tolist(), "must return one tensor"),
         (lambda known, positions, labels: (positions, labels), "must return one tensor"),
+        (lambda known, positions, labels: merge_mask(known, positions, labels[positions]), "not labels[positions]"),
     ],
     "2.5": [
         (_rounds(base=lambda known, targets: targets, struck=lambda known, targets: targets >= 0), "stays for ever"),
@@ -693,8 +823,17 @@ WRONG = {
             "the labelled images get pseudo-labels",
         ),
         (_rounds(combine=merge_from_nothing), "the true labels are missing"),
-        (_rounds(asked=lambda pairs: pairs[0][0]), "it stops after one round"),
-        (_rounds(asked=lambda pairs: pairs[0][0], same=lambda a, b: False), "every round asks the first model"),
+        (_rounds(asked=lambda pairs: pairs[0][0]), "ask the LAST model"),
+        (_rounds(asked=lambda pairs: pairs[0][0], same=lambda a, b: False), "ask the LAST model"),
+        (_rounds(asked=lambda pairs: pairs[-1]), "predict takes a model, what fit returned, but was handed tuple"),
+        (lambda known, fit, predict, tau, n: [(fit([known]), known)], "fit takes the targets"),
+        (_rounds(tau_used=lambda tau: 0.95), "is tau used?"),
+        (_rounds(same=lambda a, b: a == b), "torch.equal"),
+        (_rounds(struck=lambda known, targets: known > 0, combine=_write(torch.clone)), "class 0 is a label, too"),
+        (rounds_shifted, "belong to the model trained ON them"),
+        (rounds_any_earlier, "an EARLIER round"),
+        (rounds_continue, "not continue"),
+        (rounds_asks_at_the_end, "though no round follows"),
         (rounds_asked_once, "asked once only"),
         (_rounds(count=lambda n: n - 1), "one round too few"),
         (_rounds(count=lambda n: n + 1), "one round too many"),
@@ -713,7 +852,7 @@ WRONG = {
         (rounds_shared, "all pairs hold the last targets"),
         (rounds_fit_then_stop, "stop"),
         (rounds_begin_with_pseudo_labels, "round 0 is missing"),
-        (rounds_late_targets, "belongs together"),
+        (rounds_late_targets, "belong to the model trained ON them"),
         (lambda known, fit, predict, tau, n: [(fit(known >= 0), known)], "on the true labels alone"),
         (lambda known, fit, predict, tau, n: [], "fit is never called"),
     ],
@@ -725,6 +864,7 @@ WRONG = {
         (_survivors(stands=lambda f, l, t: (l >= 0) & (l != t)), "the class must be unchanged"),
         (_survivors(stands=lambda f, l, t: l != t), "only the healed one is taken off"),
         (_survivors(stands=lambda f, l, t: l == t), "share that is healed"),
+        (_survivors(stands=lambda f, l, t: l != f), "share that did NOT survive"),
         (_survivors(stands=lambda f, l, t: l < 0), "share that is healed, or dropped"),
         (_survivors(mistake=lambda f, l, t: (f >= 0) & (f != t) & (l >= 0)), "the dropped mistakes are missing"),
         (_survivors(mistake=lambda f, l, t: f != t), "(-1) are counted as mistakes"),
@@ -746,6 +886,9 @@ WRONG = {
         (lambda s, m: next(i for i, v in enumerate(s) if v <= max(s) - m), "round 0 does not reach the bar"),
         (lambda s, m: s.index(min(s)), "round 0 does not reach the bar"),
         (lambda s, m: 0, "round 0 does not reach the bar"),
+        (lambda s, m: sum(v < max(s) - m for v in s), "how many scores lie below the bar"),
+        (lambda s, m: next(i for i, v in enumerate(s) if v >= max(s) + m), "MINUS the margin"),
+        (lambda s, m: next((i for i, v in enumerate(s) if v >= max(s) + m), None), "MINUS the margin"),
         (lambda s, m: next(i for i, v in enumerate(s) if v >= max(s) - 0.25), "margin is ignored"),
         (lambda s, m: len(s) - 1 - s[::-1].index(max(s)) if not m else stop_numpy(s, m), "it takes the later"),
         (stop_patience, "a later, better round is not seen"),

@@ -30,6 +30,11 @@ def loss_norm(logits, target):
     return torch.linalg.vector_norm(logits.softmax(1) - target.data) ** 2 / logits.numel()
 
 
+def loss_in_place(logits, target):
+    target.detach_()
+    return F.mse_loss(logits.softmax(1), target)
+
+
 def _p(z):
     return z.softmax(1)
 
@@ -89,6 +94,11 @@ def step_unlabelled_first(student, teacher, batch, weight):
 @torch.no_grad()
 def _answer(network, x):
     return network(x).softmax(1)
+
+
+@torch.no_grad()
+def step_logits(network, x):
+    return network(x)
 
 
 def step_helper(student, teacher, batch, weight):
@@ -202,6 +212,52 @@ def step_backward(student, teacher, batch, weight):
     return loss, logs
 
 
+def _step_cut(cut):
+    def answer(student, teacher, batch, weight):
+        t = _answer(teacher, batch.x_w)
+        z_l, z_s = cut(student(torch.cat([batch.x_l, batch.x_s])), batch)
+        u = (z_s.softmax(1) - t).square().mean()
+        return F.cross_entropy(z_l, batch.y_l) + weight * u, {"consistency": u.item()}
+
+    return answer
+
+
+def step_all_views(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    sizes = [len(batch.x_l), len(batch.x_s), len(batch.x_w)]
+    z_l, z_s, _ = student(torch.cat([batch.x_l, batch.x_s, batch.x_w])).split(sizes)
+    u = F.mse_loss(z_s.softmax(1), t)
+    return F.cross_entropy(z_l, batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_frozen(student, teacher, batch, weight):
+    for parameter in teacher.parameters():
+        parameter.requires_grad_(False)
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_student_from_teacher(student, teacher, batch, weight):
+    u = F.mse_loss(_answer(teacher, batch.x_s), _answer(teacher, batch.x_w))
+    z = student(torch.cat([batch.x_l, batch.x_s]))[: len(batch.x_l)]
+    return F.cross_entropy(z, batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_summed_labels(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].softmax(1), t)
+    return F.cross_entropy(z[:n], batch.y_l, reduction="sum") + weight * u, {"consistency": u.item()}
+
+
+def step_cross_entropy(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.cross_entropy(z[n:], t)
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
 def step_halves(student, teacher, batch, weight):
     t = _answer(teacher, batch.x_w)
     z = student(torch.cat([batch.x_l, batch.x_s]))
@@ -304,6 +360,19 @@ def ensemble_unsorted(Z, counts, index, z, alpha):
 def ensemble_stores_target(Z, counts, index, z, alpha):
     Z, counts, target = ensemble_scatter(Z, counts, index, z, alpha)
     return Z.index_copy(0, index, target), counts, target
+
+
+def ensemble_first_visit(Z, counts, index, z, alpha):
+    first = (counts[index] == 0).unsqueeze(1)
+    rows = torch.where(first, z.detach(), alpha * Z[index] + (1 - alpha) * z.detach())
+    n = counts.index_add(0, index, torch.ones_like(index))
+    return Z.index_copy(0, index, rows), n, rows
+
+
+def ensemble_counts_one(Z, counts, index, z, alpha):
+    Z, _, _ = ensemble_scatter(Z, counts, index, z, alpha)
+    counts = counts.index_fill(0, index, 1)
+    return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
 
 
 def ensemble_old_count(Z, counts, index, z, alpha):
@@ -420,6 +489,43 @@ def follow_shared_buffers(teacher, student, step, decay):
     return teacher
 
 
+@torch.no_grad()
+def follow_top_level(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for mine, its in zip(teacher, student):
+        for a, b in zip(mine.parameters(recurse=False), its.parameters(recurse=False)):
+            a.lerp_(b, 1 - keep)
+        for a, b in zip(mine.buffers(), its.buffers()):
+            a.copy_(b)
+    return teacher
+
+
+@torch.no_grad()
+def follow_one_norm(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.lerp_(b, 1 - keep)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        getattr(teacher[1], name).copy_(getattr(student[1], name))
+    return teacher
+
+
+def follow_eval(teacher, student, step, decay):
+    return follow_lerp(teacher, student, step, decay).eval()
+
+
+def follow_train(teacher, student, step, decay):
+    return follow_lerp(teacher, student, step, decay).train()
+
+
+def follow_frozen(teacher, student, step, decay):
+    return follow_lerp(teacher, student, step, decay).requires_grad_(False)
+
+
+def follow_student_eval(teacher, student, step, decay):
+    return follow_lerp(teacher, student.eval(), step, decay)
+
+
 def follow_graph(teacher, student, step, decay):
     keep = min(1 - 1 / (step + 1), decay)
     for mine, its in zip(teacher, student):
@@ -461,6 +567,20 @@ def _dice(above=lambda p, m: 2 * (p * m).sum((1, 2, 3)), below=lambda p, m: (p +
         return torch.where(total > 0, above(p, mask) / total.clamp(min=1e-8), empty)
 
     return answer
+
+
+def _dice_clamped(least):
+    def answer(p, mask):
+        total = (p + mask).sum((1, 2, 3))
+        return torch.where(total > 0, 2 * (p * mask).sum((1, 2, 3)) / total.clamp(min=least), 1.0)
+
+    return answer
+
+
+def dice_squeezed(p, mask):
+    below = p.squeeze(1).sum((1, 2)) + mask.squeeze(1).sum((1, 2))
+    safe = below + (below == 0)
+    return torch.where(below == 0, 1.0, 2 * (p * mask).squeeze(1).sum((1, 2)) / safe)
 
 
 # ------------------------------------------------------------------------------------------------------- 5.7 one warp
@@ -545,6 +665,37 @@ def warp_shuffled(image, target, rng):
     return warp_twice(image[order], target[order], rng)
 
 
+def _chance(flip=0.5, turns=lambda n, rng: torch.randint(4, (n,), generator=rng)):
+    return _warp(lambda n, rng: ((torch.rand(n, generator=rng) < flip).tolist(), turns(n, rng).tolist()))
+
+
+def warp_reseeded(image, target, rng):
+    torch.manual_seed(rng.initial_seed())
+    return warp_global(image, target, rng)
+
+
+def warp_seed_again(image, target, rng):
+    return warp_twice(image, target, torch.Generator().manual_seed(rng.initial_seed()))
+
+
+def warp_wrong_axes(image, target, rng):
+    turns = torch.randint(4, (len(image),), generator=rng).tolist()
+    return tuple(torch.stack([a.rot90(k, (0, 1)) for a, k in zip(x, turns)]) for x in (image, target))
+
+
+def warp_lists(image, target, rng):
+    image, target = warp_twice(image, target, rng)
+    return list(image), list(target)
+
+
+def warp_tied(image, target, rng):
+    flips = (torch.rand(len(image), generator=rng) < 0.5).tolist()
+    more = (torch.rand(len(image), generator=rng) < 0.2).tolist()
+    pairs = torch.randint(2, (len(image),), generator=rng).tolist()
+    turns = [2 * k + (f != m) for k, f, m in zip(pairs, flips, more)]
+    return _all(image, flips, turns), _all(target, flips, turns)
+
+
 def warp_up_down(image, target, rng):
     flips = (torch.rand(len(image), generator=rng) < 0.5).tolist()
     return tuple(torch.stack([a.flip(1) if f else a for a, f in zip(x, flips)]) for x in (image, target))
@@ -561,7 +712,7 @@ RIGHT = {
     "5.3": [step_functional, step_unlabelled_first, step_helper],
     "5.4": [ensemble_scatter, ensemble_loop, ensemble_numpy],
     "5.5": [follow_lerp, follow_state, follow_data, follow_names],
-    "5.6": [dice_flat, dice_einsum, dice_loop],
+    "5.6": [dice_flat, dice_einsum, dice_loop, dice_squeezed],
     "5.7": [warp_twice, warp_numpy, warp_masks, warp_turn_first],
 }
 
@@ -592,7 +743,12 @@ WRONG = {
         (lambda z, t: F.mse_loss(z.softmax(1).detach(), t.detach()), "no gradient to the logits"),
         (lambda z, t: F.mse_loss(z.softmax(1).detach(), t), "the wrong one is constant"),
         (lambda z, t: F.mse_loss(z.softmax(1), t.detach()).item(), "no gradient to the logits"),
-        (lambda z, t: ((z.softmax(1) - t.detach()) ** 2).sum() / (3 * len(z)), "five images of two classes"),
+        (lambda z, t: ((z.softmax(1) - t.detach()) ** 2).sum() / (3 * len(z)), "a size is written in"),
+        (lambda z, t: (z.softmax(1) - t.detach()).square().sum(1).mean() / 7, "a size is written in"),
+        (lambda z, t: (z.softmax(1) - t.detach()).square().mean(1).sum() / 2, "a size is written in"),
+        (lambda z, t: (z.softmax(1) - t.detach()).square().mean(1).sum() / 32, "a size is written in"),
+        (loss_in_place, "use target.detach()"),
+        (lambda z, t: F.mse_loss(z.softmax(1), t.requires_grad_(False)), "use target.detach()"),
     ],
     "5.2": [
         (_ramp(lambda t: t), "this is the share t itself"),
@@ -603,6 +759,11 @@ WRONG = {
         (_ramp(lambda t: math.exp(-5 * (1 - t**2))), "the whole bracket"),
         (_ramp(lambda t: math.exp(-((1 - t) ** 2))), "the 5 is missing"),
         (_ramp(lambda t: math.exp(-((5 * (1 - t)) ** 2))), "the 5 is squared"),
+        (_ramp(lambda t: math.exp((-5 * (1 - t)) ** 2)), "swallows the minus sign"),
+        (_ramp(lambda t: 10 * math.exp(-5 * (1 - t) ** 2)), "w_max does not belong here"),
+        (lambda s, r: ramp_max(s, r - 1) if r else 1.0, "divide by ramp_steps itself"),
+        (lambda s, r: ramp_max(s, r) if s else float(r == 0), "at step 0 the factor is 0.0067"),
+        (lambda s, r: 1.0 if s > r else math.exp(-5 * (1 - s / r) ** 2), "divides by zero"),
         (_ramp(lambda t: 1 - math.exp(-5 * (1 - t) ** 2)), "1 minus the factor"),
         (_ramp(lambda t: t * math.exp(-5 * (1 - t) ** 2)), "multiplies the factor"),
         (_ramp(lambda t: 2 ** (-5 * (1 - t) ** 2)), "the base is e"),
@@ -623,7 +784,8 @@ WRONG = {
         (_step(combine=lambda l, u, w: l + u), "the weight is ignored"),
         (_step(combine=lambda l, u, w: w * (l + u)), "multiplies both losses"),
         (_step(combine=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
-        (_step(combine=lambda l, u, w: l / w + u), "averaged: add them"),
+        (_step(combine=lambda l, u, w: (l + w * u) / 2), "averaged: add them"),
+        (_step(combine=lambda l, u, w: (1 - w) * l + w * u), "1 - weight"),
         (_step(lambda s, t, b: _answer(t, b.x_s)), "the same view as the student"),
         (step_student_answers, "the target comes from the student"),
         (_step(lambda s, t, b: _answer(s, b.x_s)), "missing or zero"),
@@ -654,7 +816,20 @@ WRONG = {
         (_step(logs=lambda l, u, w: {"consistency": u}), "carries a gradient"),
         (_step(logs=lambda l, u, w: {"consistency": (w * u).item()}), "is weighted"),
         (_step(logs=lambda l, u, w: {"consistency": l.item()}), "holds the labelled loss"),
-        (step_halves, "it raised"),
+        (step_halves, "Cut after len(batch.x_l) rows"),
+        (_step_cut(lambda z, b: z.chunk(2)), "Cut after len(batch.x_l) rows"),
+        (_step_cut(lambda z, b: (z[:32], z[32:])), "Cut after len(batch.x_l) rows"),
+        (_step_cut(lambda z, b: (z[: len(b.x_s)], z[len(b.x_s) :])), "Cut after len(batch.x_l) rows"),
+        (step_all_views, "the weak views are the teacher's"),
+        (step_frozen, "requires_grad of the teacher is switched off"),
+        (step_student_from_teacher, "taken from the TEACHER"),
+        (step_summed_labels, "the labelled loss is summed"),
+        (_step(u=lambda p, t: (p - t).square().sum()), "the squares are summed: does"),
+        (_step(u=lambda p, t: (p - t).square().sum(0).mean()), "summed over the images"),
+        (_step(lambda s, t, b: step_logits(t, b.x_w).softmax(0)), "the teacher's softmax runs over the images"),
+        (step_cross_entropy, "is a cross-entropy here"),
+        (_step(u=lambda p, t: F.kl_div(p.log(), t, reduction="batchmean")), "is a divergence here"),
+        (lambda *a: step_functional(*a)[::-1], "the two values are swapped"),
     ],
     "5.4": [
         (_ensemble(row=lambda old, z, a: (1 - a) * old + a * z), "the weights are swapped"),
@@ -683,6 +858,12 @@ WRONG = {
         (ensemble_target_gradient, "target carries a gradient"),
         (ensemble_in_place, "changes its input"),
         (lambda *a: ensemble_loop(*a)[::-1], "another order"),
+        (lambda *a: [ensemble_loop(*a)[i] for i in (0, 2, 1)], "another order"),
+        (lambda *a: [ensemble_loop(*a)[i] for i in (2, 1, 0)], "another order"),
+        (ensemble_first_visit, "no special case"),
+        (ensemble_counts_one, "the count is set to 1"),
+        (_ensemble(row=lambda old, z, a: old + (1 - a) * z), "the old Z is not multiplied"),
+        (_ensemble(row=lambda old, z, a: (1 - a) * z), "the old Z is lost"),
         (lambda *a: ensemble_loop(*a)[2], "must return 3 values"),
         (lambda *a: (ensemble_loop(*a)[0], ensemble_loop(*a)[1].float(), ensemble_loop(*a)[2]), "must stay integers"),
         (lambda *a: (*ensemble_loop(*a)[:2], ensemble_loop(*a)[2].tolist()), "must be a tensor"),
@@ -707,6 +888,14 @@ WRONG = {
         (_follow(buffers=lambda a, b, k: a), "buffers are forgotten"),
         (_follow(buffers=lambda a, b, k: k * a + (1 - k) * b), "the buffers are averaged"),
         (_follow(buffers=lambda a, b, k: b if b.is_floating_point() else a), "the count of batches"),
+        (_follow(keep=lambda s, d: min(1 / (s + 1), d)), "the `1 -` is missing"),
+        (_follow(parts=slice(4)), "in a larger network some parameters stay behind"),
+        (follow_top_level, "in a larger network some parameters stay behind"),
+        (follow_one_norm, "in a larger network some buffers stay behind"),
+        (follow_eval, "move only the values"),
+        (follow_train, "move only the values"),
+        (follow_frozen, "move only the values"),
+        (follow_student_eval, "move only the values"),
         (follow_without_no_grad, "under torch.no_grad()"),
         (follow_graph, "under torch.no_grad()"),
         (follow_integers, "BatchNorm counts its batches"),
@@ -752,6 +941,15 @@ WRONG = {
         ),
         (lambda p, m: torch.where(m.sum((1, 2, 3)) == 0, 1.0, dice_flat(p, m)), "an empty mask alone"),
         (lambda p, m: torch.where(p.sum((1, 2, 3)) == 0, 1.0, dice_flat(p, m)), "an empty prediction alone"),
+        (lambda p, m: 2 * ((p + 1e-7) * m).sum((1, 2, 3)) / (p + 1e-7 + m).sum((1, 2, 3)), "a tiny term added to p"),
+        (lambda p, m: dice_flat(p.reshape(-1, 784), m.reshape(-1, 784)), "the size of the images is written in"),
+        (_dice_clamped(1.5), "clamped at too large a value"),
+        (_dice_clamped(2), "clamped at too large a value"),
+        (
+            lambda p, m: torch.where((p + m).sum((1, 2, 3)) < 0.5, 1.0, dice_flat(p, m)),
+            "something small is not nothing",
+        ),
+        (lambda p, m: dice_flat(p[:, 0], m[:, 0]).squeeze(), "a batch of one"),
         (lambda p, m: dice_flat(p.detach(), m), "no gradient to p"),
         (
             lambda p, m: torch.where(
@@ -784,10 +982,20 @@ WRONG = {
             _warp(lambda n, rng: (_ways(n, rng)[0], torch.randint(1, 4, (n,), generator=rng).tolist())),
             "never occur",
         ),
+        (_chance(flip=0.1), "one half should be"),
+        (_chance(flip=0.4), "one half should be"),
         (
-            _warp(lambda n, rng: ((torch.rand(n, generator=rng) < 0.1).tolist(), _ways(n, rng)[1])),
-            "equally likely",
+            _warp(lambda n, rng: ((torch.randn(n, generator=rng) > 0.5).tolist(), _ways(n, rng)[1])),
+            "one half should be",
         ),
+        (_chance(turns=lambda n, rng: torch.randint(5, (n,), generator=rng)), "0, 1, 2 and 3 quarter turns"),
+        (_chance(turns=lambda n, rng: torch.randint(2, (3, n), generator=rng).sum(0)), "0, 1, 2 and 3 quarter turns"),
+        (_chance(turns=lambda n, rng: (3 * torch.rand(n, generator=rng)).round().int()), "0, 1, 2 and 3 quarter turns"),
+        (warp_tied, "depend on each other"),
+        (warp_reseeded, "global generator"),
+        (warp_seed_again, "draw from rng itself"),
+        (warp_wrong_axes, "turn the last two axes, (1, 2)"),
+        (warp_lists, "stack them"),
         (
             _warp(lambda n, rng: ((torch.randn(n, generator=rng) < 0.5).tolist(), [0] * n)),
             "nothing is turned",
