@@ -24,7 +24,7 @@ def lab(arguments: argparse.Namespace) -> int:
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """Build the student notebooks, and execute the solution notebooks (on DermaMNIST, and only where they changed)."""
+    """Build the student notebooks, and execute the solution notebooks (on DermaMNIST, and only where code has changed)."""
     import nbformat
     from tqdm import tqdm
 
@@ -42,8 +42,10 @@ def build(arguments: argparse.Namespace) -> int:
         )
     for source in sources:
         target, lesson = builder.solution_path(source), builder.read_source(source)
-        if not arguments.force and target.is_file() and builder.same_code(nbformat.read(target, as_version=4), lesson):
-            print(f"{source.stem}: unchanged (--force executes it all the same)")
+        executed = nbformat.read(target, as_version=4) if target.is_file() and not arguments.force else None
+        if executed is not None and (kept := builder.with_outputs_of(executed, lesson)) is not None:
+            target.write_text(builder.to_text(kept))
+            print(f"{source.stem}: no code has changed, outputs kept (--force executes it all the same)")
             continue
         with tqdm(total=sum(cell.cell_type == "code" for cell in lesson.cells), desc=source.stem, unit="cell") as bar:
             executed = builder.execute(lesson, SOLUTIONS, bar.update)

@@ -211,3 +211,15 @@ def test_outputs_are_those_of_dermamnist(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "embedded")
     with pytest.raises(SystemExit, match="outputs of the solution notebooks are those of DermaMNIST"):
         cli.main(["build", "00"])
+
+
+def test_prose_changes_without_execution_and_code_does_not(tmp_path):
+    path = tmp_path / "06_toy.py"
+    path.write_text(SOURCE)
+    executed = build.execute(build.read_source(path), tmp_path)
+    path.write_text(SOURCE.replace("It adds.", "It adds two numbers."))
+    kept = build.with_outputs_of(executed, build.read_source(path))
+    assert "It adds two numbers." in build.to_text(kept) and "[ok] 3" in build.to_text(kept)
+    assert verify.execution(kept) == [] and build.same_code(kept, build.read_source(path))
+    path.write_text(SOURCE.replace("total = a + b", "total = b + a"))
+    assert build.with_outputs_of(executed, build.read_source(path)) is None

@@ -143,6 +143,21 @@ def same_code(committed: NotebookNode, fresh: NotebookNode) -> bool:
     return code(committed) == code(fresh)
 
 
+def with_outputs_of(executed: NotebookNode, fresh: NotebookNode) -> NotebookNode | None:
+    """The fresh notebook with the outputs of the executed one; None if any code differs, so that it has to be executed."""
+
+    def code(notebook):
+        return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+    old, new = code(executed), code(fresh)
+    if [(cell.source, tags(cell)) for cell in old] != [(cell.source, tags(cell)) for cell in new]:
+        return None
+    for cell, done in zip(new, old):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    fresh.metadata = executed.metadata
+    return fresh
+
+
 def mentioned_exercises(notebook: NotebookNode) -> list[re.Match]:
     """The exercise headings of a lesson, with their number, minutes, difficulty and objective as groups."""
     heading = re.compile(
