@@ -811,7 +811,7 @@ print(f"first mistakes that still stand: ours {stands[0]:.1%}, scikit-learn {sta
 #
 # What may be looked at is **labelled images of the training split**, held out for the purpose. With 500 labels that is best
 # done by cross-validation: five times, train on 400, go through the rounds, score the other 100. With full rounds that takes hours.
-# So these are **short** runs of `400` steps a round, on other label draws, and the rows ship with the course
+# So these are **short** runs of `400` steps a round, on another label draw, and the rows ship with the course
 # (`tests/benchmark_recipes.py` makes them).
 
 # %%
