@@ -891,8 +891,8 @@ for number, (_, line) in enumerate(by_draw.iterrows()):
     )
 
 # %% [markdown]
-# Where the best round is another one on another draw, "the best round" is not a property of the method, and a table that
-# shows it shows mostly luck.
+# On DermaMNIST it is mostly the first round. That may be a property of the method, since later rounds learn from answers at second hand,
+# or the luck of five draws that share one test split. The test split cannot be asked any more: it has just been used to choose.
 
 # %% [markdown]
 # ## 7 · How the recipe was chosen
