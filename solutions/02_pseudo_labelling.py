@@ -774,7 +774,7 @@ def predict_regression(model):
 
 ours = self_train(known, fit_regression, predict_regression, 0.75, NUM_ROUNDS)
 library = SelfTrainingClassifier(regression, threshold=0.75, max_iter=NUM_ROUNDS)
-library.fit(features, known.numpy())
+_ = library.fit(features, known.numpy())
 
 # %% tags=["nbval-ignore-output"]
 sklearn_targets = torch.from_numpy(library.transduction_)
