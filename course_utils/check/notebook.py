@@ -1,6 +1,7 @@
 """In a notebook, using an unsolved exercise ends in one friendly line, not in a traceback."""
 
 import re
+import sys
 
 from IPython import get_ipython
 
@@ -23,5 +24,7 @@ def friendly_unsolved() -> None:
             f"This cell needs Exercise {number[1]}, which is not solved yet: "
             "scroll up to it, solve it, then run this cell again."
         )
+        if "matplotlib.pyplot" in sys.modules:  # a figure that was begun would be shown, empty
+            sys.modules["matplotlib.pyplot"].close("all")
 
     shell.set_custom_exc((NotImplementedError,), handler)
