@@ -74,11 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     found = [builder.read_source(source) for source in lessons(arguments.lessons)]
     num_cells = sum(cell.cell_type == "code" for lesson in found for cell in lesson.cells)
-    # A lesson trains on one thread, in a process of its own: as many at a time as there are cores, but not too many for the memory
-    with (
-        tqdm(total=num_cells, unit="cell") as bar,
-        ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_A_TIME)) as pool,
-    ):
+    with tqdm(total=num_cells, unit="cell") as bar, ThreadPoolExecutor(_lessons_at_a_time()) as pool:
         for _ in pool.map(lambda lesson: builder.execute(lesson, SOLUTIONS, bar.update), found):
             pass
     rows = [row for row in results.recorded(dataset) if row["time"] >= started]
@@ -92,6 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
         print("\nRuns with other labels or steps, not comparable with those above:")
         print(results.compare(rows, dataset, allow_different=True).to_string())
     return 0
+
+
+def _lessons_at_a_time() -> int:
+    """A lesson trains on one thread, in a process of its own: one for each core, but not too many for the memory."""
+    return min(os.cpu_count() or 1, MOST_AT_A_TIME)
 
 
 def _settle_dataset():
@@ -113,27 +114,38 @@ def reference(arguments: argparse.Namespace) -> int:
 
     dataset = _settle_dataset()
     path = Path(results.__file__).parent / "reference" / f"{dataset.name}.json"
-    sources = lessons(arguments.lessons)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["COURSE_RUNS"] = folder
-        for seed in tqdm(range(arguments.seeds), desc=dataset.name, unit="seed"):
-            environment = {**os.environ, "COURSE_SEED": str(seed), "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
-            for source in sources:
-                subprocess.run(
-                    [sys.executable, str(source)], check=True, env=environment, cwd=SOLUTIONS, stdout=subprocess.DEVNULL
-                )
-        rows = results.recorded(dataset)
-    new = {row["method"] for row in rows}
-    kept = [row for row in json.loads(path.read_text())["rows"] if row["method"] not in new] if path.is_file() else []
+    jobs = [(source, seed) for source in lessons(arguments.lessons) for seed in range(arguments.seeds)]
+    with tempfile.TemporaryDirectory() as home, ThreadPoolExecutor(_lessons_at_a_time()) as pool:
+
+        def folder(source, seed):
+            return str(Path(home) / f"{source.stem}_{seed}")
+
+        def run(job):
+            source, seed = job
+            own = {"COURSE_RUNS": folder(*job), "COURSE_SEED": str(seed), "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
+            command = [sys.executable, str(source)]
+            subprocess.run(command, check=True, env=os.environ | own, cwd=SOLUTIONS, stdout=subprocess.DEVNULL)
+
+        for _ in tqdm(pool.map(run, jobs), total=len(jobs), desc=dataset.name, unit="lesson"):
+            pass
+        latest = {}  # a method that several lessons train counts once
+        for job in jobs:
+            os.environ["COURSE_RUNS"] = folder(*job)
+            latest |= {(row["method"], row["draw"]): row for row in results.recorded(dataset)}
+    old = json.loads(path.read_text())["rows"] if path.is_file() else []
+    new = {method for method, _ in latest}
+    rows = [row for row in old if row["method"] not in new] + list(latest.values())
+    place = list(dict.fromkeys(row["method"] for row in old + rows))  # a method stays where it stood
+    rows.sort(key=lambda row: place.index(row["method"]))
     made = {
         "command": f"course reference --seeds {arguments.seeds}",
         "dataset": dataset.name,
         "md5": dataset.md5,
         "torch": torch.__version__,
     }
-    lines = ",\n".join("  " + json.dumps(row) for row in kept + rows)
+    lines = ",\n".join("  " + json.dumps(row) for row in rows)
     path.write_text(json.dumps(made)[:-1] + f', "rows": [\n{lines}\n]}}\n')
-    print(f"{len(rows)} runs written to {path.relative_to(ROOT)}")
+    print(f"{len(latest)} runs written to {path.relative_to(ROOT)}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -65,23 +66,29 @@ def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path,
     shelf = tmp_path / "course_utils"
     (shelf / "reference").mkdir(parents=True)
     (shelf / "reference" / "digits.json").write_text(
-        json.dumps({"rows": [{"method": "MixMatch"}, {"method": "FixMatch"}]})
+        json.dumps({"rows": [{"method": "FixMatch"}, {"method": "MixMatch"}]})
     )
     monkeypatch.setattr(results, "__file__", str(shelf / "results.py"))
     monkeypatch.setattr(cli, "ROOT", tmp_path)
-    monkeypatch.delenv("COURSE_RUNS")
+    home = tmp_path / "recorded"
+    for seed in range(3):  # what each lesson will have recorded; lessons run beside each other, in processes of their own
+        monkeypatch.setenv("COURSE_RUNS", str(home / str(seed)))
+        record("supervised", seed)
+        record("FixMatch", seed)
 
     def run(command, env, **options):
-        assert Path(command[1]).name == "06_fixmatch.py" and options["check"]
-        record("FixMatch", int(env["COURSE_SEED"]))
+        assert Path(command[1]).name in ("06_fixmatch.py", "07_flexmatch.py") and options["check"]
+        shutil.copytree(home / env["COURSE_SEED"], env["COURSE_RUNS"])
 
     monkeypatch.setattr(cli.subprocess, "run", run)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    assert cli.main(["reference", "06", "--seeds", "3"]) == 0
+    assert cli.main(["reference", "06", "07", "--seeds", "3"]) == 0
+    assert "6 runs written" in capsys.readouterr().out
     made = json.loads((shelf / "reference" / "digits.json").read_text())
     assert made["command"] == "course reference --seeds 3" and made["dataset"] == "digits"
-    assert [row["method"] for row in made["rows"]] == ["MixMatch"] + ["FixMatch"] * 3
-    assert len({row["draw"] for row in made["rows"][1:]}) == 3
+    # known methods stay where they stood, a new one comes last, and what two lessons train counts once
+    expected = [("FixMatch", seed) for seed in range(3)] + [("MixMatch", None)] + [("supervised", seed) for seed in range(3)]
+    assert [(row["method"], row.get("seed")) for row in made["rows"]] == expected
 
 
 @pytest.mark.parametrize(("user", "as_root"), [(0, ["--allow-root"]), (1000, [])])
