@@ -2,13 +2,14 @@
 
 Settings, all optional environment variables:
     COURSE_DATA      folder that holds `dermamnist.npz`, or `embedded` for the digits that need no download
-    COURSE_RUNS      folder for recorded runs (default: `runs/` beside the notebooks folder)
+    COURSE_RUNS      folder for recorded runs and the progress board (default: `runs/` beside the notebooks folder)
     COURSE_SEED      the one seed of a lesson (default 0)
     COURSE_DEVICE    where torch computes (default: the GPU where there is one, else the CPU)
     OMP_NUM_THREADS  threads for torch (default 1: reproducible, and two notebooks at once do not slow each other down)
 """
 
 import os
+from pathlib import Path
 
 # Before the imports that read them: Albumentations asks the package index for its version, OpenMP counts the cores.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -18,5 +19,7 @@ import torch
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS, SOLUTIONS = ROOT / "notebooks", ROOT / "solutions"
 SEED = int(os.environ.get("COURSE_SEED", "0"))
 DEVICE = torch.device(os.environ.get("COURSE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))

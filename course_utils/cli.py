@@ -10,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from course_utils.authoring import NOTEBOOKS, ROOT, SOLUTIONS, lessons
+from course_utils import NOTEBOOKS, ROOT, SOLUTIONS
+from course_utils.authoring import lessons
 
 MOST_AT_A_TIME = 4  # lessons; each takes about a gigabyte of memory
 
@@ -32,15 +33,14 @@ def build(arguments: argparse.Namespace) -> int:
     from course_utils.data import load_dataset
 
     sources = lessons(arguments.lessons)
-    for source in sources:
-        builder.student_path(source).write_text(builder.to_text(builder.student_notebook(source)))
-    if arguments.no_execute:
-        return 0
-    if load_dataset().name != "dermamnist":
+    if not arguments.no_execute and load_dataset().name != "dermamnist":
         sys.exit(
             "The outputs of the solution notebooks are those of DermaMNIST: set COURSE_DATA to its folder, or --no-execute."
         )
     for source in sources:
+        builder.student_path(source).write_text(builder.to_text(builder.student_notebook(source)))
+        if arguments.no_execute:
+            continue
         target, lesson = builder.solution_path(source), builder.read_source(source)
         executed = nbformat.read(target, as_version=4) if target.is_file() and not arguments.force else None
         if executed is not None and (kept := builder.with_outputs_of(executed, lesson)) is not None:
@@ -149,6 +149,15 @@ def reference(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def progress(arguments: argparse.Namespace) -> int:
+    """Show how far you are: one line for each lesson, or for each exercise of the lessons that are named."""
+    from course_utils.check import board
+
+    for lesson in arguments.lessons or [None]:
+        print(board.progress(lesson).to_string())
+    return 0
+
+
 def benchmark(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the course's ancestor's."""
     return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_training.py")], cwd=ROOT)
@@ -157,10 +166,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, run, reference, benchmark):
+    for function in (lab, build, verify, run, progress, reference, benchmark):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function in (build, verify, run, reference):
+        if function in (build, verify, run, progress, reference):
             command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
         if function is lab:
             command.add_argument("options", nargs="*", help="options for JupyterLab, after --")

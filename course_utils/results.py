@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from course_utils import ROOT
 from course_utils.data import Dataset, LabelDraw
 from course_utils.evaluation import METRICS, Scores, constant_scores
 from course_utils.models import num_parameters
@@ -21,7 +22,7 @@ PLATFORM_TOLERANCE = {"AUC": 0.01, "ACC": 0.035, "macro-F1": 0.07, "weighted-F1"
 
 def runs_file() -> Path:
     """The untracked file that `record` appends to."""
-    folder = os.environ.get("COURSE_RUNS") or Path(__file__).resolve().parent.parent / "runs"
+    folder = os.environ.get("COURSE_RUNS") or ROOT / "runs"
     return Path(folder) / "runs.jsonl"
 
 

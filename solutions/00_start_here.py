@@ -28,7 +28,13 @@
 # 3. The **check** cell below it tries your function on small cases and answers in one line: `[todo]` if you have
 #    not begun, `[fix]` with the likely cause, `[ok]` when it is right. Run it as often as you like.
 #
-# Under each exercise there are two hints, folded up: the first gives a direction, the second names a function.
+# Under each exercise there are two hints, folded up: the first gives a direction, the second names a function. If you are
+# still stuck, there are three more ways on. Type them into a new cell (**B** makes one, with the cell's frame clicked):
+#
+# - `borrow("0.1")` lends you the course's function for Exercise 0.1, so that the lesson goes on. Come back to it later.
+# - `reveal("0.1")` shows its solution, once you have solved it or the check has seen three different answers of yours.
+# - `progress("00")` shows where you stand in this lesson. Each lesson ends with it, and `course progress` in a terminal shows
+#   the whole course. It is remembered when you close the notebook, and it never leaves your machine.
 #
 # Everything is random with one fixed seed, so your numbers repeat when you run the notebook again on the same
 # machine. On another machine they differ a little; where that matters, the lesson shows the spread.
@@ -39,7 +45,7 @@ import pandas as pd
 import torch
 
 from course_utils import evaluation, plots
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import draw_labels, load_dataset
 
 # %% [markdown]
@@ -339,3 +345,6 @@ except ValueError as error:
 # - Predictions and labels must be in the same order; let code refuse if they are not.
 #
 # Next: `01_supervised_baseline.ipynb`, what 500 labels are worth without any semi-supervised method.
+
+# %%
+progress("00")

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import DEVICE, SEED, augment, evaluation, models, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, load_dataset
 from course_utils.training import train
 
@@ -762,3 +762,6 @@ results.compare(
 # - Compare in pairs, over several draws, and state the standard error.
 #
 # Next: `02_pseudo_labelling.ipynb`, where unlabelled images enter.
+
+# %%
+progress("01")

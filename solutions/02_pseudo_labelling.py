@@ -32,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from course_utils import SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import Batch, LabelDraw, Split, batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
 from course_utils.training import train
@@ -1007,3 +1007,6 @@ gains(dataset)
 # - Choose the round on held-out labels, with a margin for chance; the test split is for the end.
 #
 # Next: `03_label_propagation.ipynb`, labels that travel from image to image along a graph.
+
+# %%
+progress("02")

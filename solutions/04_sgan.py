@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import DEVICE, SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import Generator, new_model, num_parameters
 from course_utils.training import cosine_7_16, train
@@ -878,3 +878,6 @@ for metric in ("AUC", "macro-F1"):
 # - Judge the classifier by its own scores: nice images prove nothing.
 #
 # Next: `05_consistency.ipynb`, agreeing with oneself.
+
+# %%
+progress("04")

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from skimage import filters, measure
 
 from course_utils import DEVICE, SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import (
     Batch,
     batches,
@@ -1038,3 +1038,6 @@ gains(dataset)
 # - Whatever moves the image moves the target along, if the target has places in it.
 #
 # Next: `06_fixmatch.ipynb`, which keeps only the answers that the network is sure of.
+
+# %%
+progress("05")

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
 from course_utils.training import train
@@ -686,3 +686,6 @@ for some in (dataset, load_dataset("digits")):
 # - The recipe around a method can matter more than the method.
 #
 # Next: `07_flexmatch.ipynb`, one threshold for each class.
+
+# %%
+progress("06")

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import DEVICE, SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
 from course_utils.training import train
@@ -894,3 +894,6 @@ differences(dataset, "ACC")
 # - Divide by the prior, or align the guesses; whether it helps is to be measured, not assumed.
 #
 # Next: `08_mixmatch.ipynb`, which mixes images, labels and guesses.
+
+# %%
+progress("07")

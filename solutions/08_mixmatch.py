@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import DEVICE, SEED, augment, evaluation, plots, results
-from course_utils.check import check
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
 from course_utils.training import train
@@ -980,3 +980,6 @@ gains(load_dataset("digits"))
 # - A constant answer costs an agreement loss nothing; under imbalance the weight of that loss decides.
 #
 # Next: `09_retrospective.ipynb`, all methods side by side.
+
+# %%
+progress("08")

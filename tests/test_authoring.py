@@ -21,7 +21,7 @@ SOURCE = '''# %% [markdown]
 # - **6a** Add.
 
 # %% tags=["setup"]
-from course_utils.check import check
+from course_utils.check import check, progress
 
 # %% [markdown]
 # ### Exercise 6.1 · Add
@@ -58,6 +58,9 @@ print("[ok]", add(1, 2))
 # ## Key points
 #
 # - One.
+
+# %%
+progress("06")
 '''
 
 
@@ -146,6 +149,7 @@ def test_a_broken_source_is_refused_with_the_cell_named(house, old, new, message
         ("**Question 3.** Why?", "Why?", "three questions"),
         ("- One.", "\n# ".join(["- One."] * 6), "6 key points"),
         ("<details><summary>Hint 2</summary>+</details>", "", "fewer than two hints"),
+        ('progress("06")', 'progress("07")', r'does not end with the board: progress\("06"\)'),
         ("It adds.", "It adds with an accuracy of 0.67.", "a number typed into prose: '0.67'"),
         ("It adds.", "Right in 67 % of cases.", "a number typed into prose: '67 %'"),
         ('print("[ok]"', "\n".join(["x = 1"] * 31) + '\nprint("[ok]"', "a code cell of 32 lines"),

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from course_utils.authoring import NOTEBOOKS, build, lessons
+from course_utils import NOTEBOOKS
+from course_utils.authoring import build, lessons
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

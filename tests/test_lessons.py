@@ -8,7 +8,8 @@ import pytest
 from lessons import SOURCES, is_compared
 from nbclient.exceptions import CellExecutionError
 
-from course_utils.authoring import NOTEBOOKS, SOLUTIONS, build, verify
+from course_utils import NOTEBOOKS, SOLUTIONS
+from course_utils.authoring import build, verify
 
 each_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from course_utils.authoring import ROOT
+from course_utils import ROOT
 
 METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
 

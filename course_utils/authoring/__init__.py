@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-SOLUTIONS = ROOT / "solutions"
-NOTEBOOKS = ROOT / "notebooks"
+from course_utils import SOLUTIONS
 
 
 def lessons(only: list[str] | None = None) -> list[Path]:

@@ -7,7 +7,6 @@ solution notebook is executed top to bottom.
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from course_utils.authoring import NOTEBOOKS
+from course_utils import NOTEBOOKS
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CELL_TIMEOUT = 600  # seconds
@@ -156,13 +155,3 @@ def with_outputs_of(executed: NotebookNode, fresh: NotebookNode) -> NotebookNode
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
     fresh.metadata = executed.metadata
     return fresh
-
-
-def mentioned_exercises(notebook: NotebookNode) -> list[re.Match]:
-    """The exercise headings of a lesson, with their number, minutes, difficulty and objective as groups."""
-    heading = re.compile(
-        r"^### Exercise (?P<number>\d+\.\d+) · (?P<title>.+)\n\n?(?P<minutes>\d+) min · difficulty (?P<difficulty>[1-5])/5 · "
-        r"objectives? (?P<objectives>\d+[a-z](?:, \d+[a-z])*)",
-        re.MULTILINE,
-    )
-    return [match for cell in notebook.cells if cell.cell_type == "markdown" for match in heading.finditer(cell.source)]

@@ -6,12 +6,11 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.authoring import ROOT
+from course_utils import ROOT
 from course_utils.authoring.build import (
     BEGIN,
     END,
     exercise_number,
-    mentioned_exercises,
     read_source,
     same_code,
     solution_path,
@@ -20,6 +19,7 @@ from course_utils.authoring.build import (
     tags,
     to_text,
 )
+from course_utils.check.board import mentioned_exercises
 
 
 def verify(source: Path) -> list[str]:
@@ -75,6 +75,9 @@ def anatomy(lesson: NotebookNode) -> list[str]:
     points = re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE)
     if not 1 <= len(points) <= 5:
         problems.append(f"{len(points)} key points, expected 1 to 5")
+    number = lesson.cells[0].source.removeprefix("# ")[:2]
+    if lesson.cells[-1].source != f'progress("{number}")':
+        problems.append(f'does not end with the board: progress("{number}") in a cell of its own')
     for match in mentioned_exercises(lesson):
         section = text.partition(match[0])[2].partition("### Exercise")[0]
         if section.count("<summary>Hint") < 2:

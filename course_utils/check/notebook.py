@@ -5,6 +5,8 @@ import sys
 
 from IPython import get_ipython
 
+from course_utils.check.board import can_lend
+
 
 def friendly_unsolved() -> None:
     """Show NotImplementedError("Exercise N.M") as one line in this kernel; does nothing outside of IPython.
@@ -20,9 +22,10 @@ def friendly_unsolved() -> None:
         if number is None:
             shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
             return
+        way_on = f" Or go on without: borrow({number[1]!r}) lends you the course's function." if can_lend() else ""
         print(
             f"This cell needs Exercise {number[1]}, which is not solved yet: "
-            "scroll up to it, solve it, then run this cell again."
+            f"scroll up to it, solve it, then run this cell again.{way_on}"
         )
         if "matplotlib.pyplot" in sys.modules:  # a figure that was begun would be shown, empty
             sys.modules["matplotlib.pyplot"].close("all")
