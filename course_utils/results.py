@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from course_utils import ROOT
-from course_utils.data import Dataset, LabelDraw
+from course_utils.data import Dataset, LabelDraw, Split
 from course_utils.evaluation import METRICS, Scores, constant_scores
 from course_utils.models import num_parameters
 from course_utils.training import Run
@@ -75,14 +75,19 @@ def reference(dataset: Dataset) -> dict:
 
 
 def compare(
-    rows: list[dict], dataset: Dataset, baseline: str = "supervised", allow_different: bool = False
+    rows: list[dict],
+    dataset: Dataset,
+    baseline: str = "supervised",
+    allow_different: bool = False,
+    split: Split | None = None,
 ) -> pd.DataFrame:
     """One line per method: mean ± standard deviation over its draws, and the paired difference to the baseline.
 
     Raises ValueError if the methods differ in dataset, label draws or steps, unless `allow_different`; then a column
-    says in what they differ. The constant predictor is the first line.
+    says in what they differ. The constant predictor is the first line, scored on `split` (the test split): hand in the
+    one on which the rows were scored.
     """
-    constant = constant_scores(dataset, dataset.test)
+    constant = constant_scores(dataset, split or dataset.test)
     table = {"constant predictor": {name: f"{constant[name]:.3f}" for name in METRICS}}
     if not rows:
         return pd.DataFrame(table).T
