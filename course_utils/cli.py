@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     with tqdm(total=num_cells, unit="cell") as bar, ThreadPoolExecutor(_lessons_at_a_time()) as pool:
         for _ in pool.map(lambda lesson: builder.execute(lesson, SOLUTIONS, bar.update), found):
             pass
-    rows = [row for row in results.recorded(dataset) if row["time"] >= started]
+    rows = [row for row in results.recorded(dataset) if row["time"] >= started and "on val" not in row["method"]]
     for row in rows:
         if row["method"] == "supervised":  # what every method is held against
             alike = [other for other in rows if (other["draw"], other["steps"]) == (row["draw"], row["steps"])]

@@ -1054,7 +1054,7 @@ against("supervised, lesson 09", "ECE", calibrated) if calibrated else "no such 
 # - Leakage is measured with a control: groups of images differ in more than in having been seen.
 # - Confidence is not accuracy. Measure both, above all where a method learns from its own confidence.
 #
-# Next: lesson 10, the bug hunt and the capstone (being written).
+# Next: `10_bug_hunt.ipynb`, mistakes to find and a method of your own.
 
 # %%
 progress("09")

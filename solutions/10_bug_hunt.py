@@ -885,7 +885,8 @@ print(f"the budget has 500 labels; the validation split has {len(dataset.val)}")
 # Return `(loss, logs)`: a finite scalar tensor with a gradient to `model`, and a dict of plain numbers to log, `{}` if there are none.
 # Learn from the labels (`x_l`, `y_l`) **and** from unlabelled images (`x_w`, `x_s`: a weak and a strong view of the same ones).
 # An answer that serves as a **target** is made under `no_grad` or detached: answers on `x_w` get a gradient only if `x_w` also went
-# through without one. Call neither `train()`, `eval()` nor `backward()`. Anything else is up to you.
+# through without one. Call neither `train()`, `eval()` nor `backward()`. If there is a ramp, it has begun by step 50. All else is
+# up to you.
 #
 # <details><summary>Hint 1 (direction)</summary>Take one method that you have built, and change one thing about it that you found
 # wanting. For instance: FixMatch throws unsure images away; consistency uses them. Or: guesses lean towards the frequent class;

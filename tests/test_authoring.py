@@ -198,7 +198,7 @@ def test_a_lesson_that_fails_is_not_built(house):
 
 
 def test_lessons_are_named_by_number():
-    assert [path.name[:2] for path in lessons()] == [f"{n:02d}" for n in range(10)]
+    assert [path.name[:2] for path in lessons()] == [f"{n:02d}" for n in range(11)]
     assert [path.stem for path in lessons(["06"])] == ["06_fixmatch"]
     with pytest.raises(ValueError, match="no lesson 42; there are 00, 01, 02"):
         lessons(["42"])
@@ -206,7 +206,7 @@ def test_lessons_are_named_by_number():
 
 def test_the_command_says_what_is_wrong_in_one_line(capsys):
     assert cli.main(["verify", "42"]) == 1
-    assert capsys.readouterr().err == "course verify: no lesson 42; there are 00, 01, 02, 03, 04, 05, 06, 07, 08, 09\n"
+    assert capsys.readouterr().err == "course verify: no lesson 42; there are 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10\n"
     with pytest.raises(SystemExit):
         cli.main(["sing"])
 
