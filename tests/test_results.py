@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from course_utils import data, evaluation, models, results, training
@@ -61,6 +62,12 @@ def test_recorded_returns_the_latest_run_of_each_method_and_draw(recorded_row, d
 def test_nothing_recorded_is_an_empty_table_with_the_constant_predictor(digits):
     assert results.recorded(digits) == []
     assert list(results.compare([], digits).index) == ["constant predictor"]
+
+
+def test_the_constant_predictor_is_scored_on_the_split_of_the_rows(digits):
+    answer = np.bincount(digits.train.labels).argmax()
+    easy = data.Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
+    assert results.compare([], digits, split=easy).loc["constant predictor", "ACC"] == "0.550"
 
 
 def test_comparison_of_runs_that_are_alike(digits):

@@ -20,7 +20,7 @@ def _wrapped(x: torch.Tensor) -> torch.Tensor:
 @exercise("10.1", "bytes")
 def _(student):
     x = torch.tensor([-1.0, -0.5, 0.25, 0.5, 0.99, 1.0])
-    scaled = (x + 1) * 127.5
+    scaled = 127.5 * (x + 1)
     cut = "what stands behind the point is cut off: round() to the nearest byte first"
     as_they_are = "the floats are converted as they are, and nearly all of [-1, 1] becomes 0: stretch the range first"
     half_lost = "everything below 0 is lost: -1, not 0, is the darkest value"
@@ -152,7 +152,9 @@ def _(student):
     )
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
-    no_gradient = "the value is right, but no gradient reaches the student: is its answer detached, or made under no_grad?"
+    no_gradient = (
+        "the value is right, but no gradient reaches the student: is its answer detached, or made under no_grad?"
+    )
     if not loss.requires_grad:
         raise Fix(no_gradient)
     if not teacher.scale.requires_grad or not learner.scale.requires_grad:
@@ -216,7 +218,10 @@ def _(student):
             (but(zero, -1), "answers of class 0 are called unknown: look at the mass of the row, not at its argmax"),
             (but(tiny, -1), small),
             (but([*tiny, 2], 0), "a small mass is treated as none, and none as class 0"),
-            (but(0, 0), "the nearest image decides, or the mean weight of a class: sum the weights of each class, W @ Y"),
+            (
+                but(0, 0),
+                "the nearest image decides, or the mean weight of a class: sum the weights of each class, W @ Y",
+            ),
             (
                 np.where(unknown, 0, but(0, 0)),
                 "the nearest image decides, and without any the first one: sum the weights of each class, W @ Y",
@@ -404,7 +409,7 @@ def _(student):
 @exercise("10.6", "the share to keep")
 def _(student):
     counts, alpha = torch.tensor([30.0, 400, 5, 60, 100]), 0.5
-    order = counts.argsort(descending=True)
+    order = torch.argsort(counts, descending=True)
     ranks = order.argsort()
     by_rank = (counts[order].flip(0) / 400) ** alpha
     right = by_rank[ranks]
@@ -528,10 +533,16 @@ def _(student):
         "the score for val .60, .80, .70, .80 and test .90, .75, .85, .65",
         wrong=[
             (0.90, "the highest TEST score is reported: the test split itself has chosen"),
-            (0.80, "this is the validation score of the chosen look: it was chosen for being high, report the test score"),
+            (
+                0.80,
+                "this is the validation score of the chosen look: it was chosen for being high, report the test score",
+            ),
             (0.65, "of two equal validation scores the later one is taken (or the last look): the earliest decides"),
             (0.70, "this is a mean over the looks with the highest validation score: the earliest of them is reported"),
-            (0.60, "the look with the highest TEST score is chosen, and its validation score reported: the other way round"),
+            (
+                0.60,
+                "the look with the highest TEST score is chosen, and its validation score reported: the other way round",
+            ),
             (1, "this is the position of the look: its test score is wanted"),
             (0.7875, "this is the mean of all test scores"),
             (test, "one number is wanted"),
