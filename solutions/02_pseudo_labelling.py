@@ -974,7 +974,7 @@ results.gains(compared, load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** A network is trained on its own most probable classes, without a threshold. Its average confidence on the
+# **Question 1** (2a). A network is trained on its own most probable classes, without a threshold. Its average confidence on the
 # unlabelled images rises. This shows that
 #
 # <details><summary>a) it has become more right on them</summary>Not by itself: whatever was in front moves further to the front,
@@ -984,7 +984,7 @@ results.gains(compared, load_dataset("digits"))
 # <details><summary>c) the weight of the pseudo-labels was too small</summary>A larger weight makes it surer
 # still.</details>
 #
-# **Question 2.** After five rounds of self-training the program reports that all pseudo-labels are right. What do you check
+# **Question 2** (2c). After five rounds of self-training the program reports that all pseudo-labels are right. What do you check
 # first?
 #
 # <details><summary>a) Whether the threshold is too high</summary>A high threshold makes pseudo-labels purer, but hardly
@@ -993,7 +993,7 @@ results.gains(compared, load_dataset("digits"))
 # the same tensor, they are compared with themselves.</details>
 # <details><summary>c) Whether there are enough rounds</summary>More rounds do not make a comparison honest.</details>
 #
-# **Question 3.** Why does each round begin with a new network and decide all pseudo-labels anew?
+# **Question 3** (2d). Why does each round begin with a new network and decide all pseudo-labels anew?
 #
 # <details><summary>a) So that a mistake of an early round has a chance to be dropped</summary>Yes. A network that goes on from its
 # weights remembers what it was taught, and a list that is never revised cannot forget.</details>

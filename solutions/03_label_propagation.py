@@ -1197,7 +1197,7 @@ results.gains(methods[1:], load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** In label spreading with `alpha=0.2`, an image that is ten edges away from the nearest label
+# **Question 1** (3b). In label spreading with `alpha=0.2`, an image that is ten edges away from the nearest label
 #
 # <details><summary>a) gets as much mass as one that is near it, only later</summary>That would need labels that lose nothing on
 # the way. Each step keeps only a fifth of what the neighbours say.</details>
@@ -1206,7 +1206,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) gets no mass at all</summary>It gets some, after ten steps. After division by the row's sum it even looks
 # decided. Small is not zero.</details>
 #
-# **Question 2.** You choose `k` by hiding labels from the graph, but the embedding is a network that was trained on *all*
+# **Question 2** (3a). You choose `k` by hiding labels from the graph, but the embedding is a network that was trained on *all*
 # labels. The chosen `k`
 #
 # <details><summary>a) is fine, since the graph did not see the hidden labels</summary>The graph did not, but the features did: images
@@ -1216,7 +1216,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) is wrong because labels must never be hidden</summary>To hide labels is the only honest way to choose;
 # just hide them from everything.</details>
 #
-# **Question 3.** A method has an AUC of one half and a macro-F1 far above the constant predictor. Most likely
+# **Question 3** (3d). A method has an AUC of one half and a macro-F1 far above the constant predictor. Most likely
 #
 # <details><summary>a) the classes are unbalanced</summary>Imbalance lowers a macro-F1; it does not lower an AUC to one
 # half.</details>

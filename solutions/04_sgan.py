@@ -844,7 +844,7 @@ results.gains(methods[1:], load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** Add 3 to all $K$ logits of an image. What changes?
+# **Question 1** (4a). Add 3 to all $K$ logits of an image. What changes?
 #
 # <details><summary>a) The class probabilities and D</summary>The softmax over the classes does not notice a constant. Only D
 # does.</details>
@@ -852,7 +852,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) Nothing</summary>That would be so with K + 1 free logits and the constant added to all of them. The
 # logit of <i>fake</i> is fixed.</details>
 #
-# **Question 2.** Why are the fakes detached in the discriminator's loss?
+# **Question 2** (4b). Why are the fakes detached in the discriminator's loss?
 #
 # <details><summary>a) So that the generator does not learn to be found out</summary>Yes. The gradient of this loss would make
 # the fakes easier to tell. Our generator's step sets old gradients to zero, so here they would only cost time; a step that
@@ -861,7 +861,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) So that the discriminator does not learn from fakes</summary>It does: detach stops the gradient at the
 # images, not at the weights that judge them.</details>
 #
-# **Question 3.** The generated images of method A look better than those of method B. The classifier of A is
+# **Question 3** (4d). The generated images of method A look better than those of method B. The classifier of A is
 #
 # <details><summary>a) better</summary>Not by itself: a generator that copies reality gives the classifier nothing
 # new.</details>

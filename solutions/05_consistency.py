@@ -985,7 +985,7 @@ results.gains(methods[1:], load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** A network gives the same answer to every image there is. Its consistency loss is then
+# **Question 1** (5a). A network gives the same answer to every image there is. Its consistency loss is then
 #
 # <details><summary>a) zero</summary>Yes. Agreement says nothing about being right; only the labelled images speak against this
 # answer. That is why the weight starts small.</details>
@@ -994,7 +994,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) the entropy of that answer</summary>The squared distance of an answer to itself is zero, however unsure
 # the answer is.</details>
 #
-# **Question 2.** The teacher's weights are averaged, but its BatchNorm buffers are never copied, and the teacher always answers
+# **Question 2** (5d). The teacher's weights are averaged, but its BatchNorm buffers are never copied, and the teacher always answers
 # in evaluation mode. What do you see?
 #
 # <details><summary>a) An error, since the shapes differ</summary>They have the same shapes. Nothing complains.</details>
@@ -1004,7 +1004,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) Nothing: the buffers are learnt along with the weights</summary>Buffers get no gradient. They are moved by
 # passes in training mode, or by you.</details>
 #
-# **Question 3.** The student sees an image turned by a quarter, the teacher the image as it is. For which task may the teacher's
+# **Question 3** (5e). The student sees an image turned by a quarter, the teacher the image as it is. For which task may the teacher's
 # answer be the target without change?
 #
 # <details><summary>a) For the class of the image</summary>Yes, as long as the turn keeps the class: for lesions it does, for

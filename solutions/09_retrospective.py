@@ -1023,7 +1023,7 @@ against("supervised, lesson 09", "ECE", calibrated) if calibrated else "no such 
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** Five draws, the method wins on all five, and the sign-flip test gives one in sixteen. A colleague says: not
+# **Question 1** (9b). Five draws, the method wins on all five, and the sign-flip test gives one in sixteen. A colleague says: not
 # significant, so there is no effect. You say:
 #
 # <details><summary>a) "Right. Let us drop the method."</summary>No: with five draws the test can give nothing smaller. It
@@ -1033,7 +1033,7 @@ against("supervised, lesson 09", "ECE", calibrated) if calibrated else "no such 
 # <details><summary>c) "Then we use the one-sided test."</summary>No: a one-sided test must be chosen before the runs. Chosen after them
 # it halves the number and adds no evidence.</details>
 #
-# **Question 2.** A model scores higher on test lesions that it has not seen than on those it has. So
+# **Question 2** (9d). A model scores higher on test lesions that it has not seen than on those it has. So
 #
 # <details><summary>a) leakage lowers scores</summary>Hardly: something else must differ between the groups.</details>
 # <details><summary>b) there is no leakage</summary>Not shown: an easier group of unseen lesions can hide a gain on the
@@ -1041,7 +1041,7 @@ against("supervised, lesson 09", "ECE", calibrated) if calibrated else "no such 
 # <details><summary>c) the groups differ in kind, and one needs a model that has seen neither group as a control</summary>Yes. The
 # control measures how hard the groups are; what a method gains beyond it is the question.</details>
 #
-# **Question 3.** After semi-supervised training the AUC is higher and the ECE is higher, too. Is that possible?
+# **Question 3** (9e). After semi-supervised training the AUC is higher and the ECE is higher, too. Is that possible?
 #
 # <details><summary>a) Yes: the AUC looks at the order of the scores only, the ECE at their size</summary>Yes. Multiply all logits by
 # two: every answer stays, and the confidence changes. (The macro AUC moves a little, too, since the softmax compares
