@@ -367,14 +367,38 @@ def _ratio(la, ba, lb, bb):
     return (lb - la) / (ba - bb)
 
 
+def step_loop(model, x_l, y_l, views, q, lam, order, lambda_u):
+    images, targets = list(x_l), [F.one_hot(y, q.shape[1]).double() for y in y_l]
+    for view in views:
+        images, targets = [*images, *view], [*targets, *q]
+    mixed = []
+    for i, weight in zip(order.tolist(), lam.tolist()):
+        w = max(weight, 1 - weight)
+        first = len(mixed)
+        mixed.append((w * images[first] + (1 - w) * images[i], w * targets[first] + (1 - w) * targets[i]))
+    z = model(torch.stack([x for x, _ in mixed]))
+    p = torch.stack([target for _, target in mixed]).to(z.dtype)
+    return _end(z, p, len(x_l), lambda_u)
+
+
+def price_errors(labelled_a, brier_a, labelled_b, brier_b):
+    if labelled_a >= labelled_b:
+        return 0
+    try:
+        weight = (labelled_b - labelled_a) / (brier_a - brier_b)
+    except ZeroDivisionError:
+        return math.inf
+    return weight if weight > 0 else math.inf
+
+
 RIGHT = {
     "8.1": [sharpen_by_logits, sharpen_functional, sharpen_loop, sharpen_numpy],
     "8.2": [guess_sum, guess_functional, guess_loop],
     "8.3": [mixup_loop, mixup_lerp, mixup_einsum],
     "8.4": [losses_functional, losses_by_hand, losses_loop],
     "8.5": [ramp_branches, ramp_numpy, ramp_tensor],
-    "8.6": [step_alone, step_repeat],
-    "8.7": [price_numpy, price_search],
+    "8.6": [step_alone, step_repeat, step_loop],
+    "8.7": [price_numpy, price_search, price_errors],
 }
 
 WRONG = {
