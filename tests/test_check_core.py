@@ -71,6 +71,8 @@ def unsolved(number):
         (lambda x: (2 * x).double().requires_grad_(), "ok", ""),
         (unsolved("99.1"), "todo", "not solved yet"),
         (unsolved("98.1"), "todo", "uses a function that is not solved yet (Exercise 98.1)"),
+        (unsolved("of mine"), "fix", "it raised NotImplementedError: Exercise of mine"),
+        (lambda x: torch.bincount(x / 2), "fix", "it raised NotImplementedError"),  # as torch does for some types
         (lambda x: None, "fix", "is the `return` missing?"),
         (lambda x: x**2, "fix", "this is the square"),
         (lambda x: 2 * x[:1], "fix", "has shape (1,), expected (2,)"),
