@@ -155,6 +155,23 @@ def test_arguments_of_every_kind_are_guarded():
     assert core.Guarded(lambda a, b: 5)(torch.zeros(2, requires_grad=True) * 1, b=[1]) == 5
 
 
+@pytest.mark.parametrize("spoil", [lambda x: x.mul_(0), lambda x: x.mul_(0) / "no", lambda x: x.unsqueeze_(0)])
+def test_arguments_are_as_before_after_a_function_that_spoils_them(spoil):
+    """The checks' numbers stand in their modules: a spoiled one would turn the right answer that comes next into a wrong one."""
+    x = torch.tensor([1.0, 2.0])
+    array, pair, rows, table = x.numpy().copy(), (x.clone(), 1), [1, 2], {"a": 1}
+    for argument, change in (
+        (x, spoil),
+        (array, lambda a: a.fill(0)),
+        (pair, lambda p: p[0].zero_()),
+        (rows, list.clear),
+        (table, dict.clear),
+    ):
+        with pytest.raises(Fix):
+            core.Guarded(change)(argument)
+    assert x.tolist() == array.tolist() == pair[0].tolist() == [1, 2] and rows == [1, 2] and table == {"a": 1}
+
+
 def test_tuples():
     assert expect_tuple([1, 2], ("a", "b")) == (1, 2)
     for wrong, words in ((1, "returned int"), ((1, 2, 3), "returned 3 values")):

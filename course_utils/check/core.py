@@ -145,7 +145,9 @@ class Guarded:
             if "in-place operation" in str(error):
                 raise Fix(CHANGES_INPUT) from None
             raise Fix(f"it raised {type(error).__name__}: {_one_line(error)}{_where(error, self.function)}") from None
-        if not all(_same(a, b) for a, b in zip(before, (*args, *kwargs.values()))):
+        finally:
+            changed = _restore(before, (*args, *kwargs.values()))
+        if changed:
             raise Fix(CHANGES_INPUT)
         if torch.is_grad_enabled() != gradients:
             torch.set_grad_enabled(gradients)
@@ -271,6 +273,26 @@ def _same(before: Any, after: Any) -> bool:
     if isinstance(after, np.ndarray):
         return np.array_equal(before, after, equal_nan=after.dtype.kind == "f")
     return before is None or not isinstance(after, list | dict) or repr(before) == repr(after)
+
+
+def _restore(before: Iterable, after: Iterable) -> bool:
+    """Undo what the function did to its arguments: later checks use the same numbers. Whether there was anything."""
+    changed = [(old, new) for old, new in zip(before, after) if not _same(old, new)]
+    for old, new in changed:
+        if isinstance(new, tuple):
+            _restore(old, new)
+        elif isinstance(new, torch.Tensor) and new.shape == old.shape:
+            new.data.copy_(old)
+        elif isinstance(new, torch.Tensor):
+            new.data = old
+        elif isinstance(new, np.ndarray) and new.shape == old.shape:
+            new[...] = old
+        elif isinstance(new, list):
+            new[:] = old
+        elif isinstance(new, dict):
+            new.clear()
+            new.update(old)
+    return bool(changed)
 
 
 def _one_line(error: BaseException) -> str:
