@@ -343,6 +343,7 @@ WRONG = {
         (_loss(accuracy=lambda z, y: (z.argmax(1) == y).sum().item()), "count"),
         (_loss(accuracy=lambda z, y: 100 * (z.argmax(1) == y).float().mean()), "percentage"),
         (_loss(accuracy=lambda z, y: (z.argmax(1) != y).float().mean()), "wrong answers"),
+        (_loss(accuracy=lambda z, y: (z.argmax(1) >= y).float().mean()), "above the label"),
         (_loss(accuracy=lambda z, y: z.softmax(1)[range(len(y)), y].mean()), "mean probability"),
         (_loss(accuracy=lambda z, y: (z.argmax(0) == y).float().mean()), "it raised"),
         (loss_runs_twice, "2 times"),
