@@ -248,6 +248,7 @@ def _kept(share, precision):
             "kept guesses": _count(guess, mask, n),
             "right": _count(guess, mask * right, n),
             "any right": _count(guess, right, n),
+            "not below": _count(guess, mask * (guess >= truth), n),
         }
         return share(counts), precision(counts)
 
@@ -421,6 +422,7 @@ WRONG = {
         (_kept(_share, lambda c: c["right"] / c["guessed"]), "kept ones only"),
         (_kept(_share, lambda c: c["right"] / c["kept"]), "those guessed as c"),
         (_kept(_share, lambda c: _precision(c).nan_to_num()), "nan, not 0"),
+        (_kept(_share, lambda c: c["not below"] / c["kept guesses"]), "above the true class"),
         (lambda g, m, t, n: kept_loop(g, m, t, n - 1), "left out"),
         (lambda g, m, t, n: tuple(x.tolist() for x in kept_loop(g, m, t, n)), "must be a float tensor, and is list"),
     ],
@@ -433,6 +435,8 @@ WRONG = {
         (lambda a, b, x, y: min(b, math.ceil(a / x) * y), "count of images"),
         (lambda a, b, x, y: math.ceil(a / x) * y / b, "more than all"),
         (lambda a, b, x, y: min(math.ceil(a / x), math.ceil(b / y)) * y / b, "more than all"),
+        (lambda a, b, x, y: min(b, min(math.ceil(a / x), math.ceil(b / x)) * y) / b, "divide by batch_u"),
+        (lambda a, b, x, y: min(b, min(math.ceil(a / x), y) * y) / b, "not how many steps"),
         (lambda a, b, x, y: math.ceil(a / x), "these are steps"),
         (lambda a, b, x, y: 100 * zip_for_real(a, b, x, y), "percentage"),
         (lambda a, b, x, y: 1 - zip_for_real(a, b, x, y), "NOT seen"),
