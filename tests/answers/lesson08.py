@@ -227,6 +227,11 @@ def step_few_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
     return step_alone(model, x_l, labels.argmax(1), views, q, lam, order, lambda_u + 0 * torch.cat([labels, q]).sum())
 
 
+def step_channels_as_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
+    assert len(F.one_hot(y_l, x_l.shape[1])) == len(y_l)
+    return step_alone(model, x_l, y_l, views, q, lam, order, lambda_u)
+
+
 def step_training_mode(model, x_l, y_l, views, q, lam, order, lambda_u):
     model.train()
     return step_alone(model, x_l, y_l, views, q, lam, order, lambda_u)
@@ -449,6 +454,7 @@ WRONG = {
         (_guess(lambda z: z[:2].softmax(2).mean(0)), "only two of three views"),
         (lambda z, T: guess_sum(z, T).argmax(1), "not its likeliest class"),
         (lambda z, T: F.one_hot(guess_sum(z, T).argmax(1), z.shape[2]).float(), "not its likeliest class"),
+        (_guess(lambda z: -z.softmax(2).mean(0)), "must not be negative"),
         (guess_inference, "inference_mode"),
     ],
     "8.3": [
@@ -532,6 +538,10 @@ WRONG = {
         (step_training_mode, "neither eval() nor train()"),
         (step_equal_parts, "cut at the wrong place"),
         (_step(losses=lambda l, u, w: l + u), "lambda_u is ignored"),
+        (_step(losses=lambda l, u, w: l + 2 * u), "the weight is not lambda_u"),
+        (_step(losses=lambda l, u, w: l + w * u.item()), "does not learn from the unlabelled mixtures"),
+        (_step(losses=lambda l, u, w: l.item() + w * u), "does not learn from the labelled mixtures"),
+        (step_channels_as_classes, "Class values must be smaller"),
         (_step(losses=lambda l, u, w: w * (l + u)), "multiplies both losses"),
         (_step(losses=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
         (_step(losses=lambda l, u, w: l), "unlabelled loss is missing"),
