@@ -967,8 +967,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # %% [markdown]
 # **Analysis** On DermaMNIST the three methods are above the equally tuned baseline in macro-F1, on four draws of five or on all,
 # by a few hundredths and by about two standard errors or more, and a little above it in AUC. So unlabelled images help here, without any
-# threshold and without a pseudo-label. (The lines were made on another machine than the baseline's; lesson 09 shows how much
-# that alone changes.) The order among the methods is not that of their age: the Π-model, the oldest and the simplest, is
+# threshold and without a pseudo-label. The order among the methods is not that of their age: the Π-model, the oldest and the simplest, is
 # about level with the mean teacher. Three things may explain it. `train` averages the weights of *every*
 # method, so the Π-model is evaluated with an average, too. The learning rate falls, so at the end the student hardly moves, and
 # teacher and student come close to each other. And the training is short, while the teacher's strength is a long one. Temporal

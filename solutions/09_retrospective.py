@@ -321,8 +321,7 @@ except ValueError as error:
 #
 # The course ran every method with five seeds. Each seed has its own 500 labels and initial weights, the same for every
 # method. Two lines are there for comparison. *Another processor* is the baseline once more, same draws, same seeds, on another
-# machine, whose processor rounds sums differently in the last digit; a training makes more of it. (The lines of lessons 02
-# to 05 were made on that machine.) *Adjusted by half* is the baseline with half of the logit adjustment, which needs no unlabelled image
+# machine, whose processor rounds sums differently in the last digit; a training makes more of it. *Adjusted by half* is the baseline with half of the logit adjustment, which needs no unlabelled image
 # either; MixMatch has the same in its recipe.
 
 # %%
