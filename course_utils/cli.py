@@ -62,6 +62,14 @@ def verify(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def objectives(arguments: argparse.Namespace) -> int:
+    """Print what each objective rests on: exercises, answers that prove their checks, quiz questions."""
+    from course_utils.authoring.objectives import table
+
+    print(table(lessons(arguments.lessons)), end="")
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Execute every solution lesson on the best data found, and print the comparison table."""
     from tqdm import tqdm
@@ -166,10 +174,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, run, progress, reference, benchmark):
+    for function in (lab, build, verify, objectives, run, progress, reference, benchmark):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function in (build, verify, run, progress, reference):
+        if function in (build, verify, objectives, run, progress, reference):
             command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
         if function is lab:
             command.add_argument("options", nargs="*", help="options for JupyterLab, after --")

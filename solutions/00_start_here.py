@@ -310,7 +310,7 @@ except ValueError as error:
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** On a test split with nine healthy images in ten, a model has an accuracy of nine in ten. It is
+# **Question 1** (0c). On a test split with nine healthy images in ten, a model has an accuracy of nine in ten. It is
 #
 # <details><summary>a) a good model</summary>No: answering <i>healthy</i> always scores the same.</details>
 # <details><summary>b) perhaps useless, perhaps not: one needs another metric</summary>Yes. It could be the constant
@@ -318,7 +318,7 @@ except ValueError as error:
 # AUC tell them apart.</details>
 # <details><summary>c) surely useless</summary>No: equal accuracy does not mean equal answers.</details>
 #
-# **Question 2.** Two models have the same macro-F1, one of them the higher accuracy. The likely reason is
+# **Question 2** (0d). Two models have the same macro-F1, one of them the higher accuracy. The likely reason is
 #
 # <details><summary>a) it is better at the frequent class at the price of a rare one, and in the macro-F1 the two
 # cancel</summary>Yes: the accuracy follows the frequent class; in the macro-F1 each class weighs the same.</details>
@@ -327,7 +327,7 @@ except ValueError as error:
 # <details><summary>c) its probabilities are better calibrated</summary>No: both metrics look at the answers only, not
 # at the probabilities.</details>
 #
-# **Question 3.** A model scores an AUC of one half and a macro-F1 well above the constant predictor's. Then
+# **Question 3** (0d). A model scores an AUC of one half and a macro-F1 well above the constant predictor's. Then
 #
 # <details><summary>a) the model ranks badly but answers well</summary>Hardly: answers that are good come from
 # probabilities that rank well.</details>

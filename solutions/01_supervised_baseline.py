@@ -722,7 +722,7 @@ results.compare(
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** A paper reports that its method with 500 labels beats a supervised baseline. Which sentence in
+# **Question 1** (1e). A paper reports that its method with 500 labels beats a supervised baseline. Which sentence in
 # its appendix takes most away from the claim?
 #
 # <details><summary>a) "The settings of the method were searched; the baseline has those of an earlier
@@ -732,7 +732,7 @@ results.compare(
 # <details><summary>c) "Each seed had its own labels, the same for both."</summary>No, that is the paired design, and it
 # makes the claim stronger.</details>
 #
-# **Question 2.** A new method raises the balanced accuracy and lowers the accuracy. With $\log \pi$ added back at
+# **Question 2** (1d). A new method raises the balanced accuracy and lowers the accuracy. With $\log \pi$ added back at
 # prediction it scores like the plain run. The method
 #
 # <details><summary>a) has learnt more about the rare classes</summary>No: then it would stay ahead of the plain run at
@@ -742,7 +742,7 @@ results.compare(
 # <details><summary>c) was trained for too short a time</summary>No: a network that had learnt less could not catch up
 # by adding one constant to each class.</details>
 #
-# **Question 3.** Five draws. Method A wins on each by nearly the same small amount, and the draws themselves differ
+# **Question 3** (1e). Five draws. Method A wins on each by nearly the same small amount, and the draws themselves differ
 # widely. Then
 #
 # <details><summary>a) the difference is lost in the spread of the draws</summary>Only if you forget the pairs: the spread

@@ -651,7 +651,7 @@ for some in (dataset, load_dataset("digits")):
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** In the first steps hardly any guess passes the threshold. The unlabelled loss, divided by all
+# **Question 1** (6c). In the first steps hardly any guess passes the threshold. The unlabelled loss, divided by all
 # images, is then
 #
 # <details><summary>a) large, because the few kept images weigh much</summary>That is what dividing by the <i>kept</i>
@@ -660,14 +660,14 @@ for some in (dataset, load_dataset("digits")):
 # needed.</details>
 # <details><summary>c) undefined</summary>Only with the kept images as divisor, when none is kept.</details>
 #
-# **Question 2.** Why does the guess come from the weak and the loss from the strong view?
+# **Question 2** (6a). Why does the guess come from the weak and the loss from the strong view?
 #
 # <details><summary>a) The easy view gives the best guess, the hard view leaves something to learn</summary>Yes. Both from
 # the weak view: little to learn. Both from the strong view: worse guesses.</details>
 # <details><summary>b) Because the strong view is slower to compute</summary>Speed has nothing to do with it.</details>
 # <details><summary>c) So that the network sees each image twice</summary>It would see it twice either way.</details>
 #
-# **Question 3.** The kept guesses are nearly all right. FixMatch therefore
+# **Question 3** (6d). The kept guesses are nearly all right. FixMatch therefore
 #
 # <details><summary>a) must beat the baseline</summary>No: guesses can be right and teach nothing new, such as the frequent
 # class once more.</details>

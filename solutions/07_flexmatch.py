@@ -861,14 +861,14 @@ differences(dataset, "ACC")
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** A class has the threshold `.05`, and there are seven classes. Guesses of this class
+# **Question 1** (7b). A class has the threshold `.05`, and there are seven classes. Guesses of this class
 #
 # <details><summary>a) pass only if the network is hopelessly unsure</summary>No: the threshold is a lower bound, and every
 # guess is above it, the sure ones too.</details>
 # <details><summary>b) pass, all of them</summary>Yes: the highest of seven probabilities is at least one seventh.</details>
 # <details><summary>c) pass in one of twenty cases</summary>A threshold is no probability of passing.</details>
 #
-# **Question 2.** Somebody updates the memory with the flexible thresholds instead of `tau`. What happens to a class
+# **Question 2** (7c). Somebody updates the memory with the flexible thresholds instead of `tau`. What happens to a class
 # that has fallen behind?
 #
 # <details><summary>a) Its unsure guesses count as learnt, and it looks well learnt though it is not</summary>Yes: the low
@@ -877,7 +877,7 @@ differences(dataset, "ACC")
 # teach now, and who counts as learnt.</details>
 # <details><summary>c) It never gets a note</summary>The other way round: it gets notes more easily.</details>
 #
-# **Question 3.** FlexMatch with the rule reversed scored like FixMatch. A reviewer concludes that the code is right. What
+# **Question 3** (7b). FlexMatch with the rule reversed scored like FixMatch. A reviewer concludes that the code is right. What
 # would have shown the mistake?
 #
 # <details><summary>a) More seeds</summary>They would have measured the wrong method more precisely.</details>

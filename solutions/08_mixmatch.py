@@ -890,29 +890,17 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 
 # %%
-def gain(dataset, baseline, metric="macro-F1"):
-    rows = pd.DataFrame(results.reference(dataset)["rows"], columns=["method", "draw", metric])
-    by_draw = rows.pivot(index="draw", columns="method", values=metric)
-    by_draw = by_draw.reindex(columns=["MixMatch", baseline])
-    return (by_draw["MixMatch"] - by_draw[baseline]).dropna()
-
-
-def gains(dataset):
-    lines = {}
-    for baseline in methods[:3]:
-        for metric in ("macro-F1", "AUC", "balanced ACC"):
-            d = gain(dataset, baseline, metric)
-            error = d.std() / max(len(d), 1) ** 0.5
-            cell = f"{d.mean():+.3f} ± {error:.3f}, {(d > 0).sum()} of {len(d)}"
-            lines.setdefault(f"MixMatch minus {baseline}", {})[metric] = cell
-    return pd.DataFrame(lines).T
+def against_each(dataset):
+    metrics = ("macro-F1", "AUC", "balanced ACC")
+    lines = [results.gains(["MixMatch"], dataset, baseline, metrics) for baseline in methods[:3]]
+    return pd.concat(lines)
 
 
 # %% tags=["dataset"]
-gains(dataset)
+against_each(dataset)
 
 # %% tags=["dataset"]
-gains(load_dataset("digits"))
+against_each(load_dataset("digits"))
 
 # %% [markdown]
 # **Analysis** On DermaMNIST our MixMatch is above the plain baseline in macro-F1 on four draws of five, by nearly three
@@ -939,7 +927,7 @@ gains(load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** Why are the views averaged *before* the guess is sharpened?
+# **Question 1** (8a). Why are the views averaged *before* the guess is sharpened?
 #
 # <details><summary>a) It makes no difference, the formulas commute</summary>They do not: your check in Exercise 8.2 tells the
 # two apart.</details>
@@ -949,7 +937,7 @@ gains(load_dataset("digits"))
 # <details><summary>c) To save the time of one sharpening</summary>It costs next to nothing compared with a forward
 # pass.</details>
 #
-# **Question 2.** What would go wrong with $\lambda$ in place of $\max(\lambda, 1 - \lambda)$?
+# **Question 2** (8b). What would go wrong with $\lambda$ in place of $\max(\lambda, 1 - \lambda)$?
 #
 # <details><summary>a) The labels of the mixtures would not sum to one</summary>They would: $\lambda$ and $1 - \lambda$ sum to
 # one, whichever is larger.</details>
@@ -959,7 +947,7 @@ gains(load_dataset("digits"))
 # <details><summary>c) The images would become too dark</summary>The weights sum to one either way; brightness stays as it
 # is on average.</details>
 #
-# **Question 3.** A loss on unlabelled images is zero for any sure and constant answer. This is most dangerous when
+# **Question 3** (8e). A loss on unlabelled images is zero for any sure and constant answer. This is most dangerous when
 #
 # <details><summary>a) one class is frequent: then the constant answer is cheap on the labelled images, too</summary>Yes.
 # Nothing but the labelled loss speaks against the constant answer, and under imbalance it does not speak loudly. A large

@@ -1,6 +1,7 @@
 """From source to notebooks: the same bytes each time, clear errors, and a verifier that finds what it is there to find."""
 
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from course_utils import cli
 from course_utils.authoring import build, lessons, verify
 from course_utils.authoring.build import SourceError
+from course_utils.authoring.objectives import table
 
 SOURCE = '''# %% [markdown]
 # # 06 · A toy lesson
@@ -49,11 +51,11 @@ print("[ok]", add(1, 2))
 #
 # ## Quiz
 #
-# **Question 1.** **Question 2.**
+# **Question 1** (6a). **Question 2.**
 #
-# **Question 2.** What?
+# **Question 2** (6a). What?
 #
-# **Question 3.** Why?
+# **Question 3** (6a). Why?
 #
 # ## Key points
 #
@@ -146,7 +148,9 @@ def test_a_broken_source_is_refused_with_the_cell_named(house, old, new, message
         ("5 min · difficulty 1/5 · objective 6a", "easy", "has no complete heading"),
         ("**Time** 5 min", "", r"no part '\*\*Time"),
         ("**Analysis** It", "It", r"no part '\*\*Analysis"),
-        ("**Question 3.** Why?", "Why?", "three questions"),
+        ("**Question 3** (6a). Why?", "Why?", "three questions"),
+        ("**Question 3** (6a). Why?", "**Question 3.** Why?", "three questions"),
+        ("**Question 3** (6a)", "**Question 3** (6b)", "question 3 asks about objective 6b, which is not stated"),
         ("- One.", "\n# ".join(["- One."] * 6), "6 key points"),
         ("<details><summary>Hint 2</summary>+</details>", "", "fewer than two hints"),
         ('progress("06")', 'progress("07")', r'does not end with the board: progress\("06"\)'),
@@ -209,6 +213,13 @@ def test_the_command_says_what_is_wrong_in_one_line(capsys):
     assert capsys.readouterr().err == "course verify: no lesson 42; there are 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10\n"
     with pytest.raises(SystemExit):
         cli.main(["sing"])
+
+
+def test_the_table_of_objectives_is_up_to_date():
+    committed = (Path(__file__).parent / "objectives.md").read_text()
+    assert committed == table(lessons()), "course objectives > tests/objectives.md"
+    for objective, exercise in (("0a", "0.1 How frequent"), ("6b", "6.2 Guess and mask"), ("9e", "9.6 ")):
+        assert re.search(rf"\*\*{objective}\*\* .*\| {exercise}", committed)
 
 
 def test_outputs_are_those_of_dermamnist(monkeypatch):

@@ -71,6 +71,8 @@ def unsolved(number):
         (lambda x: (2 * x).double().requires_grad_(), "ok", ""),
         (unsolved("99.1"), "todo", "not solved yet"),
         (unsolved("98.1"), "todo", "uses a function that is not solved yet (Exercise 98.1)"),
+        (unsolved("of mine"), "fix", "it raised NotImplementedError: Exercise of mine"),
+        (lambda x: torch.bincount(x / 2), "fix", "it raised NotImplementedError"),  # as torch does for some types
         (lambda x: None, "fix", "is the `return` missing?"),
         (lambda x: x**2, "fix", "this is the square"),
         (lambda x: 2 * x[:1], "fix", "has shape (1,), expected (2,)"),
@@ -151,6 +153,23 @@ def test_arguments_of_every_kind_are_guarded():
     with pytest.raises(Fix, match="changes its input"):
         core.Guarded(lambda pair: pair[0].add_(1))((torch.zeros(2), 1))
     assert core.Guarded(lambda a, b: 5)(torch.zeros(2, requires_grad=True) * 1, b=[1]) == 5
+
+
+@pytest.mark.parametrize("spoil", [lambda x: x.mul_(0), lambda x: x.mul_(0) / "no", lambda x: x.unsqueeze_(0)])
+def test_arguments_are_as_before_after_a_function_that_spoils_them(spoil):
+    """The checks' numbers stand in their modules: a spoiled one would turn the right answer that comes next into a wrong one."""
+    x = torch.tensor([1.0, 2.0])
+    array, pair, rows, table = x.numpy().copy(), (x.clone(), 1), [1, 2], {"a": 1}
+    for argument, change in (
+        (x, spoil),
+        (array, lambda a: a.fill(0)),
+        (pair, lambda p: p[0].zero_()),
+        (rows, list.clear),
+        (table, dict.clear),
+    ):
+        with pytest.raises(Fix):
+            core.Guarded(change)(argument)
+    assert x.tolist() == array.tolist() == pair[0].tolist() == [1, 2] and rows == [1, 2] and table == {"a": 1}
 
 
 def test_tuples():

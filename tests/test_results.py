@@ -118,3 +118,20 @@ def test_the_shipped_reference_runs_are_complete(name):
         own = [r for r in made["rows"] if r["method"] == method]
         assert len({r["draw"] for r in own}) == len(own) == 5, method
         assert all(r["stopped"] is None for r in own)
+
+
+def test_gains_are_paired_by_draw(monkeypatch, digits):
+    rows = [row("supervised", f"d{n}", f1) for n, f1 in enumerate((0.40, 0.50, 0.60))]
+    rows += [row("FixMatch", f"d{n}", f1) for n, f1 in reversed(list(enumerate((0.43, 0.52, 0.59))))]
+    rows += [row("FixMatch", "another draw", 0.99), row("MixMatch", "yet another", 0.99)]
+    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": rows})
+    table = results.gains(["FixMatch", "MixMatch", "SGAN"], digits, metrics=("macro-F1",))
+    # by hand: differences .03, .02, -.01; mean .04 / 3, standard deviation .02082, divided by the root of 3
+    assert table.loc["FixMatch minus supervised", "macro-F1"] == "+0.013 ± 0.012, 2 of 3"
+    assert set(table["macro-F1"][1:]) == {"no reference runs"}
+    assert results.gains(["supervised"], digits, "FixMatch").loc["supervised minus FixMatch"].tolist() == [
+        "+0.000 ± 0.000, 0 of 3",
+        "-0.013 ± 0.012, 1 of 3",
+    ]
+    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": []})
+    assert results.gains(["FixMatch"], digits).iloc[0].tolist() == ["no reference runs"] * 2

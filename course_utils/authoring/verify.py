@@ -7,6 +7,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import ROOT
+from course_utils.authoring import objectives as tables
 from course_utils.authoring.build import (
     BEGIN,
     END,
@@ -47,7 +48,7 @@ def _package_source() -> str:
 def objectives(lesson: NotebookNode) -> list[str]:
     """Every objective has an exercise, every exercise an objective, every exercise cell a complete heading."""
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    stated = set(re.findall(r"^- \*\*(\d+[a-z])\*\*", text, re.MULTILINE))
+    stated = set(tables.stated(text))
     headings = mentioned_exercises(lesson)
     served = {objective for match in headings for objective in match["objectives"].split(", ")}
     headed = {match["number"] for match in headings}
@@ -55,6 +56,11 @@ def objectives(lesson: NotebookNode) -> list[str]:
     problems = [f"objective {objective} has no exercise" for objective in sorted(stated - served)]
     problems += [
         f"an exercise names objective {objective}, which is not stated" for objective in sorted(served - stated)
+    ]
+    problems += [
+        f"question {number} asks about objective {objective}, which is not stated"
+        for number, objective in tables.asked(text).items()
+        if objective not in stated
     ]
     problems += [f"exercise {number} has no complete heading" for number in sorted(built - headed)]
     problems += [f"heading of exercise {number} without an exercise cell" for number in sorted(headed - built)]
@@ -70,8 +76,8 @@ def anatomy(lesson: NotebookNode) -> list[str]:
         if part not in text
     ]
     quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
-    if len(re.findall(r"^\*\*Question \d", quiz, re.MULTILINE)) != 3:
-        problems.append("the quiz does not have three questions")
+    if list(tables.asked(quiz)) != ["1", "2", "3"]:
+        problems.append("the quiz does not have three questions, each with its objective: **Question 1** (6a).")
     points = re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE)
     if not 1 <= len(points) <= 5:
         problems.append(f"{len(points)} key points, expected 1 to 5")

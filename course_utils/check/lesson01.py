@@ -212,6 +212,15 @@ def _(student):
         )
     if not model.training:
         raise Fix("it left the model in evaluation mode: a loss is for training, leave the mode alone")
+    _, logs = expect_tuple(
+        student(_Recorder(torch.eye(3)).train(), Batch(logits.clone(), torch.tensor([0, 0, 2, 1]))), ("loss", "logs")
+    )
+    expect(
+        logs["accuracy"],
+        0.5,
+        "the accuracy when 2 of 4 guesses are right and 2 are class numbers above the label",
+        [(1.0, "a guess above the label counts as right: the class with the largest logit must be the label, ==")],
+    )
 
 
 def _gradient_of_loss(model: _Recorder, value, logits: torch.Tensor, y_l: torch.Tensor) -> None:

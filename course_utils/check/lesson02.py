@@ -581,6 +581,11 @@ def _(student):
             ],
         )
 
+    fakes, _ = go(1, answers=_answers([0.9, 0.9, 0.5, 0.5]), known=torch.tensor([-1, -1, 0, 1]))
+    if len(fakes.fitted) < 2 or fakes.fitted[1].tolist() != [1, 1, 0, 1]:
+        raise Fix(
+            "an image without a true label is struck out: `labelled` holds the POSITIONS where known >= 0, not labels"
+        )
     fakes, rounds = go(0)
     if len(rounds) != 1 or len(fakes.fitted) != 1:
         raise Fix("with num_rounds = 0 there is one fit, on the true labels, and one pair")
@@ -649,6 +654,12 @@ def _(student):
         1 / 3,
         "the share for three mistakes of which one stands",
         wrong=[(2 / 3, "this is the share that did NOT survive: a mistake stands where last == first")],
+    )
+    expect(
+        student(torch.tensor([1, 0, 1]), torch.tensor([1, 1, 2]), torch.tensor([0, 2, 0])),
+        1 / 3,
+        "the share for three mistakes of which one stands and two are now mistakes of a higher class number",
+        wrong=[(1.0, "a mistake that is now another mistake counts as surviving: last == first, not >=")],
     )
     expect(
         student(torch.tensor([1, -1, 1]), torch.tensor([1, -1, 0]), torch.tensor([0, 0, 0])),

@@ -699,8 +699,20 @@ def _(student):
             )
     expect(faint, [[0.8, 0.2], [0.8, 0.2]], "the result for two images that hear little")
     three = np.array([[1.0, 0, 0], [0, 2, 0], [0, 0, 1], [1, 1, 1], [0, 0, 5]])
-    one = student(np.array([[0.3], [0.1], [0.2]]), np.array([[1], [3], [4]]), three, 2.0, np.ones(3) / 3)
-    expect(one, [[0, 1, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1]], "the result for one neighbour and three classes")
+    near, ids = np.array([[0.3], [0.1], [0.2]]), np.array([[1], [3], [4]])
+    unscaled = "the rows do not sum to 1: every row that hears something is divided by its sum, whatever {} holds"
+    expect(
+        student(near, ids, three, 2.0, np.array([0.5, 0.5, 0])),
+        [[0, 1, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1]],
+        "the result for one neighbour and three classes",
+        [([[0, 1, 0], [1 / 3, 1 / 3, np.exp(-0.02)], [0, 0, 5 * np.exp(-0.08)]], unscaled.format("`fallback`"))],
+    )
+    expect(
+        student(distances, neighbours, masses, 0.0, fallback),
+        mix(np.ones_like(w)),
+        "the result for gamma = 0, where all neighbours count alike",
+        [(mix(np.ones_like(w), divide=False), unscaled.format("gamma"))],
+    )
 
 
 @exercise("3.7", "a second opinion")
@@ -759,6 +771,12 @@ def _(student):
     expect(none, torch.zeros(7), "the mask when the network is sure of nothing", float_tensor=True)
     one = student(torch.tensor([2]), torch.tensor([1.0]), torch.tensor([3]), opinion)
     expect(one, [1.0], "the mask of a batch of one", float_tensor=True)
+    expect(
+        student(torch.tensor([1, 0]), torch.ones(2), torch.tensor([3, 0]), opinion),
+        [0.0, 0.0],
+        "the mask of two guesses where the graph says a class with a higher number",
+        [([1.0, 1.0], "a higher class number counts as agreement: the graph must say the same as the guess, ==")],
+    )
     silent = torch.full((9,), -1)
     expect(
         student(guess, torch.ones(7), index, silent), torch.zeros(7), "the mask when the graph has no opinion at all"

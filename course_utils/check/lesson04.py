@@ -266,6 +266,14 @@ def _(student):
     )
     _expect_passes(model)
     _expect_logs(logs, z_u, z_f)
+    _, logs = student(Probe(power=2), x_l, y_l, x_u, drawn)
+    for name, z in (("real", z_u), ("fake", z_f)):
+        expect(
+            logs[name],
+            _mean_d(z**2),
+            f"logs['{name}'] for a model that squares its images",
+            [(_mean_d(z), f"logs['{name}'] is computed from the images: D takes the model's logits on them")],
+        )
 
 
 def _three(z_l, y_l, z_u, z_f) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -289,10 +297,14 @@ def _expect_passes(model: Probe) -> None:
     )
 
 
+def _mean_d(z: torch.Tensor) -> torch.Tensor:
+    return (z.exp().sum(1) / (z.exp().sum(1) + 1)).mean()
+
+
 def _expect_logs(logs, z_u: torch.Tensor, z_f: torch.Tensor) -> None:
     if not isinstance(logs, dict) or not {"real", "fake"} <= set(logs):
         raise Fix('logs must be a dict, {"real": ..., "fake": ...}')
-    real, fake = ((z.exp().sum(1) / (z.exp().sum(1) + 1)).mean() for z in (z_u, z_f))
+    real, fake = _mean_d(z_u), _mean_d(z_f)
     for name, value, other in (("real", real, fake), ("fake", fake, real)):
         if isinstance(logs[name], torch.Tensor) and logs[name].requires_grad:
             raise Fix(f"logs['{name}'] carries a gradient: a plain number is wanted, .item()")

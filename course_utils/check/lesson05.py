@@ -697,6 +697,22 @@ def _(student):
     (gradient,) = torch.autograd.grad(scores.sum(), probabilities)
     if gradient[:2].isnan().any():
         raise Fix("the gradient is nan where both are empty: keep the divisor away from zero BEFORE dividing (clamp)")
+    leaf = p.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(of(leaf, mask).sum(), leaf)
+    of_overlap, of_sums = (
+        2 * mask / sums.view(-1, 1, 1, 1),
+        (2 * overlap / sums**2).view(-1, 1, 1, 1) * torch.ones(p.shape),
+    )
+    expect(
+        gradient,
+        of_overlap - of_sums,
+        "the gradient of the scores",
+        wrong=[
+            (of_overlap, "no gradient flows through the sum of p below: no detach, no no_grad there"),
+            (-of_sums, "no gradient flows through the overlap: no detach, no no_grad there"),
+        ],
+        tolerance=1e-3,
+    )
     wide = torch.zeros(2, 1, 4, 6)
     wide[:, :, 1:3, 2:4] = 1
     expect(

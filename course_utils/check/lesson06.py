@@ -348,6 +348,18 @@ def _(student):
         [([nan] * 3, "when nothing is kept the shares are known: 0")],
     )
     expect(precision, [nan, nan, nan], "the precision when nothing is kept")
+    up, down = torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1])
+    for guess, truth in ((up, down), (down, up)):
+        _, precision = expect_tuple(student(guess, torch.ones(3), truth, 2), ("share", "precision"))
+        expect(
+            precision,
+            [0.0, 0.5],
+            f"the precision for the guesses {guess.tolist()} and the true classes {truth.tolist()}, all kept",
+            wrong=[
+                ([0.0, 1.0], "a guess above the true class counts as right: the guess must be the true class, =="),
+                ([1.0, 0.5], "a guess below the true class counts as right: the guess must be the true class, =="),
+            ],
+        )
 
 
 @exercise("6.6", "where zip stops")
@@ -384,4 +396,13 @@ def _(student):
         0.3,
         "the share for 96 and 1000 images in batches of 32 and 100",
         [(0.4, "96 images make exactly 3 batches of 32: round up, do not add one")],
+    )
+    expect(
+        student(400, 200, 40, 8),
+        0.4,
+        "the share for 400 and 200 images in batches of 40 and 8",
+        wrong=[
+            (0.2, "the unlabelled loader has ceil(num_unlabelled / batch_u) batches: divide by batch_u, not batch_l"),
+            (0.32, "batch_u is how many images a step brings, not how many steps there are"),
+        ],
     )

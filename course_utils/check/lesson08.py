@@ -112,6 +112,17 @@ def _(student):
         "the guess at T = 1 (the average itself)",
         [(right, "the argument T is ignored")],
     )
+    expect(
+        student(z, 0.4),
+        _power(views.mean(0), 2.5),
+        "the guess at T = .4",
+        [
+            (
+                torch.full((2, 3), math.nan),
+                "the guess is nan at T = .4: the averages that sharpen gets must not be negative",
+            )
+        ],
+    )
     expect(student(z[1:], 0.5), _power(views[1], 2), "the guess from one view only (K = 1)")
     three = torch.stack([z[0], z[1], z[1]])
     expect(
@@ -457,6 +468,24 @@ def _(student):
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
     if not loss.requires_grad:
         raise Fix("the loss carries no gradient: the mixed images go through the model with gradients")
+    scale = torch.ones(1, requires_grad=True)
+    of_l = torch.autograd.grad(entropy(scale * z[:2], p[:2]), scale)[0]
+    of_u = torch.autograd.grad(2 * brier(scale * z[2:], p[2:]), scale)[0]
+    expect(
+        torch.autograd.grad(loss, model.scale)[0],
+        of_l + of_u,
+        "the gradient of the model's weight",
+        wrong=[
+            (
+                of_l,
+                "the model does not learn from the unlabelled mixtures: no detach, no .item() of their loss in the sum",
+            ),
+            (
+                of_u,
+                "the model does not learn from the labelled mixtures: no detach, no .item() of their loss in the sum",
+            ),
+        ],
+    )
     model.expect_mode()
     sizes = [size for size, *_ in model.calls]
     if sum(sizes) == 10 and len(sizes) > 1:
@@ -480,9 +509,17 @@ def _(student):
         ],
     )
     short = torch.tensor([4, 0, 3, 1, 5, 2])
-    single, _ = expect_tuple(student(Probe(power=3), x_l, y_l, [one], q, lam[:6], short, 2.0), ("loss", "logs"))
-    right = total(*mixed(torch.cat([x_l, one]), torch.cat([labels, q]), short, short))
-    expect(single, right, "the loss with one view (K = 1)")
+    grey = [x.view(-1, 1, 3, 1) for x in (x_l, one)]  # one channel: not as many as there are classes
+    single, _ = expect_tuple(student(Probe(power=3), grey[0], y_l, grey[1:], q, lam[:6], short, 0.5), ("loss", "logs"))
+    z, p = mixed(torch.cat([x_l, one]), torch.cat([labels, q]), short, short)
+    loss_l, loss_u = entropy(z[:2], p[:2]), brier(z[2:], p[2:])
+    fixed = "the weight is not lambda_u, though it equals it where lambda_u is 2 and 2 images are labelled"
+    expect(
+        single,
+        loss_l + loss_u / 2,
+        "the loss with one view (K = 1), images of one channel and lambda_u = .5",
+        [(loss_l + 2 * loss_u, fixed), *wrong_weights(loss_l, loss_u, 0.5)],
+    )
 
 
 @exercise("8.7", "from which weight on the collapse pays")

@@ -199,6 +199,12 @@ def _(student):
         [(1.0, "the tolerance is too wide: 1e-12 forgives rounding, and nothing else")],
         tolerance=1e-6,
     )
+    for short, right, cause in (  # the mean of 1, -short falls short of the observed one by `short`
+        (0.7e-12, 1.0, "the tolerance is too narrow: what falls short by less than 1e-12 counts, too"),
+        (1.5e-12, 0.5, "the tolerance is too wide: only what falls short by less than 1e-12 counts, too"),
+    ):
+        what = f"the share for the differences 1 and {short:g}"
+        expect(student(np.array([1.0, short])), right, what, [(1.5 - right, cause)], tolerance=1e-6)
     expect(student(np.zeros(3)), 1.0, "the share when all differences are 0", tolerance=1e-6)
     expect(student(np.array([-0.3])), 1.0, "the share for one difference alone", tolerance=1e-6)
 
@@ -490,6 +496,19 @@ def _(student):
     for name, got, want in zip(_PARTS, two, table([1, 0, 1, 1, 1, 0, 1], bins=2)):
         expect(
             got, want, f"the {name} with 2 bins", [(part, "num_bins is ignored: is it fixed at 4?") for part in right]
+        )
+    one_class = _three(student(np.array([[0.9, 0.1], [0.4, 0.6]]), np.zeros(2, dtype=np.int64), 2))
+    for name, got, want in zip(_PARTS, one_class, ([0, 1], [nan, 0.5], [nan, 0.75])):
+        expect(
+            got,
+            want,
+            f"the {name} with 2 bins where every label is class 0",
+            [
+                (
+                    [nan, nan],
+                    "a bin of images of class 0 stays empty: ask whether the bin holds an image, not for its labels",
+                )
+            ],
         )
     sure = _three(student(p[2:3].copy(), labels[2:3], 5))
     for name, got, want in zip(_PARTS, sure, ([0, 0, 0, 0, 1], [nan] * 4 + [0], [nan] * 4 + [1])):

@@ -49,9 +49,15 @@ def _in_place_counts(labels, num_classes):
     return torch.full((num_classes,), 1 / num_classes)
 
 
+def constant_sorted(train_labels, test_labels):
+    labels = sorted(train_labels.tolist())
+    answer = max(labels, key=labels.count)  # the first, so the smaller one, where two are as frequent
+    return sum(y == answer for y in test_labels.tolist()) / len(test_labels)
+
+
 RIGHT = {
     "0.1": [shares_loop, shares_one_hot, shares_numpy],
-    "0.2": [constant_numpy, constant_mode],
+    "0.2": [constant_numpy, constant_mode, constant_sorted],
     "0.3": [f1_loop, f1_harmonic, lambda m: _f1(m.T).mean()],
 }
 

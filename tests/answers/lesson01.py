@@ -287,11 +287,16 @@ def loss_smoothed(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l, label_smoothing=0.1), {"accuracy": 0.75}
 
 
+def adjusted_log_softmax(logits, labels, prior, strength):
+    log_p = (logits + strength * prior.log()).log_softmax(dim=-1)
+    return F.nll_loss(log_p, labels)
+
+
 RIGHT = {
     "1.1": [draw_by_permutation, draw_with_torch, draw_by_shuffle],
     "1.2": [loss_by_hand, loss_nll, loss_module],
     "1.3": [predict_loop, predict_loader, predict_with_a_copy],
-    "1.4": [adjusted_by_hand, adjusted_weighted_exponentials],
+    "1.4": [adjusted_by_hand, adjusted_weighted_exponentials, adjusted_log_softmax],
     "1.5": [paired_statistics, paired_torch, paired_scipy],
 }
 
@@ -338,6 +343,7 @@ WRONG = {
         (_loss(accuracy=lambda z, y: (z.argmax(1) == y).sum().item()), "count"),
         (_loss(accuracy=lambda z, y: 100 * (z.argmax(1) == y).float().mean()), "percentage"),
         (_loss(accuracy=lambda z, y: (z.argmax(1) != y).float().mean()), "wrong answers"),
+        (_loss(accuracy=lambda z, y: (z.argmax(1) >= y).float().mean()), "above the label"),
         (_loss(accuracy=lambda z, y: z.softmax(1)[range(len(y)), y].mean()), "mean probability"),
         (_loss(accuracy=lambda z, y: (z.argmax(0) == y).float().mean()), "it raised"),
         (loss_runs_twice, "2 times"),

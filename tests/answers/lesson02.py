@@ -444,6 +444,16 @@ def rounds_recursive(known, fit, predict, tau, num_rounds):
     return [[first, known], *further(first, known, num_rounds)]
 
 
+def rounds_labels_as_positions(known, fit, predict, tau, num_rounds):
+    pairs = [(fit(known), known)]
+    for _ in range(num_rounds):
+        targets = merge_mask(known, *select_isin(predict(pairs[-1][0]), known[known >= 0], tau))
+        if torch.equal(targets, pairs[-1][1]):
+            break
+        pairs.append((fit(targets), targets))
+    return pairs
+
+
 def _rounds(
     base=lambda known, targets: known,
     struck=lambda known, targets: known >= 0,
@@ -822,6 +832,7 @@ WRONG = {
             _rounds(struck=lambda known, targets: known > 99, combine=_write(torch.clone)),
             "the labelled images get pseudo-labels",
         ),
+        (rounds_labels_as_positions, "the POSITIONS where known >= 0"),
         (_rounds(combine=merge_from_nothing), "the true labels are missing"),
         (_rounds(asked=lambda pairs: pairs[0][0]), "ask the LAST model"),
         (_rounds(asked=lambda pairs: pairs[0][0], same=lambda a, b: False), "ask the LAST model"),
@@ -862,6 +873,7 @@ WRONG = {
         (_survivors(over=lambda f, l, t: f >= 0), "the denominator is all labels"),
         (_survivors(over=lambda f, l, t: (l >= 0) & (l != t)), "all mistakes of `last`"),
         (_survivors(stands=lambda f, l, t: (l >= 0) & (l != t)), "the class must be unchanged"),
+        (_survivors(stands=lambda f, l, t: l >= f), "not >="),
         (_survivors(stands=lambda f, l, t: l != t), "only the healed one is taken off"),
         (_survivors(stands=lambda f, l, t: l == t), "share that is healed"),
         (_survivors(stands=lambda f, l, t: l != f), "share that did NOT survive"),

@@ -660,6 +660,11 @@ WRONG = {
             ),
             "one weight is zero",
         ),
+        (_new(finish=lambda h, t, f, w: np.where(t > 0, h / np.where(f > 0, t, 1), f)), "whatever `fallback` holds"),
+        (
+            _new(finish=lambda h, t, f, w: np.where(t > 0, h / np.where(w.min(1, keepdims=True) < 1, t, 1), f)),
+            "whatever gamma holds",
+        ),
         (new_first, "only the first neighbour"),
         (new_turned, "do not belong together"),
         (new_in_place, "changes its input"),
@@ -668,6 +673,7 @@ WRONG = {
     ],
     "3.7": [
         (lambda g, m, i, o: (o[i] == g).float(), "mask is lost"),
+        (lambda g, m, i, o: m * (o[i] >= g), "higher class number"),
         (lambda g, m, i, o: m * (o[: len(g)] == g), "first B images"),
         (lambda g, m, i, o: m.clone(), "not asked"),
         (lambda g, m, i, o: m * (o[i] != g), "DISAGREES"),

@@ -169,6 +169,11 @@ def step_again_for_logs(model, x_l, y_l, x_u, fakes):
     return loss, {"real": real_loop(model(x_u)).mean().item(), "fake": logs["fake"]}
 
 
+def step_logs_from_images(model, x_l, y_l, x_u, fakes):
+    loss, logs = step_paper(model, x_l, y_l, x_u, fakes)
+    return loss, {**logs, "fake": real_loop(fakes.detach()).mean().item()}
+
+
 def step_no_grad_fakes(model, x_l, y_l, x_u, fakes):
     z = model(torch.cat([x_l, x_u]))
     with torch.no_grad():
@@ -475,6 +480,7 @@ WRONG = {
         (lambda *a: step_paper(*a)[::-1], "loss and logs are swapped"),
         (step_unlabelled_with_fakes, "the model runs 2 times, on [7, 2]"),
         (step_again_for_logs, "the model runs 4 times"),
+        (step_logs_from_images, "is computed from the images"),
         (step_no_grad_fakes, "the model does not learn from the fakes"),
         (step_no_grad_unlabelled, "the model does not learn from the unlabelled"),
         (step_eval, "neither eval() nor train()"),

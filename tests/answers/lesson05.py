@@ -924,6 +924,8 @@ WRONG = {
         (lambda p, m: (2 * (p * m).sum((1, 2, 3)) + 1) / ((p + m).sum((1, 2, 3)) + 1), "smoothing term of 1"),
         (lambda p, m: 2 * (p * m).sum((1, 2, 3)) / ((p + m).sum((1, 2, 3)) + 1), "a 1 is added below"),
         (_dice(below=lambda p, m: (p * p + m * m).sum((1, 2, 3))), "sums squares"),
+        (_dice(below=lambda p, m: (p.detach() + m).sum((1, 2, 3))), "no gradient flows through the sum of p"),
+        (_dice(above=lambda p, m: 2 * (p.detach() * m).sum((1, 2, 3))), "no gradient flows through the overlap"),
         (_dice(below=lambda p, m: p.sum((1, 2, 3))), "the sum of the mask is missing"),
         (_dice(below=lambda p, m: m.sum((1, 2, 3))), "the sum of p is missing"),
         (_dice(lambda p, m: (p * m).sum((1, 2, 3)), lambda p, m: m.sum((1, 2, 3))), "this is the recall"),

@@ -248,6 +248,7 @@ def _kept(share, precision):
             "kept guesses": _count(guess, mask, n),
             "right": _count(guess, mask * right, n),
             "any right": _count(guess, right, n),
+            "not below": _count(guess, mask * (guess >= truth), n),
         }
         return share(counts), precision(counts)
 
@@ -275,13 +276,38 @@ def zip_whole_numbers(num_labelled, num_unlabelled, batch_l, batch_u):
     return min(1.0, -(-num_labelled // batch_l) * batch_u / num_unlabelled)
 
 
+def step_loop(model, batch, tau=0.95, lambda_u=1.0):
+    n, (total, kept) = len(batch.x_w), (0.0, 0)
+    with torch.no_grad():
+        p = model(batch.x_w).softmax(1)
+    z = model(torch.cat([batch.x_l, batch.x_s]))
+    for row, target in zip(z[-n:], p):
+        if target.max() >= tau:
+            kept += 1
+            total = total - row.log_softmax(0)[target.argmax()]
+    return F.cross_entropy(z[:-n], batch.y_l) + lambda_u * total / n, {"mask": kept / n}
+
+
+def kept_table(guess, mask, truth, num_classes):
+    table = torch.zeros(2, num_classes, num_classes)  # [kept or not, truth, guess]
+    for g, m, t in zip(guess, mask, truth):
+        table[int(m), t, g] += 1
+    kept = table[1]
+    return kept.sum(1) / table.sum((0, 2)), kept.diagonal() / kept.sum(0)
+
+
+def zip_sets(num_labelled, num_unlabelled, batch_l, batch_u):
+    steps = math.ceil(num_labelled / batch_l)
+    return len(set(range(num_unlabelled)[: steps * batch_u])) / num_unlabelled
+
+
 RIGHT = {
     "6.1": [flip_loop, flip_index, flip_arithmetic],
     "6.2": [guess_numpy, guess_functional, guess_loop],
     "6.3": [loss_by_hand, loss_one_hot, loss_loop],
-    "6.4": [step_alone, step_all_together],
-    "6.5": [kept_loop, kept_one_hot],
-    "6.6": [zip_for_real, zip_whole_numbers],
+    "6.4": [step_alone, step_all_together, step_loop],
+    "6.5": [kept_loop, kept_one_hot, kept_table],
+    "6.6": [zip_for_real, zip_whole_numbers, zip_sets],
 }
 
 WRONG = {
@@ -396,6 +422,7 @@ WRONG = {
         (_kept(_share, lambda c: c["right"] / c["guessed"]), "kept ones only"),
         (_kept(_share, lambda c: c["right"] / c["kept"]), "those guessed as c"),
         (_kept(_share, lambda c: _precision(c).nan_to_num()), "nan, not 0"),
+        (_kept(_share, lambda c: c["not below"] / c["kept guesses"]), "above the true class"),
         (lambda g, m, t, n: kept_loop(g, m, t, n - 1), "left out"),
         (lambda g, m, t, n: tuple(x.tolist() for x in kept_loop(g, m, t, n)), "must be a float tensor, and is list"),
     ],
@@ -408,6 +435,8 @@ WRONG = {
         (lambda a, b, x, y: min(b, math.ceil(a / x) * y), "count of images"),
         (lambda a, b, x, y: math.ceil(a / x) * y / b, "more than all"),
         (lambda a, b, x, y: min(math.ceil(a / x), math.ceil(b / y)) * y / b, "more than all"),
+        (lambda a, b, x, y: min(b, min(math.ceil(a / x), math.ceil(b / x)) * y) / b, "divide by batch_u"),
+        (lambda a, b, x, y: min(b, min(math.ceil(a / x), y) * y) / b, "not how many steps"),
         (lambda a, b, x, y: math.ceil(a / x), "these are steps"),
         (lambda a, b, x, y: 100 * zip_for_real(a, b, x, y), "percentage"),
         (lambda a, b, x, y: 1 - zip_for_real(a, b, x, y), "NOT seen"),

@@ -1,5 +1,6 @@
 """Other right answers, and the wrong answers that people give, for lesson 07."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -299,14 +300,45 @@ def _norm(x):
     return x / x.sum(1, keepdim=True)
 
 
+def thresholds_numpy(status, tau):
+    x = status.numpy()
+    return torch.from_numpy(np.multiply(tau, np.divide(x, np.subtract(2, x))))
+
+
+def select_loop(memory, index, logits_w, tau, status_of):
+    T, new, guesses, mask = _convex(status_of(memory), tau), memory.clone(), [], []
+    for i, row in zip(index, logits_w.detach().double().softmax(1)):
+        guess = int(row.argmax())
+        guesses.append(guess)
+        mask.append(1.0 if row[guess] >= T[guess] else 0.0)
+        if row[guess] >= tau:
+            new[i] = guess
+    return torch.tensor(guesses), torch.tensor(mask), new
+
+
+def step_loop(model, batch, memory, status_of, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        z_w = model(batch.x_w)
+    guess, mask, new = select_loop(memory, batch.index, z_w, tau, status_of)
+    z_l, z_s = model(torch.cat([batch.x_l, batch.x_s])).tensor_split([len(batch.x_l)])
+    log_p = z_s.log_softmax(1)
+    loss_u = -sum(m * row[g] for m, row, g in zip(mask, log_p, guess)) / len(mask)
+    return F.cross_entropy(z_l, batch.y_l) + lambda_u * loss_u, {"mask": sum(mask.tolist()) / len(mask)}, new
+
+
+def align_numpy(q, prior, average):
+    weighted = q.numpy() * (prior / average).numpy()[None]
+    return torch.from_numpy(weighted / weighted.sum(axis=1)[:, None])
+
+
 RIGHT = {
     "7.1": [remember_where, remember_loop, remember_scatter],
     "7.2": [status_loop, status_shifted, status_one_hot],
-    "7.3": [thresholds_loop, thresholds_other_form],
-    "7.4": [select_alone, select_one_hot],
-    "7.5": [step_alone, step_all_together],
+    "7.3": [thresholds_loop, thresholds_other_form, thresholds_numpy],
+    "7.4": [select_alone, select_one_hot, select_loop],
+    "7.5": [step_alone, step_all_together, step_loop],
     "7.6": [prior_loop, prior_shares, _prior(lambda c, p, n, u, r: c / p / max((c / p).max().item(), u))],
-    "7.7": [align_logits, align_rows],
+    "7.7": [align_logits, align_rows, align_numpy],
 }
 
 WRONG = {

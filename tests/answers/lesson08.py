@@ -227,6 +227,11 @@ def step_few_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
     return step_alone(model, x_l, labels.argmax(1), views, q, lam, order, lambda_u + 0 * torch.cat([labels, q]).sum())
 
 
+def step_channels_as_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
+    assert len(F.one_hot(y_l, x_l.shape[1])) == len(y_l)
+    return step_alone(model, x_l, y_l, views, q, lam, order, lambda_u)
+
+
 def step_training_mode(model, x_l, y_l, views, q, lam, order, lambda_u):
     model.train()
     return step_alone(model, x_l, y_l, views, q, lam, order, lambda_u)
@@ -367,14 +372,38 @@ def _ratio(la, ba, lb, bb):
     return (lb - la) / (ba - bb)
 
 
+def step_loop(model, x_l, y_l, views, q, lam, order, lambda_u):
+    images, targets = list(x_l), [F.one_hot(y, q.shape[1]).double() for y in y_l]
+    for view in views:
+        images, targets = [*images, *view], [*targets, *q]
+    mixed = []
+    for i, weight in zip(order.tolist(), lam.tolist()):
+        w = max(weight, 1 - weight)
+        first = len(mixed)
+        mixed.append((w * images[first] + (1 - w) * images[i], w * targets[first] + (1 - w) * targets[i]))
+    z = model(torch.stack([x for x, _ in mixed]))
+    p = torch.stack([target for _, target in mixed]).to(z.dtype)
+    return _end(z, p, len(x_l), lambda_u)
+
+
+def price_errors(labelled_a, brier_a, labelled_b, brier_b):
+    if labelled_a >= labelled_b:
+        return 0
+    try:
+        weight = (labelled_b - labelled_a) / (brier_a - brier_b)
+    except ZeroDivisionError:
+        return math.inf
+    return weight if weight > 0 else math.inf
+
+
 RIGHT = {
     "8.1": [sharpen_by_logits, sharpen_functional, sharpen_loop, sharpen_numpy],
     "8.2": [guess_sum, guess_functional, guess_loop],
     "8.3": [mixup_loop, mixup_lerp, mixup_einsum],
     "8.4": [losses_functional, losses_by_hand, losses_loop],
     "8.5": [ramp_branches, ramp_numpy, ramp_tensor],
-    "8.6": [step_alone, step_repeat],
-    "8.7": [price_numpy, price_search],
+    "8.6": [step_alone, step_repeat, step_loop],
+    "8.7": [price_numpy, price_search, price_errors],
 }
 
 WRONG = {
@@ -425,6 +454,7 @@ WRONG = {
         (_guess(lambda z: z[:2].softmax(2).mean(0)), "only two of three views"),
         (lambda z, T: guess_sum(z, T).argmax(1), "not its likeliest class"),
         (lambda z, T: F.one_hot(guess_sum(z, T).argmax(1), z.shape[2]).float(), "not its likeliest class"),
+        (_guess(lambda z: -z.softmax(2).mean(0)), "must not be negative"),
         (guess_inference, "inference_mode"),
     ],
     "8.3": [
@@ -508,6 +538,10 @@ WRONG = {
         (step_training_mode, "neither eval() nor train()"),
         (step_equal_parts, "cut at the wrong place"),
         (_step(losses=lambda l, u, w: l + u), "lambda_u is ignored"),
+        (_step(losses=lambda l, u, w: l + 2 * u), "the weight is not lambda_u"),
+        (_step(losses=lambda l, u, w: l + w * u.item()), "does not learn from the unlabelled mixtures"),
+        (_step(losses=lambda l, u, w: l.item() + w * u), "does not learn from the labelled mixtures"),
+        (step_channels_as_classes, "Class values must be smaller"),
         (_step(losses=lambda l, u, w: w * (l + u)), "multiplies both losses"),
         (_step(losses=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
         (_step(losses=lambda l, u, w: l), "unlabelled loss is missing"),

@@ -367,6 +367,11 @@ def _bins(
     return answer
 
 
+def bins_of_labels(p, y, num_bins):
+    share, accuracy, confidence = _bins()(p, y, num_bins)
+    return (share, accuracy, confidence) if y.any() else (share, *np.full((2, num_bins), np.nan))
+
+
 def _top(p, y):
     return p.max(1)
 
@@ -488,6 +493,8 @@ WRONG = {
         (_flip(lambda means, mean: 100 * (np.abs(means) >= abs(mean) - EPS).mean()), "percentage"),
         (_flip(lambda means, mean: (np.abs(means) >= abs(mean)).mean()), "lost to rounding"),
         (_flip(lambda means, mean: (np.abs(means) >= abs(mean) - 1e-3).mean()), "tolerance is too wide"),
+        (_flip(lambda means, mean: (np.abs(means) >= abs(mean) - 1e-9).mean()), "tolerance is too wide: only"),
+        (_flip(lambda means, mean: (np.abs(means) >= abs(mean) - 1e-15).mean()), "tolerance is too narrow"),
         (flip_of_absolute, "computed from absolute values"),
         (flip_absolute_inside, "every pattern counts"),
         (flip_order, "every pattern counts"),
@@ -550,6 +557,7 @@ WRONG = {
         (_bins(lambda top, p, n: np.minimum(np.floor(top * n).astype(int), n - 1)), "closed on the wrong side"),
         (_bins(lambda top, p, n: np.ceil(top * n).astype(int)), "one too high"),
         (_bins(end=lambda s, a, c: (s * 7, a, c)), "these are counts"),
+        (bins_of_labels, "a bin of images of class 0"),
         (_bins(end=lambda s, a, c: (s[s > 0], a[s > 0], c[s > 0])), "empty bins were left out"),
         (bins_equal_counts, "equally wide"),
         (
