@@ -1145,14 +1145,14 @@ pd.DataFrame(order, index=range(1, len(lines) + 1)).rename_axis("rank by macro-F
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1.** A new method is as good as the supervised baseline, to the second decimal, on every draw. What do you do first?
+# **Question 1** (10b). A new method is as good as the supervised baseline, to the second decimal, on every draw. What do you do first?
 #
 # <details><summary>a) Raise the weight of the unlabelled loss</summary>If its gradient is zero, any weight does the same.</details>
 # <details><summary>b) Check that the unlabelled images change the gradient at all</summary>Yes. Case 2 looked exactly like this, for
 # years.</details>
 # <details><summary>c) Report that the method does not help</summary>Perhaps it does not. Perhaps it never took part.</details>
 #
-# **Question 2.** A rule for rare classes passes all its tests on a benchmark whose classes are sorted by frequency. On your data,
+# **Question 2** (10c). A rule for rare classes passes all its tests on a benchmark whose classes are sorted by frequency. On your data,
 #
 # <details><summary>a) it may do the opposite of what it should</summary>Yes. Where number and rank agree, no test can tell them apart; rename
 # the classes and try again.</details>
@@ -1160,7 +1160,7 @@ pd.DataFrame(order, index=range(1, len(lines) + 1)).rename_axis("rank by macro-F
 # falls on.</details>
 # <details><summary>c) it works, if there are enough labels</summary>No number of labels sorts the classes.</details>
 #
-# **Question 3.** You have tried forty hybrids. The best one on the validation split scores lower on the test split. Most likely
+# **Question 3** (10e). You have tried forty hybrids. The best one on the validation split scores lower on the test split. Most likely
 #
 # <details><summary>a) the test split is harder</summary>Possible. Then the other methods fall by as much.</details>
 # <details><summary>b) there is a bug in the evaluation</summary>Worth a look, but such a fall needs no bug.</details>

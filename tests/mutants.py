@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from answers.equivalent import EQUIVALENT
+from answers.equivalent import EQUIVALENT, OPEN
 from lessons import functions, numbers, tagged
 from tqdm import tqdm
 
@@ -37,7 +37,7 @@ ARITHMETIC = {
     ast.BitOr: [ast.BitAnd],
 }
 COMMUTATIVE = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr)
-IN_PLACE = {ast.Add: "iadd", ast.Sub: "isub", ast.Mult: "imul", ast.Div: "itruediv", ast.Pow: "ipow"}
+IN_PLACE = {ast.Add: "iadd", ast.Sub: "isub", ast.Mult: "imul", ast.Div: "itruediv", ast.Pow: "ipow", ast.MatMult: "imatmul"}
 COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 GROUPS = [  # each name is mistaken for the others of its group
     "min max",
@@ -270,11 +270,12 @@ def main(only: list[str]) -> None:
     print("lesson  exercises  mutants  rejected  equivalent  holes")
     holes = []
     for source in lessons(only):
-        pairs = [(number, mutant) for number in numbers(source) for mutant in mutants(source, number)]
+        closed = [number for number in numbers(source) if number not in OPEN]
+        pairs = [(number, mutant) for number in closed for mutant in mutants(source, number)]
         progress = tqdm(pairs, source.stem, leave=False)
         left = [(number, mutant) for number, mutant in progress if survives(source, number, mutant)]
         open_ones = [(n, mutant) for n, mutant in left if mutant.change not in EQUIVALENT.get(n, {})]
-        counts = len(numbers(source)), len(pairs), len(pairs) - len(left), len(left) - len(open_ones), len(open_ones)
+        counts = len(closed), len(pairs), len(pairs) - len(left), len(left) - len(open_ones), len(open_ones)
         print(f"{source.name[:2]:6}  {counts[0]:9}  {counts[1]:7}  {counts[2]:8}  {counts[3]:10}  {counts[4]:5}")
         holes += open_ones
     for number, mutant in holes:

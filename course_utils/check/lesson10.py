@@ -484,8 +484,8 @@ class _Moody(nn.Module):
 
 @exercise("10.7", "look, and leave no trace")
 def _(student):
-    x = torch.tensor([[3.0, 1, 0], [0, 2, 1], [1, 0, 4], [5, 0, 1], [0, 1, 2]]).view(5, 3, 1, 1)
-    y = torch.tensor([0, 1, 2, 1, 2])  # four are right; in training mode none
+    x = torch.tensor([[3.0, 1, 0], [0, 2, 1], [1, 0, 4], [5, 0, 1], [0, 1, 2], [0, 1, 3]]).view(6, 3, 1, 1)
+    y = torch.tensor([0, 1, 2, 1, 2, 0])  # four are right; in training mode only the last
     for before in (True, False):
         model = _Moody().train(before)
         was = "training" if before else "evaluation"
@@ -500,15 +500,16 @@ def _(student):
             raise Fix("the model answers in training mode, so that its buffers change: evaluation mode, eval()")
         expect(
             result,
-            0.8,
+            4 / 6,
             f"the share of right answers, the model being in {was} mode before",
             wrong=[
-                (0.0, "the model answers in training mode: evaluation mode, eval()"),
-                (0.2, "this is the share of wrong answers"),
+                (1 / 6, "the model answers in training mode: evaluation mode, eval()"),
+                (2 / 6, "this is the share of wrong answers"),
                 (4, "this is a count: divide by the number of images"),
-                (80, "this is a percentage: a share is between 0 and 1"),
-                ([1.0, 1, 1, 0, 1], "return one number: the mean"),
-                (4 / 15, "divide by the number of images, not by images times classes"),
+                (400 / 6, "this is a percentage: a share is between 0 and 1"),
+                ([1.0, 1, 1, 0, 1, 0], "return one number: the mean"),
+                (5 / 6, "an answer is right if it is equal to the label"),
+                (4 / 18, "divide by the number of images, not by images times classes"),
             ],
         )
         if isinstance(result, torch.Tensor):
@@ -702,6 +703,24 @@ class _Gradients:
         return any(g[_among(x, images) ^ others].abs().sum() > 0 for x, g in self.answers)
 
 
+def _labels_teach(student, model: _Watched, batch: Batch) -> None:
+    """Raise Fix unless wrong labels cost more than right ones, and the gradient follows the labels."""
+    with torch.no_grad():
+        guess = F.linear(model.convolutions(batch.x_l), model.head.weight, model.head.bias).argmax(1)
+    costs, gradients, wanted = [], [], []
+    for y in (guess, (guess + 1) % 5):
+        losses = [_loss_of(student, model, batch._replace(y_l=y)) for _ in range(5)]
+        costs.append(np.mean([loss.item() for loss in losses]))
+        gradients.append(torch.autograd.grad(sum(losses), model.head.weight)[0])
+        wanted.append(torch.autograd.grad(F.cross_entropy(model(batch.x_l), y), model.head.weight)[0])
+    if costs[1] < costs[0] + 0.05:
+        raise Fix(
+            "wrong labels cost no more than right ones: is y_l used, and with the right sign? (it is not to be replaced by a guess)"
+        )
+    if ((gradients[1] - gradients[0]) * (wanted[1] - wanted[0])).sum() <= 0:
+        raise Fix("other labels change the loss, but not the gradient: is the labelled loss detached?")
+
+
 @exercise("10.10", "a hybrid of your own")
 def _(student):
     rng = torch.Generator().manual_seed(1)
@@ -728,16 +747,13 @@ def _(student):
         raise Fix("the labelled images send no gradient: the cross-entropy on x_l, y_l is missing, or detached")
     if not used:
         raise Fix(f"in {_PATIENCE} steps the unlabelled images have sent no gradient: are both sides detached, is one output on both sides, or does a mask never open?")  # fmt: skip
-    with torch.no_grad():
-        guess = F.linear(model.convolutions(batch.x_l), model.head.weight, model.head.bias).argmax(1)
-    as_guessed, as_not = (
-        np.mean([_loss_of(student, model, batch._replace(y_l=y)).item() for _ in range(5)])
-        for y in (guess, (guess + 1) % 5)
+    _labels_teach(student, model, batch)
+    agree, disagree = (
+        np.mean([_loss_of(student, model, batch._replace(x_s=x_s)).item() for _ in range(6)])
+        for x_s in (batch.x_w, batch.x_w.roll(1, 0))
     )
-    if as_not < as_guessed + 0.05:
-        raise Fix(
-            "wrong labels cost no more than right ones: is y_l used, and with the right sign? (it is not to be replaced by a guess)"
-        )
+    if agree > disagree + 1:
+        raise Fix("the loss is much higher where both views are the same image than where they are different ones: is the sign of the unlabelled loss wrong?")  # fmt: skip
     for strength, words in ((0.0, "no guess is sure"), (3000.0, "all guesses are sure")):
         extreme = _Watched(strength)
         loss = _loss_of(student, extreme, _hybrid_batch(rng))
