@@ -248,7 +248,13 @@ EQUIVALENT = {
         "share, accuracy, confidence = reliability(probabilities, labels, num_bins) -> share, confidence, accuracy = reliability(probabilities, labels, num_bins)": "the distance has no sign",
         "return np.nansum(share * np.abs(accuracy - confidence)) -> return np.nansum(share * np.abs(confidence - accuracy))": "the distance has no sign",
     },
+    "10.1": {
+        "scaled = (x + 1) * 127.5 -> scaled = (x.detach() + 1) * 127.5": "bytes carry no gradient",
+    },
     "10.2": {
+        "with torch.no_grad():; target = teacher(x_w).softmax(dim=1); answer = student(x_s).softmax(dim=1) -> answer = student(x_s).softmax(dim=1); with torch.no_grad():; target = teacher(x_w).softmax(dim=1)": "neither pass uses the other",
+        "target = teacher(x_w).softmax(dim=1) -> target = teacher(x_w).softmax(dim=-1)": "this axis is the last one",
+        "answer = student(x_s).softmax(dim=1) -> answer = student(x_s).softmax(dim=-1)": "this axis is the last one",
         "return (answer - target).square().mean() -> return (target - answer).square().mean()": "a square has no sign",
     },
     "10.3": {
