@@ -5,7 +5,6 @@ from answers.equivalent import EQUIVALENT, OPEN
 from lessons import ALL_EXERCISES
 from mutants import mutants, survives
 
-
 CLOSED = [(source, number) for source, number in ALL_EXERCISES if number not in OPEN]
 
 
