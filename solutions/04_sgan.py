@@ -334,7 +334,10 @@ check("4.4", feature_matching)
 #
 # The course's `train` moves the classifier. The generator has an optimiser of its own and makes its steps by itself. Its
 # loss goes *through* the discriminator, so `loss.backward()` would also leave gradients in the discriminator's weights.
-# They are not wanted there: the generator's wish to look real is not what the discriminator should learn. Look:
+# They are not wanted there: the generator's wish to look real is not what the discriminator should learn.
+#
+# `backward(inputs=[...])` writes gradients into the tensors that it names, and into no others. Here it names `x`, and the
+# judge gets none. In the exercise it will be the generator's parameters, for these are what its optimiser moves:
 
 # %%
 judge, x = nn.Linear(2, 3), torch.ones(1, 2, requires_grad=True)
@@ -352,9 +355,11 @@ print("backward(inputs=[x]): gradient in the judge?", judge.weight.grad is not N
 #
 # Draw fakes, `painter(z)`; lower `objective(features_real, features_fake)` by **one** step of `optimizer_g`, which holds all
 # parameters of the generator `painter`; return the objective before the step, a float. The features come from
-# `model.features`, once for `x_u` and once for the fakes. The model's weights, their `.grad` and `requires_grad` **stay as they
-# are** (BatchNorm's running averages do move with every pass in training mode). Old gradients of the generator do not
-# count. Call neither `eval()` nor `train()`, for both networks.
+# `model.features`, once for `x_u` and once for the fakes.
+#
+# The generator learns. It needs the gradients of *its* parameters, and only those of this step: old ones do not count. The
+# model does not learn here. Its weights, their `.grad` and `requires_grad` **stay as they are** (BatchNorm's running averages do
+# move with every pass in training mode). Call neither `eval()` nor `train()`, for both networks.
 #
 # <details><summary>Hint 1 (direction)</summary>Fakes, two passes (the real images need no gradient), the objective; then
 # the three usual lines of a training step, with the backward pass limited to the generator.</details>
@@ -678,9 +683,9 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 # loss asks for variety: the loss of a batch is lowest when *every* fake is that image.
 #
 # A third game asks about BatchNorm. In section 3 we gave the fakes a pass of their own; many losses want the opposite, all
-# images of a step together (FixMatch in lesson 06 is one). The wrapper below sends real images along with whatever the
-# model is asked for, and cuts their answers off again. (When real images are asked for, the unlabelled ones are then in the
-# pass twice; their answers are used once.)
+# images of a step together (FixMatch in lesson 06 is one). The wrapper below is a model that never sees fakes alone. Whatever
+# images it gets, it puts the batch's unlabelled images in front, sends all through in one pass, and returns the answers to
+# the images that it got. The answers to the company are thrown away; only BatchNorm has taken note of it.
 
 
 # %%
@@ -704,7 +709,8 @@ class SGANTogether(SGAN):
 
 
 # %% [markdown]
-# A collapse needs few steps. The learning rate falls as in the long runs above, whose first steps are the comparison.
+# A collapse needs few steps, so these games are short. We compare them with the first steps of the long runs above, in which
+# the learning rate falls in the same way.
 
 # %%
 SHORT_STEPS = 150
@@ -758,10 +764,11 @@ alt = (
 plots.show(plots.image_grid(rows, [*albums, "real"], scale=0.75), alt)
 
 # %% [markdown]
-# Compare the line of each eager game with that of its calm twin. Few different images give a low line, and it can be read
-# without anybody looking at the images. It also says *when*, so a training can be stopped, or the balance mended, as
-# soon as it falls. Why vanilla is the one in danger stands in its formula: nothing there asks for variety. Feature matching
-# is asked for an average over the batch, which one image alone can hardly meet.
+# Compare the line of each eager game with that of the long run with the same aim, its calm twin. Few different images
+# give a low line, and it can be read without anybody looking at the images. It also says *when*, so a training can be
+# stopped, or the balance mended, as soon as it falls. Why vanilla is the one in danger stands in its formula: nothing
+# there asks for variety. Feature matching is asked for an average over the batch, which one image alone can hardly
+# meet.
 #
 # How the fakes pass BatchNorm matters as well, though nothing in the formulas says so: compare *matching* with *matching,
 # together*. In a pass of their own the average colour of a batch is normalised away; beside real images it gives the fakes

@@ -249,11 +249,13 @@ plots.show(figure, alt)
 #
 # 20 min · difficulty 3/5 · objective 5b
 #
-# Return `(loss, logs)`: the loss $\ell_s + w\,\ell_u$, a scalar tensor, and `logs = {"consistency": ...}`, $\ell_u$ as a plain
-# number. $\ell_s$ is the cross-entropy of the student on `batch.x_l, batch.y_l`; $\ell_u$ compares the student on `batch.x_s`
-# with the teacher's probabilities on `batch.x_w`. The student gets `x_l` and `x_s`, and nothing else, in **one joint pass**;
-# the teacher works without gradient. Leave modes (`eval()`, `train()`) and `requires_grad` alone: `teacher` may be the same
-# network as `student`.
+# Return `(loss, logs)`: the loss $\ell_s + w\,\ell_u$, a scalar tensor, where $w$ is `weight`, and
+# `logs = {"consistency": ...}`, $\ell_u$ itself, without $w$, as a plain number. $\ell_s$ is the cross-entropy of the student on
+# `batch.x_l, batch.y_l`; $\ell_u$ compares the student on `batch.x_s` with the teacher's probabilities on `batch.x_w`.
+#
+# The student gets `x_l` and `x_s`, and nothing else, in **one joint pass**. The teacher gets `x_w`, and works without gradient.
+# `weight = 0` changes none of this. Leave modes (`eval()`, `train()`) and `requires_grad` alone: `teacher` may be the same
+# network as `student`, or one that is frozen.
 #
 # <details><summary>Hint 1 (direction)</summary>Four parts: the target, under <code>no_grad</code>; the student on both groups
 # of images, glued; cut its logits where the labelled images end; the two losses. The target is made of
@@ -379,7 +381,8 @@ print(f"{pi_run.steps_done} steps, {pi_run.images_seen:,} images, {pi_run.second
 # ## 5 · A memory for each image: temporal ensembling
 #
 # One answer is a shaky target. An average of many is steadier. **Temporal ensembling** (same paper) keeps for every image
-# $i$ of the pool a running sum $Z_i$ of its past answers $z$, the newest counting most:
+# $i$ of the pool a weighted sum $Z_i$ of its past answers $z$, which are probabilities. The newest answer counts most, and
+# $t_i$ is the target:
 #
 # $$Z_i \leftarrow \alpha Z_i + (1 - \alpha)\, z, \qquad t_i = \frac{Z_i}{1 - \alpha^{n_i}},$$
 #
@@ -441,7 +444,10 @@ check("5.4", ensemble_update)
 # of it, and an answer should not be compared with itself. An image that comes by for the first time has no target yet; it is
 # compared with its own answer, and its loss is exactly zero. A pass over the pool takes `len(draw.images) / 32` steps, about
 # `219` on DermaMNIST, during which there is no consistency loss at all: the effective start of this method is the second
-# pass over the pool. The one pass through the network is over strong views.
+# pass over the pool.
+#
+# Each step has one pass through the network: over the labelled images, and over one view of each unlabelled image, a strong
+# one. The stream below is made with one view only, and a batch calls it `x_w`.
 
 
 # %%
@@ -522,8 +528,8 @@ print("copied:", *(f"{name} ({value.dtype})" for name, value in model.named_buff
 #
 # Move `teacher` one update towards `student`, **in place**, and return the teacher. Parameters: $\theta' \leftarrow
 # \alpha_t \theta' + (1 - \alpha_t)\, \theta$ with $\alpha_t = \min(1 - 1/(\mathrm{step} + 1),\ \mathrm{decay})$ for `step` = 0, 1, 2, ...
-# (at step 0 the teacher becomes a copy). Buffers: copied. The student stays as it is, so do the modes and `requires_grad` of
-# both, and no gradient is recorded.
+# (at step 0 the teacher becomes a copy). That holds for all parameters, frozen ones, too. Buffers: copied. The student stays as
+# it is, so do the modes and `requires_grad` of both, and no gradient is recorded.
 #
 # <details><summary>Hint 1 (direction)</summary>Two networks of the same build have their parameters in the same order: go
 # through both side by side. The same for the buffers, with another rule.</details>
@@ -730,7 +736,10 @@ plots.show(figure, alt)
 #
 # Given probabilities `p` and masks `mask`, both (B, 1, H, W) floats, return the Dice score **of each image**, a float tensor
 # (B,) by the formula above. Where both are empty (nothing but zeros) the score is 1 and not nan, for nothing was to be found and nothing
-# was. A gradient flows to `p`. (A term that only avoids the division by zero may change no score by more than `1e-5`.)
+# was. A gradient flows to `p`; it is never nan, not even where both are empty.
+#
+# You may add a term above and below, only to avoid the division by zero, if it is tiny: where the two sums make `0.02` or
+# more together, it may change the score by `1e-5` at most.
 #
 # <details><summary>Hint 1 (direction)</summary>Two sums over all axes but the first. Then think of the image in which both are
 # zero.</details>

@@ -94,7 +94,8 @@ plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
 # 10 min · difficulty 2/5 · objective 6a
 #
 # Given a batch `x` (B, C, H, W), return a new batch in which **each image by itself** is mirrored left-right with
-# probability one half. All randomness comes from `rng`, a `torch.Generator`. The input stays as it is.
+# probability one half. All randomness comes from `rng`, a `torch.Generator`, and goes on there: the next call draws other coins.
+# The input stays as it is, and is not what you return, even if no coin says *mirror*.
 #
 # <details><summary>Hint 1 (direction)</summary>Draw B coins, then choose per image between the image and its
 # mirror image. One coin for the batch would show the network all images mirrored or none.</details>
@@ -204,7 +205,7 @@ pd.DataFrame({"guess": guess, "cross-entropy": per_image, "kept": (confidence >=
 #
 # Given the logits on the strong views, `logits_s` (B, num_classes), the `guess` (B,) and the `mask` (B,), return
 # $\ell_u$ as a scalar tensor: the masked cross-entropies, summed and divided by the number of **all** B images. If
-# the mask is all zeros the loss is 0, not nan.
+# the mask is all zeros the loss is 0, still a tensor, and not nan.
 #
 # <details><summary>Hint 1 (direction)</summary>You need one loss per image before you can mask any of them.</details>
 #
@@ -253,9 +254,11 @@ batch = next(batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED))
 # 18 min · difficulty 3/5 · objective 6c
 #
 # Return `(loss, logs)` with the loss $\ell_s + \lambda_u \ell_u$ (a scalar tensor) and `logs = {"mask": share}`, the
-# share of unlabelled images that the mask keeps. Guess on `batch.x_w` (no gradient), learn on `batch.x_s`. The
-# labelled and the strong images go through `model` in one joint pass. Call neither `model.eval()` nor `model.train()`:
-# the training loop takes care of the mode.
+# share of unlabelled images that the mask keeps, a plain number. Guess on `batch.x_w`, learn on `batch.x_s`.
+#
+# Call `model` twice: on `x_w` alone, under `torch.no_grad()`, and on the labelled and the strong images in one joint pass, also
+# when the mask keeps nothing. (In the paper's way you call it once, with gradients, on all three together, and detach the
+# weak logits.) Call neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Four lines: logits of the weak views under
 # <code>torch.no_grad()</code>, guess and mask; logits of the labelled and strong images, glued together and cut apart

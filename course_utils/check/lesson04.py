@@ -2,6 +2,7 @@
 generator's step, diversity."""
 
 import math
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,22 @@ def _(student):
             wrong=[
                 ([math.nan, 0.0, math.nan], OVERFLOW.format("the sigmoid of logsumexp")),
                 ([math.nan] * 3, OVERFLOW.format("the sigmoid of logsumexp")),
+                (
+                    [1.0, math.nan, 1.0],
+                    "one number is subtracted from the whole batch: each image has its own largest logit",
+                ),
+            ],
+        )
+    for size in (88.0, 120.0):  # e to the 88 is a float, and the sum of three is not
+        expect(
+            student(torch.full((1, 3), size)),
+            [1.0],
+            f"D for three logits of {size:.0f}",
+            [
+                (
+                    [math.nan],
+                    OVERFLOW.format("the sigmoid of logsumexp; a bound for single logits leaves their sum too large"),
+                )
             ],
         )
     expect(student(torch.zeros(2, 9)), [0.9, 0.9], "D for nine logits of 0", [([0.75] * 2, "K is not always 3")])
@@ -215,6 +232,10 @@ def _(student):
             (
                 labelled + (_three(z_l, y_l, torch.cat([z_l, z_u]), z_f)[1] + fake) / 2,
                 "loss_real takes the labelled images, too: of the logits of the joint pass only those from len(x_l) on",
+            ),
+            (
+                labelled + (_three(z_l, y_l, z_u[1:], z_f)[1] + fake) / 2,
+                "unlabelled images are lost: of the logits of the joint pass all from len(x_l) on are theirs",
             ),
             (labelled + (real_l + fake) / 2, "loss_real takes the labelled images: the unlabelled ones are wanted"),
             (
@@ -399,10 +420,13 @@ class _Judge(_Watched):
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.scale.grad = torch.tensor(7.0)  # from the training loop
         self.calls: list[int] = []
+        self.with_gradient: list[int] = []  # the passes of images that a gradient can flow back to
         self.asked_for_logits = False
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         self.calls.append(len(x))
+        if x.requires_grad:
+            self.with_gradient.append(len(x))
         return self.scale * x.flatten(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -418,9 +442,11 @@ class _Painter(_Watched):
         self.weight, self.shift = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(0.0))
         for p in self.parameters():
             p.grad = torch.tensor(100.0)  # from a step before
+        self.drawn: list[torch.Tensor] = []
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return (self.weight * z + self.shift).view(-1, 1, 1, 2)
+        self.drawn.append((self.weight * z + self.shift).view(-1, 1, 1, 2))
+        return self.drawn[-1]
 
     def state(self) -> list[float]:
         return [p.item() for p in self.parameters()]
@@ -466,6 +492,8 @@ def _(student):
                 "no gradient reaches the generator: the fakes and their features need one, no detach there"
             ) from None
         raise
+    if 3 in judge.calls and 3 not in judge.with_gradient:
+        raise Fix("the fakes are cut off from the generator, which must learn through them: no detach of the fakes")
     _expect_hands_off(judge, painter)
     if not handed:
         raise Fix("the objective is never called: objective(features_real, features_fake)")
@@ -486,6 +514,14 @@ def _(student):
         raise Fix("it does not use the model it was given: no copy of it, model.features(...) itself")
     if optimizer.steps != 1:
         raise Fix(f"the optimiser takes {optimizer.steps} steps: one is wanted")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of a gradient that is asked for inside the graph
+        stopped = any(fakes.grad is not None for fakes in painter.drawn)
+    if stopped and all(p.grad is None for p in painter.parameters()):
+        raise Fix(
+            "the backward pass ends at the fakes, and the generator's weights get no gradient: "
+            "`inputs` takes its parameters, inputs=list(painter.parameters())"
+        )
     part = "only a part of the generator moves: all of its parameters need a gradient, inputs=list(...) of them all"
     expect(
         painter.state(),
@@ -494,7 +530,7 @@ def _(student):
         wrong=[
             (
                 [1.0, 0.0],
-                "the generator did not move: backward after zero_grad and before the step, and no detach of the fakes",
+                "the generator did not move: backward comes after zero_grad() and before step()",
             ),
             ([0.6, 0.0], part),
             ([1.0, -0.08], part),
@@ -512,6 +548,7 @@ def _(student):
     if sorted(judge.calls) != [2, 3]:
         raise Fix(f"model.features runs on {judge.calls} images: once on the 2 real and once on the 3 generated ones")
     _expect_any_objective(student)
+    _expect_no_gradient_stays(student)
 
 
 def _expect_hands_off(judge: _Judge, painter: _Painter) -> None:
@@ -536,6 +573,16 @@ def _expect_hands_off(judge: _Judge, painter: _Painter) -> None:
             ),
         ],
     )
+
+
+def _expect_no_gradient_stays(student) -> None:
+    """A model that has no .grad yet, as before the first step of its own."""
+    judge, painter = _Judge(), _Painter()
+    judge.scale.grad = None
+    x_u, z = torch.ones(2, 1, 1, 2), torch.tensor([[1.0, 2], [3, 4]])
+    student(judge, painter, _Descent(painter, lr=0.01), x_u, z, lambda real, fake: -fake.sum())
+    if judge.scale.grad is not None:
+        raise Fix("the model's .grad was None before, and is not any more: leave it as it was, inputs=list(...)")
 
 
 def _expect_any_objective(student) -> None:
@@ -577,7 +624,10 @@ def _(student):
             ),
             (52 / 15 / 2, "the upper triangle holds the diagonal, too: triu(diagonal=1)"),
             (52 / 9 / 4, "the pair of equal fakes is left out: its distance 0 counts, only the diagonal does not"),
-            (52 / 12, "the distances are summed: take their mean, the batches differ in size"),
+            (
+                52 / 12,
+                "the distances are summed, or both sums divided by the same number: a mean over each batch's own pairs",
+            ),
             ((all_f**2).sum() / 20 / ((all_r**2).sum() / 6), "the distances are squared: take the root"),
             (
                 ((all_f**2).sum() / 20 / ((all_r**2).sum() / 6)) ** 0.5,
@@ -610,6 +660,18 @@ def _(student):
     )
     colour = torch.arange(36.0).view(3, 3, 2, 2)
     expect(student(colour / 2, colour), 0.5, "the diversity of fakes that are the real images with half the contrast")
+    expect(
+        student(colour / 2000, colour / 1000),
+        0.5,
+        "the diversity of fakes that are the real images with half the contrast, all distances below .1",
+        wrong=[
+            (
+                torch.pdist(colour.flatten(1) / 2000).mean(),
+                "small distances are not divided by: no clamp, no max below",
+            ),
+        ],
+        tolerance=1e-2,
+    )
     first = torch.zeros(2, 3, 2, 2)
     first[1, 0] = 3.0
     second = torch.zeros(2, 3, 2, 2)

@@ -1,5 +1,7 @@
 """Checks of lesson 06: views, guess and mask, FixMatch's loss, what the mask keeps, zip."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -40,9 +42,13 @@ def _(student):
                 (x.flip(1), "the channels are reversed: left-right is the last axis (width, 3)"),
                 (x.flip(0), "the order of the batch is reversed: mirror within each image, along the width (axis 3)"),
                 (x.flip(2, 3), "images are turned by half a turn: mirror along the width (axis 3) only"),
+                (-x, "the values change their sign: mirroring moves the pixels and keeps their values, x.flip(3)"),
+                (-x.flip(3), "the values change their sign: mirroring moves the pixels and keeps their values"),
             ):
                 if ((out == other).flatten(1).all(1) | same).all():
                     raise Fix(cause)
+            if torch.equal(out.flatten(1).sum(1).sort().values, x.flatten(1).sum(1)):
+                raise Fix("the images change places: mirror each at its place, and keep the order of the batch")
             raise Fix(
                 "some images are neither the original nor its mirror image: is a coin drawn for each pixel or row?"
             )
@@ -57,22 +63,59 @@ def _(student):
         raise Fix("no image is mirrored: it should happen with probability one half")
     if not torch.equal(first, flipped(1, global_seed=1)):
         raise Fix("the coins do not come from `rng`: hand it over, as in torch.rand(..., generator=rng)")
-    second = flipped(2)
-    if torch.equal(first, second):
+    patterns = [first, *(flipped(seed) for seed in range(2, 9))]
+    different = len({tuple(pattern.tolist()) for pattern in patterns})
+    if different == 1:
         raise Fix(
             "another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed"
         )
-    if all(flipped(seed).sum() == len(x) // 2 for seed in (1, 2, 3)):
+    if different < 5:
+        raise Fix(
+            f"eight different `rng` give {different} different results only: one coin decides for many images, draw B coins"
+        )
+    if all(pattern.sum() == len(x) // 2 for pattern in patterns):
         raise Fix("exactly half of the batch is mirrored each time: draw the coins one by one, independently")
-    share = first.float().mean().item()
-    if not 0.4 < share < 0.6:
+    rng = torch.Generator().manual_seed(1)
+    if torch.equal(student(x, rng), student(x, rng)):
+        raise Fix(
+            "a second call with the same `rng` draws the same coins again: draw from `rng` itself, and seed nothing with it"
+        )
+    _coins_are_fair(student)
+    single = x[:1]
+    for seed in range(12):
+        alone = student(single, torch.Generator().manual_seed(seed))
+        if not (torch.equal(alone, single) or torch.equal(alone, single.flip(3))):
+            raise Fix("a batch of one image comes back as something else than the image or its mirror image")
+        if alone.data_ptr() == single.data_ptr():
+            raise Fix("where no image is mirrored it returns `x` itself: a new batch is wanted, x.clone() at least")
+
+
+def _coins_are_fair(student) -> None:
+    """Limits of more than five standard errors: a right answer fails less than once in a million seeds."""
+    n = 8000
+    tiny = torch.arange(2.0 * n).view(n, 1, 1, 2)
+    mirrored = (student(tiny, torch.Generator().manual_seed(5)) != tiny).flatten(1).any(1)
+    share = mirrored.float().mean().item()
+    if abs(share - 0.5) > 0.03:
         raise Fix(f"about {share:.0%} of the images are mirrored: the probability should be one half")
+    if abs((mirrored[1:] == mirrored[:-1]).float().mean() - 0.5) > 0.03:
+        raise Fix("the coins of neighbours depend on each other: draw B coins, one for each image by itself")
 
 
 @exercise("6.2", "guess and mask")
 def _(student):
+    def of(logits: torch.Tensor, tau: float) -> tuple:
+        try:
+            return expect_tuple(student(logits, tau), ("guess", "mask"))
+        except Fix as error:
+            if "math domain" in str(error) or "expected a positive input" in str(error):
+                raise Fix("log(tau) does not exist at tau = 0: compare probabilities with tau, no logarithms") from None
+            raise
+
     logits = _LOGITS_W.clone().requires_grad_()
-    guess, mask = expect_tuple(student(logits, 0.95), ("guess", "mask"))
+    guess, mask = of(logits, 0.95)
+    if not logits.requires_grad:
+        raise Fix("it changes its input: detach_() cuts the logits themselves, detach() returns a detached tensor")
     shape_of = getattr(guess, "shape", None)
     if shape_of == (4, 3):
         raise Fix("the guess is one class number for each image, not a distribution: argmax over the classes")
@@ -115,34 +158,73 @@ def _(student):
     for name, value in (("guess", guess), ("mask", mask)):
         if value.requires_grad:
             raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
-    _, low = expect_tuple(student(_LOGITS_W, 0.5), ("guess", "mask"))
+    _, low = of(_LOGITS_W, 0.5)
     expect(
         low,
         [1.0, 1.0, 1.0, 1.0],
         "the mask at tau = .5",
         [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")],
     )
-    _, at = expect_tuple(student(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5), ("guess", "mask"))
+    tied, at = of(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5)
+    if getattr(tied, "shape", None) != (2,):
+        raise Fix("where two classes are equally probable there are two guesses: one for each image is wanted, argmax")
     expect(
         at,
         [1.0, 1.0],
         "the mask at tau = .5 for a confidence of exactly .5",
         [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")],
     )
-    _, wide = expect_tuple(student(torch.tensor([[1.0, 0.5, 0.0]]), 0.6), ("guess", "mask"))
+    _, wide = of(torch.tensor([[1.0, 0.5, 0.0]]), 0.6)
     expect(
         wide,
         [0.0],
         "the mask for logits [1, .5, 0] at tau = .6",
         [([1.0], "the probabilities are sharper than softmax gives: no temperature, no sharpening")],
     )
+    unsure, _ = of(torch.tensor([[0.0, 1.0], [0.0, 9.0]]), 0.95)
+    expect(
+        unsure,
+        [1, 1],
+        "the guess for the logits [0, 1] and [0, 9] at tau = .95",
+        [
+            (
+                [0, 1],
+                "the guess of an unsure image is lost: the most probable class of every image, the mask says the rest",
+            )
+        ],
+    )
+    _, near = of(torch.tensor([[0.9495, 0.0505], [0.0495, 0.9505]]).log(), 0.95)
+    expect(
+        near,
+        [0.0, 1.0],
+        "the mask for confidences .9495 and .9505 at tau = .95",
+        wrong=[
+            ([1.0, 1.0], "a confidence just below tau passes: compare as it is, no rounding and no tolerance"),
+            ([0.0, 0.0], "a confidence just above tau does not pass: compare as it is, no rounding and no tolerance"),
+        ],
+    )
+    _, every = of(_LOGITS_W, 0.0)
+    expect(
+        every,
+        [1.0] * 4,
+        "the mask at tau = 0",
+        [(_MASK, "tau = 0 is taken as missing: it is a threshold like any other, and every image passes")],
+    )
 
 
 @exercise("6.3", "the unlabelled loss")
 def _(student):
+    def of(*arguments):
+        try:
+            return student(*arguments)
+        except Fix as error:
+            if "must match the size" in str(error):
+                raise Fix(f"{error}: is a number of images or classes written in?") from None
+            raise
+
     losses = F.cross_entropy(_LOGITS_S, _GUESS, reduction="none")
     logits = _LOGITS_S.clone().requires_grad_()
-    loss = student(logits, _GUESS, _MASK)
+    loss = of(logits, _GUESS, _MASK)
     masked_logits = F.cross_entropy(_LOGITS_S * _MASK[:, None], _GUESS)
     expect(
         loss,
@@ -183,10 +265,39 @@ def _(student):
         raise Fix("the loss carries no gradient to the strong logits: no detach, no .item(), no no_grad here")
     (gradient,) = torch.autograd.grad(loss, logits)
     expect(gradient[1], [0, 0, 0], "the gradient of the image that is masked out")
-    none_kept = student(_LOGITS_S, _GUESS, torch.zeros(4))
+    none_kept = of(_LOGITS_S, _GUESS, torch.zeros(4))
     if torch.as_tensor(none_kept).isnan().any():
         raise Fix("with nothing kept the loss is nan: divide by all images, not by the kept ones")
     expect(none_kept, 0.0, "the loss when nothing is kept")
+    if not isinstance(none_kept, torch.Tensor):
+        raise Fix(
+            f"with nothing kept it returns a {type(none_kept).__name__}: a scalar tensor is wanted, and no special case"
+        )
+    # Six images of two classes: logits 0 and 0 for the first five, whose loss is log 2; 0 and 1 for the last
+    two = torch.zeros(6, 2)
+    two[5, 1] = 1.0
+    half, last, zeros = math.log(2), math.log(1 + math.e), torch.zeros(6, dtype=torch.int64)
+    size_written = "the number of images is written in: divide by the number of all images, which .mean() counts"
+    expect(
+        of(two, zeros, torch.tensor([1.0, 1, 0, 0, 0, 1])),
+        (2 * half + last) / 6,
+        "the loss of six images of two classes, three of them kept",
+        wrong=[
+            ((2 * half + last) / 4, size_written),
+            ((2 * half + last) / 8, size_written),
+            (2 * half / 4, "only the first four images count: go through all of them"),
+            (2 * half / 6, "only the first images count: go through all of them"),
+        ],
+    )
+    expect(of(two[5:], zeros[:1], torch.ones(1)), last, "the loss of one image", [(last / 4, size_written)])
+    infinite = "log(softmax) of a small probability is infinite: log_softmax or cross_entropy stay with logarithms"
+    for kept in (0.0, 1.0):
+        expect(
+            of(torch.tensor([[200.0, 0.0]]), torch.tensor([1]), torch.tensor([kept])),
+            200 * kept,
+            f"the loss of one image with logits [200, 0] and guess 1, mask {kept:.0f}",
+            wrong=[(math.nan, infinite), (math.inf, infinite)],
+        )
 
 
 @exercise("6.4", "FixMatch")
@@ -203,12 +314,26 @@ def _(student):
     def cross_entropies(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(logits, target, reduction="none")
 
+    def of(*arguments, **options):
+        try:
+            return student(*arguments, **options)
+        except Fix as error:
+            if any(
+                sign in str(error) for sign in ("match target batch_size", "must match the size", "split_with_sizes")
+            ):
+                raise Fix(
+                    f"{str(error).rstrip('.')}: are the logits cut in the wrong place? Cut after len(batch.x_l) rows"
+                ) from None
+            raise
+
     batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(logits_s), torch.arange(4))
     model = Probe()
-    result = student(model, batch)
+    result = of(model, batch)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
+    if isinstance(loss, dict):
+        raise Fix("the two values are swapped: return (loss, logs)")
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
     if not isinstance(logs, dict):
@@ -221,13 +346,19 @@ def _(student):
         F.cross_entropy(logits_s[:2], y_l)
         + (cross_entropies(torch.cat([logits_s[2:], logits_l]), _GUESS) * _MASK).mean()
     )
+    all_masked = "mask" in logs and not torch.as_tensor(logs["mask"]).any()
     expect(
         loss,
         loss_l + loss_u,
         "the loss of the worked example",
         wrong=[
             (loss_u, "the labelled loss is missing"),
-            (loss_l, "the unlabelled loss is missing"),
+            (
+                loss_l,
+                "no image passes the mask: is softmax applied twice? guess_and_mask takes logits"
+                if all_masked
+                else "the unlabelled loss is missing",
+            ),
             (
                 loss_l + (losses * _MASK).sum() / 3,
                 "the unlabelled mean runs over the kept images: divide by all of them",
@@ -256,13 +387,13 @@ def _(student):
         ],
     )
     expect(
-        student(Probe(), batch, lambda_u=3.0)[0],
+        of(Probe(), batch, lambda_u=3.0)[0],
         loss_l + 3 * loss_u,
         "the loss with lambda_u = 3",
         wrong_weights(loss_l, loss_u, 3),
     )
     expect(
-        student(Probe(), batch, tau=0.5)[0],
+        of(Probe(), batch, tau=0.5)[0],
         loss_l + losses.mean(),
         "the loss with tau = .5",
         [(loss_l + loss_u, "tau is ignored")],
@@ -290,7 +421,88 @@ def _(student):
             (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
         ],
     )
-    model.expect_joint_pass(len(logits_l), len(_LOGITS_W))
+    _expect_passes(model, len(logits_l), len(_LOGITS_W))
+    _no_special_cases(of, batch, loss_l)
+    _other_sizes(of)
+
+
+def _expect_passes(model: Probe, labelled: int, unlabelled: int) -> None:
+    """The weak images by themselves, the labelled and the strong ones together; or, as in the paper, all in one pass."""
+    part = [size for size, gradient, _ in model.calls if gradient]
+    if len(part) == 1 and part[0] < labelled + unlabelled:
+        raise Fix(
+            f"only a part of the images goes through the model ({part[0]} of {labelled + unlabelled}): all strong images, "
+            "kept or not, go with the labelled ones, and the mask belongs to the losses"
+        )
+    model.expect_joint_pass(labelled, unlabelled)
+    passes = sorted((gradient, size) for size, gradient, _ in model.calls)
+    if passes in ([(False, unlabelled), (True, labelled + unlabelled)], [(True, labelled + 2 * unlabelled)]):
+        return
+    weak = [size for gradient, size in passes if not gradient]
+    if not weak:
+        raise Fix(
+            "the model is not asked about the weak views: the guess is the model's own, model(batch.x_w), no copy's"
+        )
+    if len(passes) - len(weak) > 1:
+        raise Fix("images go through the model once more: one pass with gradients, over labelled and strong images")
+    if max(weak) > unlabelled:
+        raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the guess")
+    if max(weak) < unlabelled:
+        raise Fix("the weak views go through the model in pieces: one pass, so that BatchNorm sees them together")
+    raise Fix("the weak views go through the model twice: one pass is enough, and BatchNorm takes note of each")
+
+
+def _no_special_cases(student, batch: Batch, loss_l: torch.Tensor) -> None:
+    unsure = batch._replace(x_w=torch.zeros_like(batch.x_w))
+    for case, given, options, share in (
+        ("nothing is kept", unsure, {}, 0.0),
+        ("lambda_u is 0", batch, {"lambda_u": 0.0}, 0.75),
+    ):
+        model = Probe()
+        loss, logs = expect_tuple(student(model, given, **options), ("loss", "logs"))
+        expect(loss, loss_l, f"the loss when {case}", [(math.nan, f"when {case} the loss is nan")])
+        passes = [(size, gradient) for size, gradient, _ in model.calls]
+        if not any(gradient and size >= len(batch.x_l) + len(batch.x_s) for size, gradient in passes):
+            raise Fix(
+                f"when {case} the strong images do not go through the model: no special case, for BatchNorm sees them all the same"
+            )
+        expect(logs["mask"], share, f"logs['mask'] when {case}")
+
+
+def _other_sizes(student) -> None:
+    """As many unlabelled images as labelled ones, and many more; two classes."""
+    for labelled, unlabelled in ((3, 3), (1, 8)):
+        sizes = f"with {labelled} labelled and {unlabelled} unlabelled images of two classes"
+        x_l, y_l = torch.tensor([[1.0, 0], [0, 0.5], [2, 0]])[:labelled], torch.tensor([0, 0, 1])[:labelled]
+        x_w, x_s = (
+            torch.tensor([[0.0, 9.0], [9.0, 0.0]] * 4)[:unlabelled],
+            (torch.arange(16.0) ** 2 % 7).view(8, 2)[:unlabelled],
+        )
+        x_w[0] = 0.0  # the first is unsure
+        target = x_w.argmax(1)
+        losses = F.cross_entropy(x_s, target, reduction="none")[1:]
+        batch = Batch(x_l[..., None, None], y_l, x_w[..., None, None], x_s[..., None, None], torch.arange(unlabelled))
+        loss, logs = expect_tuple(student(Probe(), batch), ("loss", "logs"))
+        loss_l, share = F.cross_entropy(x_l, y_l), (unlabelled - 1) / unlabelled
+        written = "divide by the number of all unlabelled images, which .mean() counts"
+        expect(
+            loss,
+            loss_l + losses.sum() / unlabelled,
+            f"the loss {sizes}",
+            wrong=[
+                (loss_l + losses.sum() / 4, f"the number of images is written in: {written}"),
+                (loss_l + losses.sum() / (2 * labelled), f"mu is not always 2: {written}"),
+            ],
+        )
+        expect(
+            logs["mask"],
+            share,
+            f"logs['mask'] {sizes}",
+            wrong=[
+                ((unlabelled - 1) / 4, "logs['mask'] is divided by 4, which is written in: the mean of the mask"),
+                ((unlabelled - 1) / (2 * labelled), "mu is not always 2: logs['mask'] is the mean of the mask"),
+            ],
+        )
 
 
 @exercise("6.5", "what the mask keeps, class by class")
@@ -299,7 +511,16 @@ def _(student):
     mask = torch.tensor([1.0, 1, 1, 0, 0, 1, 1, 0])
     truth = torch.tensor([0, 0, 1, 1, 0, 1, 2, 2])
     nan = float("nan")
-    share, precision = expect_tuple(student(guess, mask, truth, 4), ("share", "precision"))
+
+    def of(*arguments):
+        try:
+            return expect_tuple(student(*arguments), ("share", "precision"))
+        except Fix as error:
+            if "must match the size" in str(error):
+                raise Fix(f"{error}: is a count too short for the last class? minlength=num_classes") from None
+            raise
+
+    share, precision = of(guess, mask, truth, 4)
     right_share, right_precision = [2 / 3, 2 / 3, 1 / 2, nan], [1 / 2, 1.0, nan, nan]
     expect(
         share,
@@ -340,7 +561,7 @@ def _(student):
         ],
         float_tensor=True,
     )
-    share, precision = expect_tuple(student(guess, torch.zeros(8), truth, 3), ("share", "precision"))
+    share, precision = of(guess, torch.zeros(8), truth, 3)
     expect(
         share,
         [0.0, 0.0, 0.0],
@@ -350,7 +571,7 @@ def _(student):
     expect(precision, [nan, nan, nan], "the precision when nothing is kept")
     up, down = torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1])
     for guess, truth in ((up, down), (down, up)):
-        _, precision = expect_tuple(student(guess, torch.ones(3), truth, 2), ("share", "precision"))
+        _, precision = of(guess, torch.ones(3), truth, 2)
         expect(
             precision,
             [0.0, 0.5],
@@ -360,6 +581,17 @@ def _(student):
                 ([1.0, 0.5], "a guess below the true class counts as right: the guess must be the true class, =="),
             ],
         )
+    share, precision = of(torch.tensor([0, 0]), torch.ones(2), torch.tensor([1, 1]), 2)
+    expect(share, [nan, 1.0], "the share for the guesses [0, 0], both kept, and the true classes [1, 1]")
+    expect(
+        precision,
+        [0.0, nan],
+        "the precision for the guesses [0, 0], both kept, and the true classes [1, 1]",
+        wrong=[
+            ([nan, nan], "a class that is guessed, but is no image's true class, has a known precision: 0, not nan"),
+            ([0.0, 0.0], "where nothing was kept the precision is unknown: nan, not 0"),
+        ],
+    )
 
 
 @exercise("6.6", "where zip stops")
@@ -406,3 +638,14 @@ def _(student):
             (0.32, "batch_u is how many images a step brings, not how many steps there are"),
         ],
     )
+    for num_unlabelled in (100, 90):
+        expect(
+            student(64, num_unlabelled, 16, 25),
+            1.0,
+            f"the share for 64 and {num_unlabelled} images in batches of 16 and 25, four batches each",
+            wrong=[
+                (100 / 90, "more than all cannot be seen: the last unlabelled batch is smaller"),
+                (0.75, "where both loaders have as many batches, the last one of each is seen, too"),
+                (75 / 90, "where both loaders have as many batches, the last one of each is seen, too"),
+            ],
+        )

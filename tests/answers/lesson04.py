@@ -37,6 +37,11 @@ def real_naive(logits):
     return z / (z + 1)
 
 
+def real_shifted(logits, top):
+    z = (logits - top).exp().sum(1)
+    return z / (z + (-top).exp())
+
+
 # ------------------------------------------------------------------------------------------ 4.2 real and fake losses
 
 
@@ -327,6 +332,26 @@ def move_after(model, generator, optimizer, x_u, z, objective):
         return _no_grad(model, generator, x_u, z, objective).item()
 
 
+def move_keeps_zeros(model, generator, optimizer, x_u, z, objective):
+    kept = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.parameters()]
+    optimizer.zero_grad()
+    loss = objective(model.features(x_u), model.features(generator(z)))
+    loss.backward()
+    optimizer.step()
+    for p, gradient in zip(model.parameters(), kept):
+        p.grad = gradient
+    return loss.item()
+
+
+def move_to_fakes(model, generator, optimizer, x_u, z, objective):
+    optimizer.zero_grad()
+    fakes = generator(z)
+    loss = objective(model.features(x_u), model.features(fakes))
+    loss.backward(inputs=[fakes])
+    optimizer.step()
+    return loss.item()
+
+
 def move_zero_after_backward(model, generator, optimizer, x_u, z, objective):
     loss = objective(model.features(x_u).detach(), model.features(generator(z)))
     loss.backward(inputs=list(generator.parameters()))
@@ -410,6 +435,8 @@ RIGHT = {
 WRONG = {
     "4.1": [
         (real_naive, "exp overflows"),
+        (lambda z: real_naive(z.clamp(max=88)), "a bound for single logits"),
+        (lambda z: real_shifted(z, z.max()), "each image has its own largest logit"),
         (lambda z: 1 - real_loop(z), "the probability of fake"),
         (lambda z: z.logsumexp(1, keepdim=True).sigmoid(), "no keepdim"),
         (lambda z: z.logsumexp(1), "the sigmoid of it is missing"),
@@ -474,6 +501,7 @@ WRONG = {
         (step_detached_in_place, "detach_() cuts the fakes themselves"),
         (_cut_at(lambda z, x_l, x_u: (z[:32], z[32:])), "cut behind len(x_l) images"),
         (_cut_at(lambda z, x_l, x_u: z.chunk(2)), "cut behind len(x_l) images"),
+        (_cut_at(lambda z, x_l, x_u: (z[: len(x_l)], z[len(x_u) :])), "unlabelled images are lost"),
         (_cut_at(lambda z, x_l, x_u: (z[: len(x_u)], z[len(x_u) :])), "cut behind len(x_l) images"),
         (step_other_order, "are mixed up"),
         (_step(labelled=lambda z, y: F.cross_entropy(z.softmax(1), y)), "a softmax comes before the cross-entropy"),
@@ -572,6 +600,15 @@ WRONG = {
         (move_step_first, "moved by its old gradient"),
         (move_own_objective, "the objective -fake.sum()"),
         (move_model_too, "the model's weight is"),
+        (move_keeps_zeros, "was None before"),
+        (move_to_fakes, "`inputs` takes its parameters"),
+        (
+            _move(
+                loss=lambda m, g, x, z, o: o(m.features(x), m.features(g(z).detach())),
+                backward=lambda l, m, g: l.backward(),
+            ),
+            "no detach of the fakes",
+        ),
     ],
     "4.6": [
         (lambda f, r: diversity_loop(r, f), "upside down"),
@@ -580,6 +617,11 @@ WRONG = {
         (_ratio(lambda x: _all(x)[_all(x) > 0].mean()), "the pair of equal fakes is left out"),
         (_ratio(lambda x: _all(x)[torch.ones(len(x), len(x)).triu() > 0].mean()), "triu(diagonal=1)"),
         (_ratio(lambda x: torch.pdist(x).sum()), "the distances are summed"),
+        (lambda f, r: _all(f.flatten(1)).sum() / _all(r.flatten(1)).sum(), "divided by the same number"),
+        (
+            lambda f, r: torch.pdist(f.flatten(1)).mean() / torch.pdist(r.flatten(1)).mean().clamp(min=1),
+            "no clamp, no max below",
+        ),
         (_ratio(lambda x: torch.pdist(x).square().mean().sqrt()), "the root comes after the mean"),
         (_ratio(lambda x: torch.pdist(x).square().mean()), "the distances are squared"),
         (_ratio(lambda x: _all(x).square().mean()), "the diagonal is counted"),

@@ -35,6 +35,12 @@ def loss_in_place(logits, target):
     return F.mse_loss(logits.softmax(1), target)
 
 
+def loss_leaf_switched_off(logits, target):
+    if target.is_leaf:
+        target.requires_grad = False
+    return F.mse_loss(logits.softmax(1), target.detach())
+
+
 def _p(z):
     return z.softmax(1)
 
@@ -236,6 +242,42 @@ def step_frozen(student, teacher, batch, weight):
     return step_functional(student, teacher, batch, weight)
 
 
+def step_skips_weight_zero(student, teacher, batch, weight):
+    if weight == 0:
+        z = student(torch.cat([batch.x_l, batch.x_s]))
+        return F.cross_entropy(z[: len(batch.x_l)], batch.y_l), {"consistency": 0.0}
+    return step_functional(student, teacher, batch, weight)
+
+
+def step_thaws(student, teacher, batch, weight):
+    teacher.requires_grad_(False)
+    t = _answer(teacher, batch.x_w)
+    teacher.requires_grad_(True)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].softmax(1), t)
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_labelled_too(student, teacher, batch, weight):
+    t = _answer(teacher, torch.cat([batch.x_l, batch.x_w]))
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    u = F.mse_loss(z.softmax(1), t)
+    return F.cross_entropy(z[: len(batch.x_l)], batch.y_l) + weight * u, {"consistency": u.item()}
+
+
+def step_number(student, teacher, batch, weight):
+    t = _answer(teacher, batch.x_w)
+    z = student(torch.cat([batch.x_l, batch.x_s]))
+    n = len(batch.x_l)
+    u = F.mse_loss(z[n:].softmax(1), t).item()
+    return F.cross_entropy(z[:n], batch.y_l) + weight * u, {"consistency": u}
+
+
+def step_teacher_copied(student, teacher, batch, weight):
+    return step_functional(student, copy.deepcopy(teacher), batch, weight)
+
+
 def step_student_from_teacher(student, teacher, batch, weight):
     u = F.mse_loss(_answer(teacher, batch.x_s), _answer(teacher, batch.x_w))
     z = student(torch.cat([batch.x_l, batch.x_s]))[: len(batch.x_l)]
@@ -306,6 +348,18 @@ def _ensemble(row=None, raised=1, divisor=None, gather=True):
 def ensemble_in_place(Z, counts, index, z, alpha):
     Z[index] = alpha * Z[index] + (1 - alpha) * z.detach()
     counts[index] += 1
+    return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
+
+
+def ensemble_z_cut(Z, counts, index, z, alpha):
+    return ensemble_loop(Z, counts, index, z.detach_(), alpha)
+
+
+def ensemble_mask(Z, counts, index, z, alpha):
+    hit = torch.zeros(len(Z), dtype=torch.bool)
+    hit[index] = True
+    Z, counts = Z.clone(), counts + hit
+    Z[hit] = alpha * Z[hit] + (1 - alpha) * z.detach()
     return Z, counts, Z[index] / (1 - alpha ** counts[index].unsqueeze(1))
 
 
@@ -510,6 +564,72 @@ def follow_one_norm(teacher, student, step, decay):
     return teacher
 
 
+def _follow_where(keeps):
+    @torch.no_grad()
+    def answer(teacher, student, step, decay):
+        keep = min(1 - 1 / (step + 1), decay)
+        for a, b in zip(teacher.parameters(), student.parameters()):
+            if keeps(a, b):
+                a.lerp_(b, 1 - keep)
+        for a, b in zip(teacher.buffers(), student.buffers()):
+            a.copy_(b)
+        return teacher
+
+    return answer
+
+
+@torch.no_grad()
+def follow_children(teacher, student, step, decay):
+    for mine, its in zip(teacher.children(), student.children()):
+        follow_lerp(mine, its, step, decay)
+    return teacher
+
+
+@torch.no_grad()
+def follow_norms(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.lerp_(b, 1 - keep)
+    for mine, its in zip(teacher.modules(), student.modules()):
+        if isinstance(mine, torch.nn.BatchNorm1d):
+            for a, b in zip(mine.buffers(), its.buffers()):
+                a.copy_(b)
+    return teacher
+
+
+@torch.no_grad()
+def follow_weight_and_bias(teacher, student, step, decay):
+    keep, its = min(1 - 1 / (step + 1), decay), student.state_dict()
+    for name, a in teacher.state_dict().items():
+        a.copy_(keep * a + (1 - keep) * its[name] if name.endswith(("weight", "bias")) else its[name])
+    return teacher
+
+
+@torch.no_grad()
+def follow_assigned(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    new = {name: b.clone() for name, b in student.state_dict().items()}
+    for name, a in teacher.named_parameters():
+        new[name] = keep * a + (1 - keep) * new[name]
+    teacher.load_state_dict(new, assign=True)
+    return teacher
+
+
+@torch.no_grad()
+def follow_buffers_lost(teacher, student, step, decay):
+    keep = min(1 - 1 / (step + 1), decay)
+    for a, b in zip(teacher.parameters(), student.parameters()):
+        a.lerp_(b, 1 - keep)
+    for a, b in zip(teacher.buffers(), student.buffers()):
+        a = b.clone()
+    return teacher
+
+
+def follow_zero_grad(teacher, student, step, decay):
+    student.zero_grad()
+    return follow_lerp(teacher, student, step, decay)
+
+
 def follow_eval(teacher, student, step, decay):
     return follow_lerp(teacher, student, step, decay).eval()
 
@@ -575,6 +695,10 @@ def _dice_clamped(least):
         return torch.where(total > 0, 2 * (p * mask).sum((1, 2, 3)) / total.clamp(min=least), 1.0)
 
     return answer
+
+
+def _dice_smooth(term):
+    return lambda p, m: (2 * (p * m).sum((1, 2, 3)) + term) / ((p + m).sum((1, 2, 3)) + term)
 
 
 def dice_squeezed(p, mask):
@@ -701,6 +825,39 @@ def warp_up_down(image, target, rng):
     return tuple(torch.stack([a.flip(1) if f else a for a, f in zip(x, flips)]) for x in (image, target))
 
 
+def _warp_shared(flip, turn):
+    """One draw for all pairs: of the mirror, of the turns."""
+
+    def answer(image, target, rng):
+        flips, turns = _ways(len(image), rng)
+        flips, turns = flips[:1] * len(flips) if flip else flips, turns[:1] * len(turns) if turn else turns
+        return _all(image, flips, turns), _all(target, flips, turns)
+
+    return answer
+
+
+def warp_transpose(image, target, rng):
+    flips, turns = _ways(len(image), rng)
+    out = []
+    for x in (image, target):
+        flipped = [a.flip(2) if f else a for a, f in zip(x, flips)]
+        out.append(torch.stack([a.transpose(1, 2) if k % 2 else a for a, k in zip(flipped, turns)]))
+    return out
+
+
+def warp_neighbours(image, target, rng):
+    flips, turns = _ways((len(image) + 1) // 2, rng)
+    flips, turns = ([part[i // 2] for i in range(len(image))] for part in (flips, turns))
+    return _all(image, flips, turns), _all(target, flips, turns)
+
+
+def warp_single_as_it_is(image, target, rng):
+    flips, turns = _ways(len(image), rng)
+    if not any(flips) and not any(turns):
+        return image, target
+    return _all(image, flips, turns), _all(target, flips, turns)
+
+
 def warp_in_place(image, target, rng):
     image[:], target[:] = warp_twice(image, target, rng)
     return image, target
@@ -749,6 +906,7 @@ WRONG = {
         (lambda z, t: (z.softmax(1) - t.detach()).square().mean(1).sum() / 32, "a size is written in"),
         (loss_in_place, "use target.detach()"),
         (lambda z, t: F.mse_loss(z.softmax(1), t.requires_grad_(False)), "use target.detach()"),
+        (loss_leaf_switched_off, "use target.detach()"),
     ],
     "5.2": [
         (_ramp(lambda t: t), "this is the share t itself"),
@@ -776,6 +934,7 @@ WRONG = {
         (lambda s, r: math.exp(-5 * (1 - min(1, s / r)) ** 2), "divides by zero"),
         (lambda s, r: ramp_max(s, r) if r else 0.0, "the factor is 1, not 0"),
         (lambda s, r: math.exp(-5 * (1 - min(1, s / max(r, 1))) ** 2), "the factor is 1 from the first step"),
+        (lambda s, r: ramp_max(s, r) if r > 1 else 1.0, "a ramp of one step has a step 0"),
     ],
     "5.3": [
         (step_teacher_twice, "missing or zero"),
@@ -830,6 +989,11 @@ WRONG = {
         (step_cross_entropy, "is a cross-entropy here"),
         (_step(u=lambda p, t: F.kl_div(p.log(), t, reduction="batchmean")), "is a divergence here"),
         (lambda *a: step_functional(*a)[::-1], "the two values are swapped"),
+        (step_skips_weight_zero, "weight 0 is no special case"),
+        (step_thaws, "of a frozen teacher is switched on"),
+        (step_labelled_too, "runs over the labelled images, too"),
+        (step_number, ".item() for the logs only"),
+        (step_teacher_copied, "no copy of it"),
     ],
     "5.4": [
         (_ensemble(row=lambda old, z, a: (1 - a) * old + a * z), "the weights are swapped"),
@@ -857,6 +1021,8 @@ WRONG = {
         (ensemble_gradient, "carries a gradient"),
         (ensemble_target_gradient, "target carries a gradient"),
         (ensemble_in_place, "changes its input"),
+        (ensemble_z_cut, "detach_() cuts z itself"),
+        (ensemble_mask, "in the order of the pool"),
         (lambda *a: ensemble_loop(*a)[::-1], "another order"),
         (lambda *a: [ensemble_loop(*a)[i] for i in (0, 2, 1)], "another order"),
         (lambda *a: [ensemble_loop(*a)[i] for i in (2, 1, 0)], "another order"),
@@ -907,6 +1073,16 @@ WRONG = {
         (lambda t, s, step, d: follow_lerp(t, s, step, d).state_dict(), "something else than the teacher"),
         (follow_shared, "share their memory"),
         (follow_shared_buffers, "share their memory"),
+        (_follow_where(lambda a, b: a.requires_grad), "whose requires_grad is off stays behind"),
+        (_follow_where(lambda a, b: b.requires_grad), "whose requires_grad is off stays behind"),
+        (_follow(keep=lambda s, d: 1 - 1 / (s + 1) if s < 10 else d), "decay bounds the rate from the first step on"),
+        (_follow(keep=lambda s, d: 1 - 1 / (s + 1) if s < 100 else d), "decay bounds the rate from the first step on"),
+        (follow_children, "take parameters(), which finds all"),
+        (follow_norms, "a buffer that is not BatchNorm's stays behind"),
+        (follow_weight_and_bias, "because of its name"),
+        (follow_assigned, "the teacher gets new parameters"),
+        (follow_buffers_lost, "not changed in place"),
+        (follow_zero_grad, "the student's .grad is changed"),
     ],
     "5.6": [
         (_dice(above=lambda p, m: (p * m).sum((1, 2, 3))), "the factor 2 is missing"),
@@ -951,6 +1127,12 @@ WRONG = {
             lambda p, m: torch.where((p + m).sum((1, 2, 3)) < 0.5, 1.0, dice_flat(p, m)),
             "something small is not nothing",
         ),
+        (
+            lambda p, m: torch.where((p + m).sum((1, 2, 3)) < 1e-3, 1.0, dice_flat(p, m)),
+            "something small is not nothing",
+        ),
+        (_dice_smooth(1e-5), "is too large: 1e-7"),
+        (_dice_smooth(1e-6), "is too large: 1e-7"),
         (lambda p, m: dice_flat(p[:, 0], m[:, 0]).squeeze(), "a batch of one"),
         (lambda p, m: dice_flat(p.detach(), m), "no gradient to p"),
         (
@@ -993,7 +1175,15 @@ WRONG = {
         (_chance(turns=lambda n, rng: torch.randint(5, (n,), generator=rng)), "0, 1, 2 and 3 quarter turns"),
         (_chance(turns=lambda n, rng: torch.randint(2, (3, n), generator=rng).sum(0)), "0, 1, 2 and 3 quarter turns"),
         (_chance(turns=lambda n, rng: (3 * torch.rand(n, generator=rng)).round().int()), "0, 1, 2 and 3 quarter turns"),
+        (_chance(flip=0.45), "one half should be"),
         (warp_tied, "depend on each other"),
+        (_warp_shared(True, False), "one coin mirrors all pairs or none"),
+        (_warp_shared(False, True), "the same number of quarter turns"),
+        (_warp(lambda n, rng: (lambda k: ([bool(i % 2) for i in k], k))(_ways(n, rng)[1])), "depend on each other"),
+        (warp_neighbours, "the draws of neighbours"),
+        (warp_transpose, "turn with rot90"),
+        (warp_single_as_it_is, "new tensors are wanted"),
+        (lambda i, t, rng: (lambda a, b: (a, b.round()))(*warp_twice(i, t, rng)), "the targets are rounded"),
         (warp_reseeded, "global generator"),
         (warp_seed_again, "draw from rng itself"),
         (warp_wrong_axes, "turn the last two axes, (1, 2)"),

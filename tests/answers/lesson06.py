@@ -1,6 +1,8 @@
 """Answers to the exercises of lesson 06: other right ones, and wrong ones with a fragment of the cause to be named."""
 
+import copy
 import math
+import random
 
 import numpy as np
 import torch
@@ -38,6 +40,38 @@ def flip_exactly_half(x, rng):
     hit = torch.randperm(len(x), generator=rng)[: len(x) // 2]
     out[hit] = out[hit].flip(3)
     return out
+
+
+def flip_reordered(x, rng):
+    hit = coins(x, rng)
+    return torch.cat([x[hit].flip(3), x[~hit]])
+
+
+def flip_half_batch(x, rng):
+    out, half = x.clone(), len(x) // 2
+    part = slice(half) if torch.rand(1, generator=rng) < 0.5 else slice(half, None)
+    out[part] = out[part].flip(3)
+    return out
+
+
+def flip_pairs(x, rng):
+    hit = (torch.rand((len(x) + 1) // 2, generator=rng) < 0.5).repeat_interleave(2)[: len(x)]
+    return torch.where(hit.view(-1, 1, 1, 1), x.flip(3), x)
+
+
+def flip_reseeded(x, rng):
+    torch.manual_seed(rng.initial_seed())
+    return torch.where((torch.rand(len(x)) < 0.5).view(-1, 1, 1, 1), x.flip(3), x)
+
+
+def flip_python_random(x, rng):
+    chance = random.Random(rng.initial_seed())
+    return torch.stack([image.flip(2) if chance.random() < 0.5 else image for image in x])
+
+
+def flip_same_if_none(x, rng):
+    hit = coins(x, rng)
+    return torch.where(hit.view(-1, 1, 1, 1), x.flip(3), x) if hit.any() else x
 
 
 def flip_in_place(x, rng):
@@ -88,6 +122,26 @@ def guess_with_gradient(logits_w, tau):
     return guess, (c >= tau) * c / c
 
 
+def guess_in_place(logits_w, tau):
+    logits_w.detach_()
+    return guess_functional(logits_w, tau)
+
+
+def guess_logarithms(logits_w, tau):
+    c, guess = logits_w.detach().log_softmax(1).max(1)
+    return guess, (c >= math.log(tau)).float()
+
+
+def guess_passing(logits_w, tau):
+    q = logits_w.detach().softmax(1)
+    return (q >= tau).float().argmax(1), (q.amax(1) >= tau).float()
+
+
+def guess_all_largest(logits_w, tau):
+    q = logits_w.detach().softmax(1)
+    return (q == q.amax(1, keepdim=True)).nonzero()[:, 1], (q.amax(1) >= tau).float()
+
+
 def guess_over_images(logits_w, tau):
     c, guess = logits_w.detach().softmax(1).max(0)
     return guess, (c >= tau).float()
@@ -111,6 +165,14 @@ def loss_loop(logits_s, guess, mask):
     for z, c, m in zip(logits_s, guess, mask):
         total = total + m * F.cross_entropy(z[None], c[None])
     return total / len(mask)
+
+
+def loss_three_classes(logits_s, guess, mask):
+    return -((logits_s.log_softmax(1) * F.one_hot(guess, 3)).sum(1) * mask).mean()
+
+
+def loss_of_four(logits_s, guess, mask):
+    return sum(mask[i] * F.cross_entropy(logits_s[i], guess[i]) for i in range(4)) / 4
 
 
 def _ce(logits_s, guess):
@@ -185,6 +247,69 @@ def step_views_swapped(model, batch, tau=0.95, lambda_u=1.0):
     return step_alone(model, batch._replace(x_w=batch.x_s, x_s=batch.x_w), tau, lambda_u)
 
 
+def _step_passes(ask, cut=lambda z, b: z.tensor_split([len(b.x_l)]), labelled=None, divisor=lambda b: len(b.x_w)):
+    """FixMatch with another way to ask for the guesses, to cut, to get the labelled logits or to divide."""
+
+    def answer(model, batch, tau=0.95, lambda_u=1.0):
+        with torch.no_grad():
+            confidence, guess = ask(model, batch).softmax(1).max(1)
+        mask = (confidence >= tau).float()
+        z_l, z_s = cut(model(torch.cat([batch.x_l, batch.x_s])), batch)
+        z_l = labelled(model, batch) if labelled else z_l
+        loss_u = (_ce(z_s, guess) * mask).sum() / divisor(batch)
+        return F.cross_entropy(z_l, batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}
+
+    return answer
+
+
+def _weak(model, batch):
+    return model(batch.x_w)
+
+
+def step_kept_only(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, guess = model(batch.x_w).softmax(1).max(1)
+    kept, n = confidence >= tau, len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_s[kept]]))
+    loss_u = _ce(z[n:], guess[kept]).sum() / len(kept)
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": kept.float().mean().item()}
+
+
+def step_nothing_kept(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, guess = model(batch.x_w).softmax(1).max(1)
+    mask, n = (confidence >= tau).float(), len(batch.x_l)
+    if mask.sum() == 0:
+        return F.cross_entropy(model(batch.x_l), batch.y_l), {"mask": 0.0}
+    z = model(torch.cat([batch.x_l, batch.x_s]))
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {
+        "mask": mask.mean().item()
+    }
+
+
+def step_no_weight(model, batch, tau=0.95, lambda_u=1.0):
+    if lambda_u == 0:
+        return F.cross_entropy(model(batch.x_l), batch.y_l), {"mask": 0.0}
+    return step_alone(model, batch, tau, lambda_u)
+
+
+def step_logs_of_strong(model, batch, tau=0.95, lambda_u=1.0):
+    z_l, z_s, guess, mask = _parts(model, batch, tau)
+    loss_u = (_ce(z_s, guess) * mask).mean()
+    share = (z_s.softmax(1).amax(1) >= tau).float().mean().item()
+    return F.cross_entropy(z_l, batch.y_l) + lambda_u * loss_u, {"mask": share}
+
+
+def step_softmax_twice(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, guess = model(batch.x_w).softmax(1).softmax(1).max(1)
+    mask, n = (confidence >= tau).float(), len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_s]))
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], guess) * mask).mean(), {
+        "mask": mask.mean().item()
+    }
+
+
 def step_cut_in_another_order(model, batch, tau=0.95, lambda_u=1.0):
     with torch.no_grad():
         confidence, guess = model(batch.x_w).softmax(1).max(1)
@@ -255,6 +380,19 @@ def _kept(share, precision):
     return answer
 
 
+def kept_of_true_classes(guess, mask, truth, num_classes):
+    share, precision = torch.full((2, num_classes), math.nan)
+    for c in truth.unique():
+        share[c] = mask[truth == c].mean()
+        precision[c] = (truth[(mask > 0) & (guess == c)] == c).float().mean()
+    return share, precision
+
+
+def kept_short_count(guess, mask, truth, num_classes):
+    share, precision = kept_loop(guess, mask, truth, num_classes)
+    return share * 0 + torch.bincount(truth, weights=mask) / torch.bincount(truth), precision
+
+
 def _share(c):
     return c["kept"] / c["all"]
 
@@ -274,6 +412,14 @@ def zip_for_real(num_labelled, num_unlabelled, batch_l, batch_u):
 
 def zip_whole_numbers(num_labelled, num_unlabelled, batch_l, batch_u):
     return min(1.0, -(-num_labelled // batch_l) * batch_u / num_unlabelled)
+
+
+def zip_one_less(num_labelled, num_unlabelled, batch_l, batch_u):
+    steps, all_steps = math.ceil(num_labelled / batch_l), math.ceil(num_unlabelled / batch_u)
+    seen = min(steps, all_steps) * batch_u
+    if steps == all_steps:
+        seen -= batch_u - num_unlabelled % batch_u
+    return min(1.0, seen / num_unlabelled)
 
 
 def step_loop(model, batch, tau=0.95, lambda_u=1.0):
@@ -332,6 +478,20 @@ WRONG = {
         ),
         (lambda x, rng: torch.where(coins(x, rng), x.flip(3), x), "needs the shape (B, 1, 1, 1)"),
         (flip_exactly_half, "exactly half"),
+        (flip_reordered, "the images change places"),
+        (lambda x, rng: torch.where(coins(x, rng).view(-1, 1, 1, 1), -x, x), "the values change their sign"),
+        (lambda x, rng: torch.where(coins(x, rng).view(-1, 1, 1, 1), -x.flip(3), x), "the values change their sign"),
+        (flip_half_batch, "one coin decides for many images"),
+        (flip_pairs, "the coins of neighbours"),
+        (flip_reseeded, "draws the same coins again"),
+        (flip_python_random, "draws the same coins again"),
+        (
+            lambda x, rng: flip_index(x, torch.Generator().manual_seed(rng.initial_seed())),
+            "draws the same coins again",
+        ),
+        (_flip(lambda x, rng: torch.rand(len(x), generator=rng) < 0.4), "probability should be one half"),
+        (_flip(lambda x, rng: torch.rand(len(x), generator=rng) < 0.58), "probability should be one half"),
+        (flip_same_if_none, "a new batch is wanted"),
     ],
     "6.2": [
         (_guess(lambda z: z), "compared with logits"),
@@ -358,6 +518,19 @@ WRONG = {
         (guess_over_images, "over the images (dim=0)"),
         (_guess(lambda z: (2 * z).softmax(1)), "sharper"),
         (_guess(lambda z: z.softmax(1).softmax(1)), "applied twice"),
+        (guess_in_place, "detach_() cuts the logits themselves"),
+        (guess_logarithms, "log(tau) does not exist"),
+        (guess_passing, "the guess of an unsure image is lost"),
+        (
+            lambda z, tau: (guess_functional(z, tau)[0] * guess_functional(z, tau)[1].long(), _guess(_soft)(z, tau)[1]),
+            "the guess of an unsure image is lost",
+        ),
+        (guess_all_largest, "where two classes are equally probable"),
+        (_guess(_soft, lambda c, tau: (c.round(decimals=2) >= tau).float()), "no rounding and no tolerance"),
+        (_guess(_soft, lambda c, tau: (c >= tau - 1e-3).float()), "no rounding and no tolerance"),
+        (_guess(_soft, lambda c, tau: ((c - tau).abs() < 1e-2).float().maximum((c > tau).float())), "no tolerance"),
+        (_guess(_soft, lambda c, tau: ((c > tau + 1e-3) | (c == tau)).float()), "just above tau"),
+        (lambda z, tau: guess_functional(z, tau or 0.95), "tau = 0 is taken as missing"),
     ],
     "6.3": [
         (lambda z, g, m: (_ce(z, g) * m).sum() / m.sum(), "kept images"),
@@ -374,6 +547,12 @@ WRONG = {
         (lambda z, g, m: -(_ce(z, g) * m).mean(), "sign"),
         (lambda z, g, m: _ce(z, g)[m == 1].mean(), "kept images"),
         (lambda z, g, m: (-z.log_softmax(1).gather(1, g[:, None]) * m).mean(), "became (B, B)"),
+        (lambda z, g, m: (_ce(z, g) * m).sum() / 4, "the number of images is written in"),
+        (loss_of_four, "only the first four images count"),
+        (loss_three_classes, "is a number of images or classes written in?"),
+        (lambda z, g, m: (-z.softmax(1)[range(len(g)), g].log() * m).mean(), "log(softmax)"),
+        (lambda z, g, m: -(z.softmax(1)[range(len(g)), g].log()[m > 0]).sum() / len(m), "log(softmax)"),
+        (lambda z, g, m: (_ce(z, g) * m).mean() if m.any() else 0.0, "no special case"),
     ],
     "6.4": [
         (step_guess_from_strong, "strong view"),
@@ -408,6 +587,26 @@ WRONG = {
         (_step(_right_sum, lambda m: {"mask": m}), "whole mask"),
         (_step(_right_sum, lambda m: {"mask": m.sum().item()}), "count"),
         (lambda model, batch, tau=0.95, lambda_u=1.0: step_alone(model, batch, 0.95, lambda_u), "tau is ignored"),
+        (lambda *a, **k: step_alone(*a, **k)[::-1], "the two values are swapped"),
+        (step_softmax_twice, "guess_and_mask takes logits"),
+        (step_kept_only, "only a part of the images goes through the model"),
+        (_step_passes(_weak, lambda z, b: z.chunk(2)), "Cut after len(batch.x_l) rows"),
+        (_step_passes(_weak, lambda z, b: z.tensor_split([len(z) // 3])), "Cut after len(batch.x_l) rows"),
+        (
+            _step_passes(_weak, lambda z, b: (z[: -2 * len(b.x_l)], z[-2 * len(b.x_l) :])),
+            "Cut after len(batch.x_l) rows",
+        ),
+        (_step_passes(_weak, labelled=lambda m, b: m(b.x_l)), "once more"),
+        (_step_passes(lambda m, b: copy.deepcopy(m).eval()(b.x_w)), "no copy's"),
+        (_step_passes(lambda m, b: torch.cat([m(x[None]) for x in b.x_w])), "in pieces"),
+        (_step_passes(lambda m, b: m(torch.cat([b.x_l, b.x_w]))[len(b.x_l) :]), "other images go along"),
+        (_step_passes(lambda m, b: (m(b.x_w) + m(b.x_w)) / 2), "go through the model twice"),
+        (_step_passes(_weak, divisor=lambda b: 4), "the number of images is written in"),
+        (_step_passes(_weak, divisor=lambda b: 2 * len(b.x_l)), "mu is not always 2"),
+        (_step(_right_sum, lambda m: {"mask": m.sum().item() / 4}), "divided by 4"),
+        (step_logs_of_strong, "logs['mask']"),
+        (step_nothing_kept, "when nothing is kept the strong images do not"),
+        (step_no_weight, "when lambda_u is 0 the strong images do not"),
     ],
     "6.5": [
         (_kept(_precision, _share), "swapped"),
@@ -424,6 +623,8 @@ WRONG = {
         (_kept(_share, lambda c: _precision(c).nan_to_num()), "nan, not 0"),
         (_kept(_share, lambda c: c["not below"] / c["kept guesses"]), "above the true class"),
         (lambda g, m, t, n: kept_loop(g, m, t, n - 1), "left out"),
+        (kept_of_true_classes, "has a known precision: 0, not nan"),
+        (kept_short_count, "minlength=num_classes"),
         (lambda g, m, t, n: tuple(x.tolist() for x in kept_loop(g, m, t, n)), "must be a float tensor, and is list"),
     ],
     "6.6": [
@@ -441,5 +642,10 @@ WRONG = {
         (lambda a, b, x, y: 100 * zip_for_real(a, b, x, y), "percentage"),
         (lambda a, b, x, y: 1 - zip_for_real(a, b, x, y), "NOT seen"),
         (lambda a, b, x, y: min(1.0, (a // x + 1) * y / b), "do not add one"),
+        (zip_one_less, "the last one of each is seen, too"),
+        (
+            lambda a, b, x, y: math.ceil(a / x) * y / b if math.ceil(a / x) <= math.ceil(b / y) else 1.0,
+            "more than all",
+        ),
     ],
 }
