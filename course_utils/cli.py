@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     with tqdm(total=num_cells, unit="cell") as bar, ThreadPoolExecutor(_lessons_at_a_time()) as pool:
         for _ in pool.map(lambda lesson: builder.execute(lesson, SOLUTIONS, bar.update), found):
             pass
-    rows = [row for row in results.recorded(dataset) if row["time"] >= started and "on val" not in row["method"]]
+    rows = [
+        row for row in results.recorded(dataset) if row["time"] >= started and row.get("split") == dataset.test.name
+    ]
     for row in rows:
         if row["method"] == "supervised":  # what every method is held against
             alike = [other for other in rows if (other["draw"], other["steps"]) == (row["draw"], row["steps"])]
@@ -139,7 +141,8 @@ def reference(arguments: argparse.Namespace) -> int:
         latest = {}  # a method that several lessons train counts once
         for job in jobs:
             os.environ["COURSE_RUNS"] = folder(*job)
-            latest |= {(row["method"], row["draw"]): row for row in results.recorded(dataset)}
+            rows = [row for row in results.recorded(dataset) if row["split"] == dataset.test.name]
+            latest |= {(row["method"], row["draw"]): row for row in rows}
     old = json.loads(path.read_text())["rows"] if path.is_file() else []
     new = {method for method, _ in latest}
     rows = [row for row in old if row["method"] not in new] + list(latest.values())

@@ -16,11 +16,15 @@ METRICS = ("AUC", "ACC", "macro-F1", "weighted-F1", "balanced ACC")
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The metrics of one set of predictions: `values` by name, `recall` (C,) and `confusion` (C, C; rows are the truth)."""
+    """The metrics of one set of predictions: `values` by name, `recall` (C,) and `confusion` (C, C; rows are the truth).
+
+    `split` is the name of the split on which they were measured.
+    """
 
     values: dict[str, float]
     recall: np.ndarray
     confusion: np.ndarray
+    split: str
 
     def __getitem__(self, metric: str) -> float:
         return self.values[metric]
@@ -76,9 +80,8 @@ def score(probabilities: np.ndarray, split: Split, labels: np.ndarray | None = N
         "weighted-F1": f1["weighted"],
         "balanced ACC": recall.mean(),
     }
-    return Scores(
-        {name: float(values[name]) for name in METRICS}, recall, metrics.confusion_matrix(truth, guess, labels=classes)
-    )
+    confusion = metrics.confusion_matrix(truth, guess, labels=classes)
+    return Scores({name: float(values[name]) for name in METRICS}, recall, confusion, split.name)
 
 
 def evaluate(model: nn.Module, split: Split) -> Scores:

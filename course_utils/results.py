@@ -41,6 +41,7 @@ def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Sco
         "parameters": num_parameters(run.model),
         "seconds": round(run.seconds, 1),
         **{name: round(value, 4) for name, value in scores.values.items()},
+        "split": scores.split,
         "stopped": run.stopped,
         "torch": torch.__version__,
         "python": platform.python_version(),

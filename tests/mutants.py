@@ -37,7 +37,14 @@ ARITHMETIC = {
     ast.BitOr: [ast.BitAnd],
 }
 COMMUTATIVE = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr)
-IN_PLACE = {ast.Add: "iadd", ast.Sub: "isub", ast.Mult: "imul", ast.Div: "itruediv", ast.Pow: "ipow", ast.MatMult: "imatmul"}
+IN_PLACE = {
+    ast.Add: "iadd",
+    ast.Sub: "isub",
+    ast.Mult: "imul",
+    ast.Div: "itruediv",
+    ast.Pow: "ipow",
+    ast.MatMult: "imatmul",
+}
 COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 GROUPS = [  # each name is mistaken for the others of its group
     "min max",

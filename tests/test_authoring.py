@@ -210,7 +210,9 @@ def test_lessons_are_named_by_number():
 
 def test_the_command_says_what_is_wrong_in_one_line(capsys):
     assert cli.main(["verify", "42"]) == 1
-    assert capsys.readouterr().err == "course verify: no lesson 42; there are 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10\n"
+    assert (
+        capsys.readouterr().err == "course verify: no lesson 42; there are 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10\n"
+    )
     with pytest.raises(SystemExit):
         cli.main(["sing"])
 

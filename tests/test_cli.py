@@ -19,12 +19,12 @@ def digits() -> data.Dataset:
     return data.load_dataset("digits")
 
 
-def record(method: str, seed: int = 0) -> None:
+def record(method: str, seed: int = 0, split: str = "test") -> None:
     """What a lesson leaves behind."""
     dataset = digits()
     draw = data.draw_labels(dataset, 100, seed)
     run = training.Run(models.new_model(dataset), models.new_model(dataset), 5, {"loss": [1.0] * 5}, seconds=1.0)
-    results.record(method, dataset, draw, run, evaluation.evaluate(run.ema, dataset.test))
+    results.record(method, dataset, draw, run, evaluation.evaluate(run.ema, getattr(dataset, split)))
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,7 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
         record("supervised")
         record("FixMatch")
         record("supervised, another draw", seed=1)
+        record("chosen by validation", split="val")
 
     monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:00")
     monkeypatch.setattr(build, "execute", execute)
@@ -52,7 +53,7 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert sorted(done) == ["# 00 · Start here", "# 06 · FixMatch"]
     assert all(word in printed for word in ("digits", "constant predictor", "supervised", "FixMatch", "macro-F1"))
-    assert "an older run" not in printed
+    assert "an older run" not in printed and "chosen by validation" not in printed
     alike, others = printed.split("Runs with other labels or steps")
     assert "100 labels, seed 0, 5 steps:" in alike and "another draw" in others and "another draw" not in alike
 
@@ -75,6 +76,7 @@ def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path,
         monkeypatch.setenv("COURSE_RUNS", str(home / str(seed)))
         record("supervised", seed)
         record("FixMatch", seed)
+        record("chosen by validation", seed, split="val")
 
     def run(command, env, **options):
         assert Path(command[1]).name in ("06_fixmatch.py", "07_flexmatch.py") and options["check"]

@@ -68,6 +68,6 @@ def test_images_of_both_kinds_are_drawn():
 
 
 def test_the_confusion_matrix_shows_counts():
-    scores = evaluation.Scores({}, np.array([1, 0]), np.array([[9, 1], [3, 0]]))
+    scores = evaluation.Scores({}, np.array([1, 0]), np.array([[9, 1], [3, 0]]), "test")
     figure = plots.confusion(scores, ("a", "b"))
     assert [text.get_text() for text in figure.axes[0].texts] == ["9", "1", "3", "0"]

@@ -36,6 +36,7 @@ def recorded_row(digits):
 
 def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, digits):
     assert recorded_row["method"] == "supervised" and recorded_row["md5"] == digits.md5
+    assert recorded_row["split"] == digits.test.name
     assert recorded_row["draw"] == data.draw_labels(digits, 100).id
     assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (
         5,
