@@ -895,6 +895,7 @@ def _(student):
                 mask * (opinion[index - 1] == guess).float(),
                 "the opinion is that of the image before: index counts from 0",
             ),
+            (mask * agree * guess, "these are class numbers: a mask of zeros and ones is wanted"),
             (mask * guess, "these are the guesses that the network is sure of: a mask of zeros and ones is wanted"),
             (mask * opinion[index], "the mask is multiplied by the class number: compare it with the guess"),
             (torch.ones(6), "the masked-out images are removed: one number for each of the B images"),
