@@ -58,7 +58,8 @@ evaluation.score_table({}, dataset, dataset.test)
 #
 # Let class $c$ have $n_c > 0$ of the $N$ images. Draw $\max(1, \lfloor n_c L / N \rfloor)$ of them at random, where $L$ is
 # `num_labels`: each class keeps its share, and no class goes without. Return the **positions** of the drawn images in
-# `labels`, of all classes together, sorted, none twice. Use the generator `rng` and no other source of chance.
+# `labels`, of all classes together, sorted, none twice. The total may be smaller or larger than `num_labels`: neither fill
+# the draw up nor cut it. Within a class all choices are equally likely. Use the generator `rng` and no other source of chance.
 #
 # <details><summary>Hint 1 (direction)</summary>Go through the classes. For each, find the positions of its images,
 # work out how many to take, and let the generator choose among the positions.</details>
@@ -154,7 +155,8 @@ print(batch.y_l.shape, batch.y_l.dtype)
 #
 # Return two values. First the mean cross-entropy $\frac{1}{B}\sum_b -\log p_b[y_b]$ of the labelled images, a scalar
 # tensor with a gradient, where $p_b$ is the softmax of the model's logits (B, C). Second a dict with the entry
-# `"accuracy"`: the share of the batch whose largest logit is that of the label, between 0 and 1. Run the model once.
+# `"accuracy"`: the share of the batch whose largest logit is that of the label, between 0 and 1. Run the model once. Call
+# neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Keep the logits: both values are computed from them. Take care what
 # your cross-entropy function expects, logits or probabilities.</details>
@@ -237,8 +239,8 @@ plots.show(plots.curves({"supervised": run.curves["loss"]}, "cross-entropy"), al
 # 12 min · difficulty 2/5 · objective 1c
 #
 # Feed `images` (N, ...) through the model in order, `batch_size` at a time (the last part may be smaller), and return
-# the **softmax probabilities** (N, C). The model predicts in evaluation mode and without recording gradients.
-# Afterwards it is again in the mode, training or evaluation, in which you found it.
+# the **softmax probabilities** (N, C), a float tensor. The model predicts in evaluation mode and without recording gradients.
+# Afterwards it is again in the mode, training or evaluation, in which you found it, and its weights can be trained as before.
 #
 # <details><summary>Hint 1 (direction)</summary>Remember the mode, switch to evaluation, collect the parts, join them,
 # restore the mode. A softmax goes over the classes of one image.</details>

@@ -141,7 +141,8 @@ for before, after in zip(answers.tolist(), logits.softmax(dim=1).tolist()):
 # Return `(loss, logs)`: the loss $\ell$ above (a scalar tensor) with the number `alpha` as the weight, and
 # `{"unlabelled": ...}`, the unlabelled loss before it is weighted, as a plain number. `batch.x_l`, `batch.y_l` are labelled images and labels,
 # `batch.x_w` unlabelled images, perhaps of another number. Run `model` **once**, on both together; the pseudo-labels come
-# from this very pass, also when `alpha` is 0. Call neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
+# from this very pass. When `alpha` is 0 the pass is the same, so that BatchNorm sees the same images in all of training. Call
+# neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Glue the images, run the model, cut the logits apart after
 # <code>len(batch.x_l)</code> rows. Each part has its own mean.</details>
@@ -365,8 +366,9 @@ print(f"right pseudo-labels: {right:.0%}")
 # 9 min · difficulty 2/5 · objective 2c
 #
 # Return `targets`, a **new** int64 tensor (N,): a copy of `known` in which the images at `positions` (K,) have the pseudo-
-# labels `labels` (K,). Where `known` holds a true label (not -1), that label stays, whatever `positions` says. K may be 0, and
-# even then `targets` is a tensor of its own.
+# labels `labels` (K,): `labels[i]` belongs to `positions[i]`. The positions may come in any order, but none comes twice. Where
+# `known` holds a true label (not -1), that label stays, whatever `positions` says. K may be 0, and even then `targets` is a
+# tensor of its own.
 #
 # <details><summary>Hint 1 (direction)</summary>Copy, write, and then make sure that the true labels are the true ones. The
 # last step is easiest if you ask <code>known</code> where it knows something.</details>
@@ -424,7 +426,7 @@ check("2.4", merge)
 # Return a list of pairs: each model with the targets that it was trained **on**, one for each fit, in order; the first is
 # `(fit(known), known)`. Each of up to `num_rounds` further rounds asks the last model once, selects with `tau`, merges with
 # `known` and fits anew. If a round's targets equal those of the round just before, stop *without* fitting: nothing would change any
-# more. `known` stays as it is.
+# more. There is no other reason to stop early. `known` stays as it is.
 #
 # <details><summary>Hint 1 (direction)</summary>Before the loop: one fit. In the loop four calls in a row, each using the
 # result of the one before: predict, select, merge, fit. Merge with <code>known</code>, not with the last targets: so every
@@ -602,7 +604,7 @@ pd.DataFrame({name: values.tolist() for name, values in counts.items()}, index=d
 # `first`, `last` and `truth` are (N,) int64: the targets of two rounds (-1 for no label) and the true labels. Return, as a
 # float, the share of the mistakes in `first` (a label that is not the true one) that stand in `last` **unchanged**, with the
 # same wrong class. A mistake that was dropped or changed to another class, right or wrong, has not survived. If `first`
-# has no mistake, return `math.nan`.
+# has no mistake, return `math.nan`; if it has some and none survives, the share is 0.
 #
 # <details><summary>Hint 1 (direction)</summary>First find the mistakes: where <code>first</code> has a label, and a wrong one.
 # Then look at <code>last</code> only there. What is the denominator?</details>
@@ -845,7 +847,7 @@ held_out.assign(mean=held_out.mean(axis=1)).round(3)
 #
 # 7 min · difficulty 2/5 · objective 2e
 #
-# `scores` is a list of held-out scores, one for each round from round 0 on, higher is better. Return, as an int, the
+# `scores` is a list of held-out scores, one for each round from round 0 on, of any sign, higher is better. Return, as an int, the
 # **earliest** round whose score is **at least** the best score minus `margin` (`margin` >= 0, on the scale of the scores).
 #
 # <details><summary>Hint 1 (direction)</summary>First the bar: the best score minus the margin. Then walk through the rounds from the

@@ -84,7 +84,7 @@ for gamma in (0.1, 1.0, 10.0):
 #
 # 12 min · difficulty 2/5 · objective 3a
 #
-# From the points `x` (N, D), one per row, return the array `W` (N, N) of the formula above: $\gamma$ times the **squared**
+# From the points `x` (N, D), floats, one per row, return the array `W` (N, N) of the formula above: $\gamma$ times the **squared**
 # Euclidean distance in the exponent, and zeros on the diagonal. N may be 1. The input stays as it is.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: all squared distances, summed over the D coordinates; then the
@@ -163,8 +163,8 @@ print("nearest neighbour of 0, 1, 2:", neighbour.ravel())
 #
 # From the points `x` (N, D) return `A` (N, N), symmetric and of zeros and ones: 1 where $j$ is one of the `k` nearest
 # **other** points of $i$ (in Euclidean distance), or $i$ one of those of $j$. The diagonal is 0: nobody is a neighbour of
-# their own. You may assume $1 \le k < N$ and that no two distances are equal, except that two points may lie at the same
-# place.
+# their own. You may assume $1 \le k < N$. Two points may lie at the same place; then they are neighbours of each other. Apart
+# from that you need not care about ties: the `k` nearest of a point are never in doubt.
 #
 # <details><summary>Hint 1 (direction)</summary>All distances; make the diagonal infinite, so that no point finds itself; in
 # each row, the positions of the k smallest. Then set these ones, and make the result symmetric.</details>
@@ -245,8 +245,8 @@ for step in range(3):
 # `W` (N, N) is symmetric; `Y` (N, num_classes) has one-hot rows for labelled images and zeros elsewhere; `labelled` (N,) is
 # True for labelled ones. Start from $F = Y$, take `num_steps` steps as above and return `F` (N, num_classes), a new float
 # array. (In code we call it `masses`, since `F` is torch's functional module.) A row without any edge ($d_i = 0$), also a
-# labelled one, stays as it is in `Y`, without nan. `W` may also be a scipy sparse array, which knows `W @ masses` and
-# `W.sum(axis=1)`: use no more of it than these two, and make no N x N array.
+# labelled one, stays as it is in `Y`, without nan; a small degree is a degree like any other. `W` may also be a scipy sparse
+# array with many nodes. Therefore, whatever `W` is, use only `W @ masses` and `W.sum(axis=1)`, and make no N x N array.
 #
 # <details><summary>Hint 1 (direction)</summary>$D^{-1}$ multiplies <i>rows</i>: you can divide the rows of $W F$ by the
 # degrees and need neither $D$ nor its inverse. Where the degree is 0, divide by 1.</details>
@@ -346,8 +346,8 @@ print("scikit-learn:", np.allclose(ours, theirs.label_distributions_, atol=1e-6)
 # 15 min · difficulty 3/5 · objective 3b
 #
 # As in Exercise 3.3, but with the step above: start from $F = Y$, take `num_steps` steps, return `F` (N, num_classes), a new
-# float array. Where $d_i = 0$, also for a labelled image, row and column $i$ of $S$ are 0 (no nan). The rows of `F` need not
-# sum to 1, and you do not normalise them. `W` has a zero diagonal; it may be sparse again: use `W @ ...` and `W.sum(axis=1)`
+# float array. Where $d_i = 0$, row and column $i$ of $S$ are 0 (no nan); so a labelled image without edges keeps
+# $(1 - \alpha) Y$, and not all of $Y$. The rows of `F` need not sum to 1, and you do not normalise them. `W` has a zero diagonal; it may be sparse again: use `W @ ...` and `W.sum(axis=1)`
 # only, and make no N x N array.
 #
 # <details><summary>Hint 1 (direction)</summary>$S F$ is $D^{-1/2} (W (D^{-1/2} F))$: scale the rows of $F$, multiply with
@@ -713,8 +713,8 @@ print("classes before:", masses.argmax(1), "after:", (masses * by_hand).argmax(1
 # 10 min · difficulty 2/5 · objective 3c
 #
 # From the class masses `masses` (N, num_classes), not negative, and the wanted shares `prior` (num_classes,) with the sum 1,
-# return the factors $f_c$, a float array (num_classes,). A class that has got no mass at all has the factor 1. (The sum of all
-# masses is greater than 0, and need not be N.)
+# return the factors $f_c$, a float array (num_classes,). A class that has got no mass at all has the factor 1; a little mass is
+# mass. (The sum of all masses is greater than 0, and need not be N.)
 #
 # <details><summary>Hint 1 (direction)</summary>One sum per class, over the images; divided by the sum of everything it is a
 # share. Mind the class that has none before you divide.</details>
@@ -792,7 +792,8 @@ cmn = lp * class_factors(lp[unlabelled], towards(0.5))
 #
 # `distances` and `neighbours`, both (M, k), hold for each of M new images the distances (**not** squared) of its k nearest
 # nodes and their positions in the graph; `masses` is (N, num_classes). Return the probabilities (M, num_classes) of the formula
-# above, each row with the sum 1. If all that a new image hears is exactly zero, its row is `fallback` (num_classes,).
+# above, each row with the sum 1. If all that a new image hears comes out as exactly zero in floating point (far away, also
+# $e^{-\gamma d^2}$ does), its row is `fallback` (num_classes,).
 #
 # <details><summary>Hint 1 (direction)</summary>For each new image, k weights and k rows of masses: their weighted sum, then
 # divide by its own sum. Only then look for rows where nothing was heard.</details>

@@ -252,8 +252,12 @@ def _tensor(value: Any, what: str) -> torch.Tensor:
 
 
 def _short(value: torch.Tensor) -> str:
-    text = str([round(v, 4) for v in value.flatten().tolist()]) if value.ndim else f"{value.item():.4f}"
+    text = str(_rounded(value.tolist())) if value.ndim else f"{value.item():.4f}"
     return text if len(text) < 100 else text[:97] + "..."
+
+
+def _rounded(value: float | list) -> float | list:
+    return [_rounded(v) for v in value] if isinstance(value, list) else round(value, 4)
 
 
 def _plain(value: Any) -> Any:

@@ -34,7 +34,7 @@ def _(student):
 
 @exercise("0.2", "what a constant answer scores")
 def _(student):
-    train, test = torch.tensor([0, 1, 1, 1, 2, 2]), torch.tensor([2, 2, 2, 1, 0, 2, 1, 2, 2, 2])
+    train, test = torch.tensor([0, 1, 1, 1, 1, 2, 2, 2]), torch.tensor([2, 2, 2, 1, 0, 2, 1, 2, 2, 2])
     expect(
         student(train, test),
         0.2,
@@ -54,8 +54,15 @@ def _(student):
             ),
             (20.0, "this is a percentage: an accuracy is between 0 and 1"),
             (0.8, "this is the share of wrong answers"),
-            (2 / 6, "divide by the number of test images, not of training images"),
+            (2 / 8, "divide by the number of test images, not of training images"),
+            (3 / 8, "the two splits are exchanged: choose on the training labels, measure on the test labels"),
         ],
+    )
+    expect(
+        student(torch.tensor([0, 0, 1, 2, 3]), torch.tensor([0, 0, 0, 1])),
+        0.75,
+        "the accuracy when class 0 is the most frequent of five training labels",
+        [(0.25, "the middle one of the class numbers is answered (median or mean): the most frequent one is wanted")],
     )
     tie = student(torch.tensor([3, 3, 1, 1]), torch.tensor([1, 1, 1, 3]))
     expect(

@@ -68,6 +68,18 @@ def _(student):
         raise Fix("the positions are not sorted: np.sort at the end, over all classes together")
     _chance(student, draws)
     expect(draw(np.array([1, 0, 1, 1]), 4, 0), [0, 1, 2, 3], "the draw of all 4 of 4 labels")
+    for counts, num_labels, wanted in (([77, 33], 90, [63, 27]), ([43, 43], 62, [31, 31])):  # all shares are whole
+        whole = np.repeat([0, 1], counts)
+        took = np.bincount(whole[draw(whole, num_labels, 0)], minlength=2).tolist()
+        if took in ([wanted[0] - 1, wanted[1]], [wanted[0], wanted[1] - 1], [wanted[0] - 1, wanted[1] - 1]):
+            raise Fix(
+                f"of classes with {counts[0]} and {counts[1]} images, {num_labels} labels took {took}, expected {wanted}: a "
+                "fraction like n_c / N is not exact, so stay with whole numbers, n_c * num_labels // N"
+            )
+    few = draw(np.repeat(np.arange(5), 4), 3, 0)
+    if len(few) == 3:
+        raise Fix("the draw is cut to num_labels: no class goes without, even if more than num_labels are drawn then")
+    expect(few // 4, [0, 1, 2, 3, 4], "the classes of a draw of 3 labels from 5 classes, one image of each,")
     uneven = np.array([0, 1] * 3 + [0] * 4)  # 7 and 3 images, 4 labels: 2.8 and 1.2 of them, rounded down
     expect(
         np.bincount(uneven[draw(uneven, 4, 0)], minlength=2),
@@ -89,6 +101,8 @@ def _counts_per_class(got: list[int], right: list[int]) -> None:
         ([9, 4, 3, 1, 1], "round down, not up: // does"),
         ([9, 4, 3, 2, 1], "round down and take the larger of that and 1: do not add one"),
         ([9, 4, 3, 2, 2], "round down and take the larger of that and 1: do not add one"),
+        ([9, 3, 2, 1, 1], "what rounding down leaves over is handed out: the total may differ from num_labels"),
+        ([8, 4, 2, 1, 1], "what rounding down leaves over is handed out: the total may differ from num_labels"),
         ([33, 15, 11, 4, 1], "these are all images: draw only some of each class"),
         ([1, 1, 1, 1, 1], "one of each class came out: did a share get rounded down to 0 before it was multiplied?"),
         ([16, 15, 11, 4, 1], "up to `num_labels` were taken from each class: they are to be shared among the classes"),
@@ -102,11 +116,17 @@ def _counts_per_class(got: list[int], right: list[int]) -> None:
 
 def _chance(student, draws: list[np.ndarray]) -> None:
     """Is it the generator, and nothing else, that decides?"""
+    others = np.random.get_state()[1:3], torch.get_rng_state()
     again = [_positions(student(LABELS.copy(), 16, np.random.default_rng(seed))) for seed in range(3)]
     if any(not np.array_equal(a, b) for a, b in zip(again, draws)):
         raise Fix(
             "the same generator state gave two different draws: use `rng`, not np.random or torch's own generator"
         )
+    numbers, position = np.random.get_state()[1:3]
+    if not np.array_equal(numbers, others[0][0]) or position != others[0][1]:
+        raise Fix("it seeds or uses np.random, the generator of the whole program: use `rng`, and nothing else")
+    if not torch.equal(torch.get_rng_state(), others[1]):
+        raise Fix("it seeds or uses torch's own generator: use `rng`, and nothing else")
     if all(np.array_equal(drawn, draws[0]) for drawn in draws):
         firsts = np.sort(np.concatenate([np.flatnonzero(c == LABELS)[:k] for c, k in enumerate([8, 3, 2, 1, 1])]))
         if np.array_equal(draws[0], firsts):
@@ -116,10 +136,15 @@ def _chance(student, draws: list[np.ndarray]) -> None:
     never = [c for c in range(5) if not set(np.flatnonzero(c == LABELS).tolist()) <= seen]
     if never:
         raise Fix(f"in 100 draws some images of class {never[0]} never came up: each must have the same chance")
+    if len({tuple(drawn[LABELS[drawn] == 0]) for drawn in draws}) < 80:  # of some millions
+        raise Fix(
+            "in 100 draws the images of class 0 came in few combinations, as if neighbours came together: draw each image by "
+            "itself, rng.choice(..., replace=False)"
+        )
 
 
 class _Calls(list):
-    """(images, training mode, gradients recorded) of each call; a copy of the model writes into the same list."""
+    """(images, training mode, whether the answer carries a gradient) of each call; a copy of the model writes into the same list."""
 
     def __deepcopy__(self, memo):
         return self
@@ -133,19 +158,25 @@ class _Recorder(nn.Module):
         self.weight = nn.Parameter(weight)
         self.child = nn.Identity()
         self.calls = _Calls()
+        self.switched = False
+
+    def train(self, mode: bool = True):
+        self.switched = True
+        return super().train(mode)
 
     def forward(self, x):
-        self.calls.append((len(x), self.child.training, torch.is_grad_enabled()))
-        return x.flatten(1) @ self.weight
+        z = x.flatten(1) @ self.weight
+        self.calls.append((len(x), self.child.training, z.requires_grad))
+        return z
 
 
 @exercise("1.2", "the supervised loss")
 def _(student):
-    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 3.0], [0.0, 0.0, 1.0]])
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 3.0], [0.0, 0.0, 0.5]])
     y_l = torch.tensor([0, 2, 2, 2])
     log_p = logits.log_softmax(1)
     each = -log_p[range(4), y_l]
-    model = _Recorder(torch.eye(3)).train()
+    model = _Recorder(torch.eye(3))
     result = expect_tuple(student(model, Batch(logits.clone(), y_l)), ("loss", "logs"))
     value, logs = result
     if isinstance(value, dict):
@@ -194,6 +225,10 @@ def _(student):
             (75, "the accuracy is a percentage: a share lies between 0 and 1"),
             (0.25, "the accuracy is the share of wrong answers"),
             (
+                0.5,
+                "a probability above one half is asked for: the answer is the class with the largest logit, however small",
+            ),
+            (
                 1,
                 "the accuracy divides by the wrong number, or compares the guess with itself: compare with batch.y_l, divide by the size of the batch",
             ),
@@ -212,8 +247,10 @@ def _(student):
         )
     if not model.training:
         raise Fix("it left the model in evaluation mode: a loss is for training, leave the mode alone")
+    if model.switched:
+        raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
     _, logs = expect_tuple(
-        student(_Recorder(torch.eye(3)).train(), Batch(logits.clone(), torch.tensor([0, 0, 2, 1]))), ("loss", "logs")
+        student(_Recorder(torch.eye(3)), Batch(logits.clone(), torch.tensor([0, 0, 2, 1]))), ("loss", "logs")
     )
     expect(
         logs["accuracy"],
@@ -265,7 +302,10 @@ def _(student):
             (nn.functional.one_hot(p.argmax(1), 4), "these are answers as one-hot rows: return the probabilities"),
             (p.T, "the result is transposed: one row per image, one column per class"),
         ],
+        float_tensor=True,
     )
+    if not model.weight.requires_grad:
+        raise Fix("requires_grad_(False) freezes the model, and it stays frozen: run it under torch.no_grad() instead")
     if (torch.is_tensor(result) and result.requires_grad) or any(recorded for _, _, recorded in model.calls):
         raise Fix("gradients were recorded: run the model under torch.no_grad(), it saves memory and time")
     if model.training != model.child.training:
@@ -313,24 +353,25 @@ def _(student):
     def right(z, s):
         return cross_entropy(z + s * torch.log(prior), labels)
 
-    z = logits.detach()
-    value = student(logits, labels, prior, 0.5)
+    z, s = logits.detach(), 2.5
+    value = student(logits, labels, prior, s)
     weighted = cross_entropy(z, labels, weight=1 / prior)
     expect(
         value,
-        right(z, 0.5),
-        "the loss with strength 0.5",
+        right(z, s),
+        "the loss with strength 2.5",
         wrong=[
             (
-                right(z, -0.5),
+                right(z, -s),
                 "the sign is wrong: in training log prior is added (it is subtracted when one adjusts at prediction)",
             ),
-            (cross_entropy(z + 0.5 * prior, labels), "the prior itself was added: its logarithm is"),
-            (cross_entropy(z - 0.5 * prior, labels), "the prior itself was subtracted: its logarithm is added"),
+            (cross_entropy(z + s * prior, labels), "the prior itself was added: its logarithm is"),
+            (cross_entropy(z - s * prior, labels), "the prior itself was subtracted: its logarithm is added"),
             (
                 right(z, 1.0),
                 "`strength` has no effect (inside the logarithm it cancels): the logits get strength * log prior",
             ),
+            (right(z, 2.0), "`strength` is rounded to a whole number: take it as it is"),
             (right(z, -1.0), "`strength` has no effect, and the sign is wrong: add strength * log prior"),
             (
                 cross_entropy(z, labels),
@@ -338,26 +379,26 @@ def _(student):
                 "class c gets strength * log prior[c]",
             ),
             (
-                cross_entropy(label_only(z, 0.5), labels),
+                cross_entropy(label_only(z, s), labels),
                 "only the label's own logit was adjusted: every class gets its log prior, or the classes do not shift against each other",
             ),
-            (cross_entropy(0.5 * (z + prior.log()), labels), "`strength` multiplies log prior only, not the logits"),
-            (cross_entropy(z * (0.5 * prior.log()), labels), "the logits were multiplied: log prior is added"),
-            (cross_entropy(z + prior.pow(0.5), labels), "prior to the power of strength was added: take its logarithm"),
-            (cross_entropy(z + 0.5 * prior.log2(), labels), "use the natural logarithm"),
-            (cross_entropy(z + 0.5 * prior.log10(), labels), "use the natural logarithm"),
+            (cross_entropy(s * (z + prior.log()), labels), "`strength` multiplies log prior only, not the logits"),
+            (cross_entropy(z * (s * prior.log()), labels), "the logits were multiplied: log prior is added"),
+            (cross_entropy(z + prior.pow(s), labels), "prior to the power of strength was added: take its logarithm"),
+            (cross_entropy(z + s * prior.log2(), labels), "use the natural logarithm"),
+            (cross_entropy(z + s * prior.log10(), labels), "use the natural logarithm"),
             (
-                cross_entropy((z + 0.5 * prior.log()).softmax(1), labels),
+                cross_entropy((z + s * prior.log()).softmax(1), labels),
                 "softmax before cross-entropy: F.cross_entropy takes logits and applies the softmax itself",
             ),
             (
-                cross_entropy(z.softmax(1) + 0.5 * prior.log(), labels),
+                cross_entropy(z.softmax(1) + s * prior.log(), labels),
                 "the softmax was applied before the adjustment: adjust the logits",
             ),
             (weighted, "this weights the loss of each class by 1/prior: adjust the logits instead"),
-            (2 * right(z, 0.5), "this is the sum over the batch: take the mean"),
+            (2 * right(z, s), "this is the sum over the batch: take the mean"),
             (
-                cross_entropy(z + 0.5 * prior.log(), labels, reduction="none"),
+                cross_entropy(z + s * prior.log(), labels, reduction="none"),
                 "this is one loss per image: take the mean",
             ),
         ],
@@ -365,10 +406,20 @@ def _(student):
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
         raise Fix("the loss has no gradient: keep the tensors, without .item(), .detach() or numpy")
     gradient = torch.autograd.grad(value, logits)[0]
-    error = (z + 0.5 * torch.log(prior)).softmax(1) - nn.functional.one_hot(labels, 3)
+    error = (z + s * torch.log(prior)).softmax(1) - nn.functional.one_hot(labels, 3)
     expect(gradient, error / 2, "the gradient with respect to the logits")
     expect(student(z.clone(), labels, prior, 0.0), cross_entropy(z, labels), "the loss with strength 0")
     expect(student(z.clone(), labels, prior, 2.0), right(z, 2.0), "the loss with strength 2")
+    rare = student(torch.zeros(1, 2), torch.tensor([1]), torch.tensor([0.999, 0.001]), 1.0)
+    expect(
+        rare,
+        -math.log(0.001),
+        "the loss of a label with the prior .001",
+        wrong=[
+            (-math.log(least / (0.999 + least)), "a small prior is replaced by a larger one (clamp?): take it as it is")
+            for least in (0.1, 0.05, 0.01, 0.005, 0.002)
+        ],
+    )
 
 
 @exercise("1.5", "the paired difference")

@@ -25,32 +25,38 @@ def _(student):
                 ) from None
             raise
 
-    schedule = (100, 600, 3.0)
+    schedule = (100, 600, 5.0)
     expect(
         at(350, *schedule),
-        1.5,
-        "the weight at step 350, half way from t1 = 100 to t2 = 600, with alpha_f = 3",
+        2.5,
+        "the weight at step 350, half way from t1 = 100 to t2 = 600, with alpha_f = 5",
         wrong=[
             (0.5, "this is the share of the way: multiply it by alpha_f"),
-            (3.0, "there is no line: half way from t1 to t2 the weight is half of alpha_f"),
+            (5.0, "there is no line: half way from t1 to t2 the weight is half of alpha_f"),
             (0.0, "the weight is 0 on the way: it grows from t1 on (a whole-number division //?)"),
-            (3 * 350 / 600, "the line begins at step 0: subtract t1 above and below"),
-            (3 * 350 / 500, "subtract t1 from the step as well: (step - t1) / (t2 - t1)"),
-            (3 * 250 / 600, "divide by t2 - t1, the length of the line, not by t2"),
-            (3 * 251 / 500, "the line begins at t1 with 0: no step + 1"),
-            (0.75, "the line is squared: a straight line is wanted"),
-            (3 * math.exp(-5 * 0.25), "this is the exponential ramp of other methods: a straight line is wanted"),
-            (3 * 190 / 800, "t1, t2 and alpha_f are arguments: use them, not 160 and 960"),
-            (6.0, "the fraction is upside down: (step - t1) / (t2 - t1)"),
-            (-1.5, "the sign is wrong: step - t1 stands above, t2 - t1 below"),
+            (5 * 350 / 600, "the line begins at step 0: subtract t1 above and below"),
+            (5 * 350 / 500, "subtract t1 from the step as well: (step - t1) / (t2 - t1)"),
+            (5 * 250 / 600, "divide by t2 - t1, the length of the line, not by t2"),
+            (5 * 251 / 500, "the line begins at t1 with 0: no step + 1"),
+            (1.25, "the line is squared: a straight line is wanted"),
+            (5 * math.exp(-5 * 0.25), "this is the exponential ramp of other methods: a straight line is wanted"),
+            (5 * 190 / 800, "t1, t2 and alpha_f are arguments: use them, not 160 and 960"),
+            (10.0, "the fraction is upside down: (step - t1) / (t2 - t1)"),
+            (-2.5, "the sign is wrong: step - t1 stands above, t2 - t1 below"),
             (1.0, "the share is cut off after it was multiplied: cut it off at 1 first, then multiply by alpha_f"),
+            (2.0, "the weight is rounded down to a whole number: is there an int() or a //?"),
+            (5 * 250 / 501, "the line is t2 - t1 steps long: no + 1"),
         ],
     )
     expect(
         at(225, *schedule),
-        0.75,
+        1.25,
         "the weight at step 225",
-        wrong=[(2.25, "the line falls: it rises from 0 at t1 to alpha_f at t2")],
+        wrong=[
+            (3.75, "the line falls: it rises from 0 at t1 to alpha_f at t2"),
+            (5 * (3 * 0.25**2 - 2 * 0.25**3), "this is a smooth step: a straight line is wanted"),
+            (5 * (1 - math.cos(math.pi / 4)) / 2, "this is a cosine: a straight line is wanted"),
+        ],
     )
     for step in (50, 100, 0):
         expect(
@@ -58,18 +64,18 @@ def _(student):
             0.0,
             f"the weight at step {step} (t1 = 100)",
             wrong=[
-                (3 * (step - 100) / 500, "before t1 the weight is negative: it is 0 there"),
-                (3 * (100 - step) / 500, "before t1 the weight is 0 (is the sign lost, abs?)"),
-                (3.0, "before t1 the weight is 0, not alpha_f"),
+                (5 * (step - 100) / 500, "before t1 the weight is negative: it is 0 there"),
+                (5 * (100 - step) / 500, "before t1 the weight is 0 (is the sign lost, abs?)"),
+                (5.0, "before t1 the weight is 0, not alpha_f"),
             ],
         )
     for step in (600, 900):
         expect(
             at(step, *schedule),
-            3.0,
+            5.0,
             f"the weight at step {step} (t2 = 600)",
             wrong=[
-                (3 * (step - 100) / 500, "after t2 the weight goes on growing: it stays at alpha_f"),
+                (5 * (step - 100) / 500, "after t2 the weight goes on growing: it stays at alpha_f"),
                 (1.0, "after t2 the weight is alpha_f, not 1"),
                 (0.0, "from t2 on the weight is alpha_f, not 0"),
             ],
@@ -79,8 +85,8 @@ def _(student):
         0.25,
         "the weight at step 30 with t1 = 20, t2 = 40, alpha_f = .5",
         wrong=[
-            (0.0, "t1, t2 and alpha_f are arguments: use them, not 100, 600 and 3"),
-            (1.5, "alpha_f is an argument: use it, not 3"),
+            (0.0, "t1, t2 and alpha_f are arguments: use them, not 100, 600 and 5"),
+            (2.5, "alpha_f is an argument: use it, not 5"),
             (0.5, "the share is cut off by alpha_f: cut it off at 1, then multiply"),
         ],
     )
@@ -101,7 +107,7 @@ def _(student):
     loss_l, loss_u = per_l.mean(), per_u.mean()
     model = Probe()
     try:
-        result = student(model, Batch(x_l, y_l, x_w, x_s), 0.5)
+        result = student(model, Batch(x_l, y_l, x_w, x_s), 0.7)
     except Fix as error:
         rows = re.search(r"input batch_size \((\d)\) to match target batch_size \((\d)\)", str(error))
         if rows is None:
@@ -124,26 +130,30 @@ def _(student):
     z = torch.cat([z_l, z_u])
 
     def cut(n):
-        return entropy(z[:n], torch.cat([y_l, y_l])[:n]).mean() + 0.5 * entropy(z[n:], z[n:].argmax(1)).mean()
+        return entropy(z[:n], torch.cat([y_l, y_l])[:n]).mean() + 0.7 * entropy(z[n:], z[n:].argmax(1)).mean()
 
     expect(
         loss,
-        loss_l + 0.5 * loss_u,
+        loss_l + 0.7 * loss_u,
         "the loss of the worked example",
         wrong=[
             (loss_l + loss_u, "alpha is ignored"),
-            (0.5 * (loss_l + loss_u), "alpha multiplies both losses: it weighs the unlabelled one only"),
-            (0.5 * loss_l + loss_u, "alpha multiplies the labelled loss: it weighs the unlabelled one"),
-            (0.5 * loss_l + 0.5 * loss_u, "the losses are averaged: add them, the unlabelled one times alpha"),
+            (0.7 * (loss_l + loss_u), "alpha multiplies both losses: it weighs the unlabelled one only"),
+            (0.7 * loss_l + loss_u, "alpha multiplies the labelled loss: it weighs the unlabelled one"),
+            (0.7 * loss_l + 0.7 * loss_u, "the losses are averaged: add them, the unlabelled one times alpha"),
             (loss_l, "the unlabelled loss is missing"),
-            (0.5 * loss_u, "the labelled loss is missing"),
+            (0.7 * loss_u, "the labelled loss is missing"),
             (loss_u, "the labelled loss is missing, and so is alpha"),
-            (loss_l - 0.5 * loss_u, "the unlabelled loss is subtracted: add it"),
-            (loss_l + 0.5 * per_u.sum(), "the unlabelled losses are summed: take their mean"),
-            (per_l.sum() + 0.5 * per_u.sum(), "the losses are summed: take the mean of each part"),
-            (per_l.sum() + 0.5 * loss_u, "the labelled losses are summed: take their mean"),
+            (loss_l - 0.7 * loss_u, "the unlabelled loss is subtracted: add it"),
+            (loss_l + 0.7 * per_u.sum(), "the unlabelled losses are summed: take their mean"),
             (
-                (per_l.sum() + 0.5 * per_u.sum()) / 6,
+                loss_l + 0.7 * per_u.sum() / 2,
+                "the unlabelled losses are divided by the number of labelled images: take their own mean",
+            ),
+            (per_l.sum() + 0.7 * per_u.sum(), "the losses are summed: take the mean of each part"),
+            (per_l.sum() + 0.7 * loss_u, "the labelled losses are summed: take their mean"),
+            (
+                (per_l.sum() + 0.7 * per_u.sum()) / 6,
                 "both parts are divided by the number of all images: each part has its own mean",
             ),
             (
@@ -151,57 +161,57 @@ def _(student):
                 "one mean over all images, without alpha: each part has its own mean",
             ),
             (
-                loss_l - 0.5 * (q * z_u.log_softmax(1)).sum(1).mean(),
+                loss_l - 0.7 * (q * z_u.log_softmax(1)).sum(1).mean(),
                 "the targets are soft: a pseudo-label is one class, the most probable one (argmax)",
             ),
             (
-                loss_l + 0.5 * (per_u * sure).mean(),
+                loss_l + 0.7 * (per_u * sure).mean(),
                 "a threshold is applied: in Lee's loss every unlabelled image counts",
             ),
             (
-                loss_l + 0.5 * per_u[sure].mean() if sure.any() else loss_l,
+                loss_l + 0.7 * per_u[sure].mean() if sure.any() else loss_l,
                 "a threshold is applied: in Lee's loss every unlabelled image counts",
             ),
             (
-                entropy(z_l.softmax(1), y_l).mean() + 0.5 * entropy(z_u.softmax(1), own).mean(),
+                entropy(z_l.softmax(1), y_l).mean() + 0.7 * entropy(z_u.softmax(1), own).mean(),
                 "softmax is applied before the cross-entropy, which applies it itself: hand over the logits",
             ),
             (
-                loss_l + 0.5 * entropy(z_u.softmax(1), own).mean(),
+                loss_l + 0.7 * entropy(z_u.softmax(1), own).mean(),
                 "softmax is applied before the cross-entropy, which applies it itself: hand over the logits",
             ),
             (
-                loss_l + 0.5 * entropy(z_s, own).mean(),
+                loss_l + 0.7 * entropy(z_s, own).mean(),
                 "the unlabelled loss looks at the strong views: Lee's method uses one view, batch.x_w, for both",
             ),
             (
-                loss_l + 0.5 * entropy(z_s, z_s.argmax(1)).mean(),
+                loss_l + 0.7 * entropy(z_s, z_s.argmax(1)).mean(),
                 "it uses the strong views: the unlabelled images of this lesson are batch.x_w",
             ),
             (
-                loss_l + 0.5 * entropy(z_u, z_s.argmax(1)).mean(),
+                loss_l + 0.7 * entropy(z_u, z_s.argmax(1)).mean(),
                 "the pseudo-labels come from the strong views: they come from batch.x_w itself",
             ),
             (
-                entropy(z_l, z_l.argmax(1)).mean() + 0.5 * loss_u,
+                entropy(z_l, z_l.argmax(1)).mean() + 0.7 * loss_u,
                 "the labelled images get pseudo-labels: they have true ones, batch.y_l",
             ),
             (
-                loss_l + 0.5 * entropy(z, torch.cat([y_l, own])).mean(),
+                loss_l + 0.7 * entropy(z, torch.cat([y_l, own])).mean(),
                 "the loss on pseudo-labels runs over all images: cut the labelled ones off first",
             ),
             (
-                loss_l + 0.5 * entropy(z, z.argmax(1)).mean(),
+                loss_l + 0.7 * entropy(z, z.argmax(1)).mean(),
                 "the loss on pseudo-labels runs over all images: cut the labelled ones off first",
             ),
             (
-                loss_l + 0.5 * entropy(z_u, z_u.argmin(1)).mean(),
+                loss_l + 0.7 * entropy(z_u, z_u.argmin(1)).mean(),
                 "the pseudo-label is the least probable class: argmax, not argmin",
             ),
             (cut(4), uneven),
             (
                 entropy(z_u[:2], y_l).mean()
-                + 0.5 * entropy(torch.cat([z_u[2:], z_l]), torch.cat([own[2:], z_l.argmax(1)])).mean(),
+                + 0.7 * entropy(torch.cat([z_u[2:], z_l]), torch.cat([own[2:], z_l.argmax(1)])).mean(),
                 "the images are glued in one order and cut apart in another: the labelled ones first, in both",
             ),
             (cut(3), uneven),
@@ -221,7 +231,7 @@ def _(student):
         )
     (gradient,) = torch.autograd.grad(loss, model.scale)
     leaf = torch.ones(1, requires_grad=True)
-    right = entropy(leaf * z_l, y_l).mean() + 0.5 * entropy(leaf * z_u, own).mean()
+    right = entropy(leaf * z_l, y_l).mean() + 0.7 * entropy(leaf * z_u, own).mean()
     expect(
         gradient,
         torch.autograd.grad(right, leaf)[0],
@@ -243,9 +253,9 @@ def _(student):
         loss_u,
         "logs['unlabelled']",
         wrong=[
-            (0.5 * loss_u, "logs['unlabelled'] is weighted: log the loss before it is multiplied by alpha"),
+            (0.7 * loss_u, "logs['unlabelled'] is weighted: log the loss before it is multiplied by alpha"),
             (loss_l, "logs['unlabelled'] holds the labelled loss"),
-            (loss_l + 0.5 * loss_u, "logs['unlabelled'] holds the whole loss"),
+            (loss_l + 0.7 * loss_u, "logs['unlabelled'] holds the whole loss"),
         ],
     )
     model = Probe()
@@ -273,7 +283,7 @@ def _(student):
             [0.125, 0.125, 0.75],  # exactly at tau
             [0.60, 0.20, 0.20],  # labelled
             [0.90, 0.05, 0.05],  # confident
-            [0.05, 0.90, 0.05],  # confident
+            [0.14, 0.86, 0.00],  # confident
         ]
     )
     labelled = torch.tensor([4, 1])
@@ -315,12 +325,23 @@ def _(student):
             (torch.tensor([0, 2, 3, 5, 6]), "the threshold is not applied: highest probability >= tau"),
             (torch.tensor([2]), "the comparison is upside down: keep what is at least tau"),
             (torch.tensor([5, 6, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
-            (torch.tensor([6, 5, 0, 3]), "the positions are sorted by confidence: rising order is wanted"),
             (torch.tensor([6, 5, 3, 0]), "the positions fall: rising order is wanted"),
             (torch.empty(0), "nothing is selected: is tau used? Is softmax applied to what are probabilities already?"),
             (
                 torch.tensor([3, 5, 6]),
                 "the labelled images are taken for the first ones of the pool: `labelled` says where they are",
+            ),
+            (
+                torch.tensor([5]),
+                "the lead over the second class is compared with tau: the highest probability alone is",
+            ),
+            (
+                torch.tensor([5, 6]),
+                "all up to the last labelled image are struck out: mask[labelled] = False strikes out these alone",
+            ),
+            (
+                torch.tensor([1, 5, 6]),
+                "the images before the labelled ones are struck out: `labelled` counts from 0, take it as it is",
             ),
             (p.max(1).values, "these are the confidences: turn the mask into positions"),
             (p.max(1).values[right], "these are the confidences: positions are wanted"),
@@ -379,6 +400,26 @@ def _(student):
         ],
     )
     expect(named, p.argmax(1)[free], "labels at tau = 0")
+    apart = torch.eye(2)[[0, 1, 0, 0, 0, 0, 0, 0, 1]] * 0.5 + 0.25
+    apart[[0, 2, 3, 4, 5, 6, 7]] = 0.5
+    rising, _ = expect_tuple(student(apart, torch.tensor([0]), 0.75), ("positions", "labels"))
+    expect(
+        rising,
+        [1, 8],
+        "positions when images 1 and 8 are confident",
+        [
+            (
+                torch.tensor([8, 1]),
+                "the positions are not in rising order: a Python set has no order, sort what comes out",
+            )
+        ],
+    )
+    try:
+        none, empty = expect_tuple(student(p, torch.arange(7), 0.75), ("positions", "labels"))
+    except Fix as error:
+        raise Fix(f"when all images are labelled {error}: an empty tensor needs dtype=torch.int64, too") from None
+    expect_int64((none, empty), " when all images are labelled: it must be int64 even then")
+    expect(none, torch.empty(0), "positions when all images are labelled")
     near = torch.tensor([[0.749, 0.251], [0.75, 0.25], [0.9, 0.1]])
     close, _ = expect_tuple(student(near, torch.tensor([2]), 0.75), ("positions", "labels"))
     expect(
@@ -399,6 +440,11 @@ def _(student):
             targets = student(true, positions, labels)
         except Fix as error:
             if str(error) == CHANGES_INPUT:
+                for name, tensor in (("positions", positions), ("labels", labels)):
+                    if tensor._version:  # counts what was written into it
+                        raise Fix(
+                            f"it writes into `{name}`: write into a copy of `known`, and into nothing else"
+                        ) from None
                 raise Fix(
                     "it writes into `known`: the true labels are lost. Copy first: `targets = known`, a slice or .numpy() are "
                     "no copies, known.clone() is"
@@ -412,38 +458,54 @@ def _(student):
             raise Fix(f"it must return one tensor (N,), but returned {type(targets).__name__}")
         return targets
 
-    plain = torch.tensor([0, 2, 2, -1, 0, 1])
-    targets = merged([1, 4], [2, 0])
+    targets = merged([1, 4], [0, 2])
     expect(
         targets,
-        plain,
-        "the targets for known = [0, -1, 2, -1, -1, 1], positions [1, 4], labels [2, 0]",
+        [0, 0, 2, -1, 2, 1],
+        "the targets for known = [0, -1, 2, -1, -1, 1], positions [1, 4], labels [0, 2]",
         wrong=[
             (known, "nothing is written: targets[positions] = labels"),
-            ([-1, 2, -1, -1, 0, -1], "the true labels are missing: begin with a copy of `known`"),
-            ([0, 2, 0, 0, 0, 0], "the true labels are missing, and -1 stands for 'no label', not 0"),
-            ([0, 2, 2, 0, 0, 1], "an image without any label stays at -1"),
-            ([0, 2, 0, 2], "these are the labels one after the other: each belongs at its own position"),
-            ([0, 2, 1, 2, 0], "true and pseudo-labels are glued: write them into a copy at their positions"),
-            ([0, 1, 2, -1, -1, 1], "the labels are added to -1: set them, do not add"),
-            ([4, -1, 1, -1, -1, 1], "positions and labels are swapped: targets[positions] = labels"),
-            ([0, -1, 2, -1, -1, 1, 2, 0], "the pseudo-labels are glued to the end: write them at their positions"),
-            ([0, 2, 2, -1, -1, 1], "only the first pseudo-label is written"),
+            ([-1, 0, -1, -1, 2, -1], "the true labels are missing: begin with a copy of `known`"),
+            ([0, 0, 0, 0, 2, 0], "the true labels are missing, and -1 stands for 'no label', not 0"),
+            ([0, 0, 2, 0, 2, 1], "an image without any label stays at -1"),
+            ([0, 2, 1, 0, 2], "true and pseudo-labels are glued: write them into a copy at their positions"),
+            ([0, -1, 2, -1, 1, 1], "the labels are added to -1: set them, do not add"),
+            ([1, -1, 4, -1, -1, 1], "positions and labels are swapped: targets[positions] = labels"),
+            ([0, -1, 2, -1, -1, 1, 0, 2], "the pseudo-labels are glued to the end: write them at their positions"),
+            ([0, 0, 2, -1, -1, 1], "only the first pseudo-label is written"),
+            ([0, -1, 2, -1, 2, 1], "a pseudo-label of class 0 is dropped: class 0 is a class, too"),
+            ([0, 2, 2, -1, 2, 1], "one label is written everywhere: each position has its own"),
             ([0, 0, 2, -1, 0, 1], "one label is written everywhere: each position has its own"),
-            ([0, 2, 2, 0, -1, 1], "the labels go to the first free places: they belong at `positions`"),
+            ([0, 0, 2, 2, -1, 1], "the labels go to the first free places: they belong at `positions`"),
+            ([0, 2, 2, -1, -1, 1], "the labels go to the first rows: they belong at `positions`"),
         ],
     )
     if targets.dtype != torch.int64:
         raise Fix(f"targets has the type {targets.dtype}: class numbers are int64")
     expect(
-        merged([0, 3, 5], [1, 1, 0]),
-        [0, -1, 2, 1, -1, 1],
+        merged([0, 3, 5], [1, 2, 2]),
+        [0, -1, 2, 2, -1, 1],
         "the targets when positions 0 and 5 have a true label",
         wrong=[
-            ([1, -1, 2, 1, -1, 0], "a pseudo-label replaces a true label: where `known` is not -1, that label stays"),
-            ([0, -1, 2, 1, -1, 0], "a true label of class 1 is replaced: every label but -1 is a true one"),
-            ([1, -1, 2, 1, -1, 1], "the true label 0 is replaced: class 0 is a label, too (>= 0, not > 0)"),
+            ([1, -1, 2, 2, -1, 2], "a pseudo-label replaces a true label: where `known` is not -1, that label stays"),
+            ([0, -1, 2, 2, -1, 2], "a true label of class 1 is replaced: every label but -1 is a true one"),
+            ([1, -1, 2, 2, -1, 1], "the true label 0 is replaced: class 0 is a label, too (>= 0, not > 0)"),
+            (
+                [0, -1, 2, 1, -1, 1],
+                "positions with a true label are left out, but their labels are not: labels[i] belongs to positions[i]",
+            ),
             (known, "one true label among the positions, and nothing is written: decide for each position by itself"),
+        ],
+    )
+    expect(
+        merged([4, 1], [0, 2]),
+        [0, 2, 2, -1, 0, 1],
+        "the targets for the positions [4, 1] and the labels [0, 2]",
+        wrong=[
+            (
+                [0, 0, 2, -1, 2, 1],
+                "the labels are written in rising order of the positions (a mask, a sort?): labels[i] belongs to positions[i]",
+            )
         ],
     )
     same = merged([], [])
@@ -485,8 +547,8 @@ def _(student):
     known = torch.tensor([0, 1, -1, -1, -1])
     answers = _answers(
         [0.9, 0.1, 0.9, 0.1, 0.5],  # model 0: image 2 is a 1, image 3 a 0
-        [0.1, 0.9, 0.6, 0.9, 0.9],  # model 1: drops image 2, changes image 3, takes image 4
-        [0.1, 0.9, 0.5, 0.1, 0.5],  # model 2: image 3 is a 0 again, and nothing else
+        [0.1, 0.9, 0.6, 0.9, 0.805],  # model 1: drops image 2, changes image 3, takes image 4
+        [0.1, 0.9, 0.5, 0.1, 0.795],  # model 2: image 3 is a 0 again, and nothing else
         [0.1, 0.9, 0.9, 0.9, 0.9],
     )
     right = [[0, 1, -1, -1, -1], [0, 1, 1, 0, -1], [0, 1, -1, 1, 1], [0, 1, -1, 0, -1]]
@@ -523,6 +585,9 @@ def _(student):
             "the pairs are shifted: the targets of a pair belong to the model trained ON them, not to the one that gave them"
         )
     if len(fakes.fitted) == 1:
+        probe, _ = go(1, answers=_answers([0.9, 0.9]), known=torch.tensor([-1, -1]))
+        if len(probe.fitted) == 2:
+            raise Fix("it stops as soon as one image keeps its target: torch.equal asks whether all are the same")
         raise Fix(
             "there is no second fit, so nothing was selected: is tau used? Does select_confident get the answers as predict "
             "gives them?"
@@ -549,6 +614,8 @@ def _(student):
             raise Fix("an old pseudo-label stays for ever: merge with `known`, not with the last targets")
         if second == [0, 1, 1, 1, 1]:
             raise Fix("a pseudo-label that was dropped stays: merge with `known`, not with the last targets")
+        if second == [0, 1, -1, 1, -1]:
+            raise Fix("a confidence of .805 is not enough in a later round: tau is the same in every round")
         if second == [0, 1, -1, -1, 1]:
             raise Fix("an image with a pseudo-label is not asked again: only images with a TRUE label are struck out")
     if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [-1, -1, 1, 0, -1]:
@@ -607,14 +674,25 @@ def _(student):
         )
     if len(fakes.asked) != 2:
         raise Fix("it goes on asking although nothing changes any more: leave the loop with break, not continue")
-    turning = _answers([0.1, 0.9, 0.9, 0.1, 0.5], [0.1, 0.9, 0.1, 0.1, 0.5], [0.1, 0.9, 0.9, 0.1, 0.5])
-    fakes, _ = go(3, answers=turning)
-    if len(fakes.fitted) != 4:
-        raise Fix("it stops at targets that an EARLIER round had: compare with those of the round before only")
     swapped = _answers([0.1, 0.9, 0.9, 0.5, 0.5], [0.1, 0.9, 0.5, 0.9, 0.5], [0.1, 0.9, 0.5, 0.5, 0.9])
     fakes, _ = go(3, answers=swapped)
     if len(fakes.fitted) != 4:
         raise Fix("as many pseudo-labels as before are not the same ones: compare the targets, not their number")
+    renamed = _answers([0.1, 0.9, 0.9, 0.1, 0.5], [0.1, 0.9, 0.1, 0.9, 0.5], [0.1, 0.9, 0.9, 0.9, 0.5])
+    fakes, _ = go(3, answers=renamed)
+    if len(fakes.fitted) != 4:
+        raise Fix("the same images with other classes are other targets: compare the targets, not the positions")
+    turning = _answers([0.1, 0.9, 0.9, 0.1, 0.5], [0.1, 0.9, 0.1, 0.1, 0.5], [0.1, 0.9, 0.9, 0.1, 0.5])
+    fakes, _ = go(3, answers=turning)
+    if len(fakes.fitted) != 4:
+        raise Fix("it stops at targets that an EARLIER round had: compare with those of the round before only")
+    vanishing = _answers([0.1, 0.9, 0.9, 0.5, 0.5], [0.1, 0.9, 0.6, 0.5, 0.5])
+    fakes, _ = go(2, answers=vanishing)
+    if len(fakes.fitted) != 3:
+        raise Fix(
+            "it stops when nothing is selected, though the round before had a pseudo-label: the targets have changed, so fit "
+            "anew, on the true labels alone"
+        )
 
 
 @exercise("2.6", "the mistakes that survive")
@@ -670,6 +748,19 @@ def _(student):
             (1.0, "an image without a label (-1) is no mistake: first >= 0"),
         ],
     )
+    expect(
+        student(torch.tensor([1, 2]), torch.tensor([-1, 0]), torch.tensor([0, 0])),
+        0.0,
+        "the share when there are mistakes, and none of them survives",
+        wrong=[(math.nan, "nan only if `first` has no mistake: if it has, and none survives, the share is 0")],
+    )
+    try:
+        single = student(torch.tensor([1, 0]), torch.tensor([1, 0]), torch.tensor([0, 0]))
+    except Fix as error:
+        if re.search(r"not iterable|0-d tensor|has no len|len\(\) of", str(error)):
+            raise Fix("a single mistake loses its axis: .squeeze(1) after nonzero(), not .squeeze()") from None
+        raise
+    expect(single, 1.0, "the share for a single mistake, which stands")
     try:
         none = student(torch.tensor([0, -1, 2]), torch.tensor([1, 1, 2]), torch.tensor([0, 1, 2]))
     except Fix as error:
@@ -698,28 +789,34 @@ def _(student):
 
 @exercise("2.7", "the stop rule")
 def _(student):
-    scores = [0.25, 0.5, 0.375, 0.75, 0.625, 0.5]
+    scores = [0.25, 0.5, 0.375, 0.625, 0.375, 0.6875, 0.75, 0.5]
     try:
         chosen = student(scores, 0.25)
     except Fix:
-        if student(scores, 0.0) == 3:  # without a margin it finds one
+        if student(scores, 0.0) == 6:  # without a margin it finds one
             raise Fix("no round reaches its bar: the bar is the best score MINUS the margin") from None
         raise
-    if chosen == 2 and student([0.75], 0.0) == 0:
+    if chosen == 3 and student([1.0, 0.0, 0.0], 0.5) == 2:
         raise Fix("this is how many scores lie below the bar: the number of the first round that reaches it is wanted")
     if chosen == 3 and student([8.0, 9.0, 10.0], 1.0) == 0:
         raise Fix("the margin is taken as a share of the best score: subtract it")
+    if chosen == 3 and student([0.5, 0.625, 0.75], 0.25) == 0:
+        raise Fix("each round is compared with those before it: compare with the best of all, minus the margin")
     expect(
         chosen,
         1,
-        "the round for the scores .25, .5, .375, .75, .625, .5 and the margin .25 (the bar is at .5)",
+        "the round for the scores .25, .5, .375, .625, .375, .6875, .75, .5 and the margin .25 (the bar is at .5)",
         wrong=[
-            (3, "this is the best round, or a score of exactly the bar fails: at least best minus margin, so >="),
+            (3, "a score of exactly best minus margin is good enough: >= in place of >"),
+            (6, "this is the best round: wanted is the earliest that reaches the bar, the best score minus the margin"),
+            (
+                5,
+                "only the rounds right before the best one are looked at: walk from round 0 on, a score may dip in between",
+            ),
             (0.5, "this is the score: return the number of the round"),
             (0.75, "this is the best score: return the number of a round"),
-            (5, "this is the latest round within the margin: the earliest is wanted"),
+            (7, "this is the latest round within the margin: the earliest is wanted"),
             (2, "this is the round that comes after: rounds are counted from 0"),
-            (4, "this is not the earliest round that reaches the bar: walk from round 0 on"),
             (0, "round 0 does not reach the bar: compare each score with the best score minus the margin"),
         ],
     )
@@ -727,7 +824,7 @@ def _(student):
         raise Fix(f"the round is an int, and is {type(chosen).__name__}")
     expect(
         student(scores, 0.0),
-        3,
+        6,
         "the round with margin 0",
         wrong=[(1, "margin is ignored, or a later, better round is not seen: with margin 0 it is the best round")],
     )
@@ -752,8 +849,25 @@ def _(student):
         "the round when no later one is better by more than the margin",
         wrong=[
             (2, "a score of exactly best minus margin is good enough: >="),
-            (1, "a score of exactly best minus margin is good enough: >="),
+            (1, "round 0 is never taken, although it reaches the bar: begin with it"),
         ],
     )
     expect(student([8.0, 9.0, 10.0], 1.0), 1, "the round for the scores 8, 9, 10 and the margin 1")
     expect(student([0.5], 0.125), 0, "the round when there is only one")
+    expect(
+        student([0.49609375, 0.5], 0.001953125),
+        1,
+        "the round for the scores .496, .5 and the margin .002",
+        wrong=[(0, "a score just below the bar passes: compare it as it is, without rounding")],
+    )
+    start = "negative scores are scores, too: start from the first score (or max), not from 0 or -1, and take no abs"
+    try:
+        negative = student([-3.0, -2.0, -2.5], 0.25)
+    except Fix:
+        raise Fix(f"no round is found when all scores are negative: {start}") from None
+    expect(
+        negative,
+        1,
+        "the round for the scores -3, -2, -2.5 and the margin .25",
+        wrong=[(0, f"{start}: the best of -3, -2, -2.5 is -2"), (2, f"{start}: the best of -3, -2, -2.5 is -2")],
+    )

@@ -11,6 +11,14 @@ from course_utils.check.core import Fix, exercise, expect
 NOT_SYMMETRIC = "the result is not symmetric"
 SELF_FOUND = "each point has found itself: make the diagonal of the distances infinite before you sort"
 
+HIGHER = "a higher class number counts as agreement: the graph must say the same as the guess, =="
+LOST_ZERO = "class 0 is a class, too: what is not -1 is an opinion, and 0 may be the guess"
+FINITE = "a point has found itself: the diagonal of the distances must be larger than every distance, so take np.inf"
+TWIN_FIRST = (
+    "the first of each row is taken for the point itself, but its twin may stand there: make the diagonal infinite"
+)
+NO_TWIN = "two points at the same place do not find each other: make the diagonal infinite, and not every distance 0"
+
 
 def chain(n: int) -> np.ndarray:
     """The weights of n points in a row, each joined to the next."""
@@ -70,6 +78,9 @@ def joined(distances: np.ndarray) -> np.ndarray:
     return graph
 
 
+NO_EDGE = (
+    "weak edges count as none (> 1e-6, isclose?), or something is added to the degree: only a degree of 0 is replaced"
+)
 BELOW_ONE = "a degree below 1 is replaced by 1 (np.maximum?): only a degree of 0 may be"
 ONE_STEP_LESS = "it takes one step too few: num_steps steps, range(num_steps)"
 
@@ -111,6 +122,13 @@ def _(student):
             (np.exp(-0.6 * taxi) * off, "absolute differences are summed: square them instead"),
             (np.exp(-0.6 * taxi**2) * off, "the sum is squared: square each coordinate's difference, then sum"),
             (np.exp(-0.6 * largest**2) * off, "only one coordinate counts: sum the squares over all of them"),
+            (
+                np.exp(-0.6 * (x.sum(1)[:, None] - x.sum(1)) ** 2) * off,
+                "the differences are summed before they are squared: square each one, then sum",
+            ),
+            (np.exp(-(0.6**2) * squared) * off, "gamma is squared, too: only the distance is"),
+            (np.triu(right), "only the upper triangle is filled: W[j, i] is W[i, j]"),
+            (np.tril(right), "only the lower triangle is filled: W[j, i] is W[i, j]"),
             (squared, "these are the squared distances: the exponential is missing"),
             (-0.6 * squared, "the exponential is missing"),
             (np.exp(-0.6 * squared) - 1, "1 is subtracted everywhere: only the diagonal becomes 0"),
@@ -119,6 +137,15 @@ def _(student):
         ],
     )
     expect_array(result, "W")
+    deep = np.array([[0.0, 0, 0], [0, 0, 1], [0.5, 0, 1]])  # squared distances 1, 1.25 and .25
+    apart = np.array([[0, 1, 1.25], [1, 0, 0.25], [1.25, 0.25, 0]])
+    flat = np.array([[0, 0, 0.25], [0, 0, 0.25], [0.25, 0.25, 0]])
+    expect(
+        student(deep, 1.0),
+        np.exp(-apart) * off,
+        "W for three points with three coordinates",
+        wrong=[(np.exp(-flat) * off, "only the first two coordinates count: sum the squares over all of them")],
+    )
     expect(student(np.array([[2.0, 3.0]]), 1.0), np.zeros((1, 1)), "W of a single point")
     line = np.arange(5.0)[:, None]
     wide = student(line, 1.0)
@@ -196,6 +223,28 @@ def _(student):
             ),
         ],
     )
+    uneven = np.array([[0.0], [3], [5], [6.2]])
+    expect(
+        student(uneven, 1),
+        chain(4),
+        "A for the points 0, 3, 5, 6.2 on a line and k = 1",
+        wrong=[
+            (
+                chain(4) * [[1, 1, 1, 1], [1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1]],
+                "an edge is left out where a point has k edges already: each chooses k, and may be chosen besides",
+            )
+        ],
+    )
+    expect(
+        student(np.array([[0.0], [1e10], [3e10]]), 1),
+        chain(3),
+        "A for the points 0, 1e10, 3e10 on a line",
+        wrong=[
+            (np.eye(3), FINITE),
+            (np.maximum(chain(3), np.eye(3)), FINITE),
+            (np.zeros((3, 3)), FINITE),
+        ],
+    )
     plane = np.array([[0.0, 0], [3, 0], [0, 2], [10, 10], [10, 11.5]])
     pairs = np.zeros((5, 5))
     for i, j in ((0, 2), (1, 0), (3, 4)):
@@ -233,6 +282,13 @@ def _(student):
             ),
         ],
     )
+    deep = np.array([[0, 0, 0], [0, 0.1, 5], [0, 0.3, 0]])
+    expect(
+        student(deep, 1),
+        np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0]]),
+        "A for three points with three coordinates",
+        wrong=[(chain(3), "only the first two coordinates count: the distance uses all of them")],
+    )
     found = student(twins, 1)
     right = np.zeros((4, 4))
     for i, j in ((0, 1), (2, 3)):
@@ -242,14 +298,20 @@ def _(student):
         right,
         "A when two points lie at the same place",
         wrong=[
-            (np.maximum(right - np.eye(4, k=1) * [0, 1, 0, 0], 0) * 0, "no edges at all"),
-            (
-                np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]),
-                "it takes a twin for the point itself",
-            ),
+            (np.zeros((4, 4)), "no edges at all"),
+            (np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]), TWIN_FIRST),
+            (np.array([[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]), TWIN_FIRST),
+            (np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]), TWIN_FIRST),
+            (np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]), TWIN_FIRST),
+            (np.array([[0, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]]), NO_TWIN),
         ],
     )
-    expect(student(np.array([[0.0], [2.0]]), 1), 1 - np.eye(2), "A of two points")
+    expect(
+        student(np.array([[0.0], [2.0]]), 1),
+        1 - np.eye(2),
+        "A of two points",
+        wrong=[(np.eye(2), FINITE), ([[1, 1], [1, 0]], FINITE), ([[1, 1], [1, 1]], FINITE)],
+    )
 
 
 @exercise("3.3", "label propagation")
@@ -390,7 +452,11 @@ def _(student):
             )
         ],
     )
+    if np.asarray(student(W, Y.astype(int), ends, 0)).dtype.kind != "f":
+        raise Fix("with 0 steps and a Y of whole numbers F is no float array: start from Y.astype(float)")
     expect(on_sparse(student, W, Y, ends, 2), [[1, 0], [0.5, 0.25], [0.25, 0.5], [0, 1]], "F for a sparse W")
+    if not equal(student(1e-15 * uneven, Y3, known, 1), [[1, 0], [2 / 3, 1 / 3], [0, 1]]):
+        raise Fix(NO_EDGE)
     expect_small(student, np.arange(1000) < 2, 1)
 
 
@@ -501,27 +567,35 @@ def _(student):
     expect(middle / middle.sum(), [0.414214, 0.585786], "the pair of shares of an image with edges of weight 1 and 2")
     lonely = np.zeros((4, 4))
     lonely[:3, :3] = chain(3)
-    start = np.array([[1.0, 0], [0, 0], [0, 1], [0, 1]])
+    joint = [[0.5, 0, 0], [r / 2, 0, r / 2], [0, 0, 0.5]]
+    start = np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 1, 0]])
     result = student(lonely, start, 0.5, 1)
     without_nan(result, "with an image that has no edge, F")
     expect(
         result,
-        [[0.5, 0], [r / 2, r / 2], [0, 0.5], [0, 0.5]],
-        "F with a labelled image that has no edge",
+        [*joint, [0, 0.5, 0]],
+        "F of three classes with a labelled image that has no edge",
         wrong=[
+            (np.array([*joint, [0, 0.5, 0]])[:, :2], "there are two classes only: Y says how many, Y.shape[1]"),
             (
-                [[0.5, 0], [r / 2, r / 2], [0, 0.5], [0, 1]],
+                [*joint, [0, 1, 0]],
                 "an image without edges keeps (1 - alpha) * Y, like all others",
             ),
             (
-                [[0.5, 0], [r / 2, r / 2], [0, 0.5], [0, 0]],
+                [*joint, [0, 0, 0]],
                 "a labelled image without edges is set to 0: (1 - alpha) * Y remains",
             ),
         ],
     )
     if np.shares_memory(np.asarray(student(W, Y, 0.5, 0)), Y):
         raise Fix("with 0 steps it returns Y itself: return a new array, Y.astype(float) makes one")
+    if np.asarray(student(W, Y.astype(int), 0.5, 0)).dtype.kind != "f" or not equal(
+        student(W, Y.astype(int), 0.5, 2), two
+    ):
+        raise Fix("with a Y of whole numbers all fractions are cut off: start from Y.astype(float)")
     expect(on_sparse(student, W, Y, 0.5, 2), two, "F for a sparse W")
+    if not equal(student(1e-15 * weights, ends, 0.2, 1), after_one((0.2 * a, 0.2 * b))):
+        raise Fix(NO_EDGE)
     expect_small(student, 0.5, 1)
 
 
@@ -555,17 +629,41 @@ def _(student):
         ],
     )
     expect_array(result, "the result")
+    expect(
+        student(np.array([[1, 3]]), np.array([0.5, 0.5])),
+        [2, 2 / 3],
+        "the result for masses that are whole numbers, 1 and 3,",
+        wrong=[([2, 0], "with masses of whole numbers the factors are cut off: make a float array for them")],
+    )
     half = np.array([[0.6, 0.4], [0.55, 0.45], [0.7, 0.3], [0.9, 0.1]])
     expect(student(half, np.array([0.5, 0.5])), [2 / 2.75, 2 / 1.25], "the result for four images and equal priors")
     with np.errstate(all="ignore"):
         empty = student(np.array([[1.0, 0, 3], [2, 0, 2]]), np.array([0.25, 0.25, 0.5]))
     if not np.isfinite(np.asarray(empty, dtype=float)).all():
         raise Fix("with a class that has no mass a factor is nan or infinite: it has the factor 1")
+    if np.asarray(empty, dtype=float).max() > 10:
+        raise Fix("something tiny is added to a mass of 0 or put in its place: a class without mass has the factor 1")
     expect(
         empty,
         [2 / 3, 1, 0.8],
         "the result with a class that has no mass",
-        wrong=[([2 / 3, 0, 0.8], "a class without mass gets the factor 0: it has the factor 1")],
+        wrong=[
+            ([2 / 3, 0, 0.8], "a class without mass gets the factor 0: it has the factor 1"),
+            ([8 / 9, 1, 16 / 15], "the prior is rescaled to the classes that have mass: take it as it is"),
+            ([2 / 3, 0.25, 0.8], "a class without mass gets its prior as the factor: it has the factor 1"),
+        ],
+    )
+    tiny = np.asarray(student(np.array([[0.66, 1e-13]]), np.array([0.5, 0.5])), dtype=float)
+    expect(
+        tiny / [0.5, 0.33e13],
+        [1, 1],
+        "the result over the right one, where a class has the mass 1e-13,",
+        wrong=[
+            (
+                [1, 0],
+                "a class with little mass gets too small a factor: 1 is for a mass of exactly 0 (no tolerance, no maximum)",
+            )
+        ],
     )
     expect(
         student(np.array([[3.0, 1.0]]), np.array([0.75, 0.25])),
@@ -676,7 +774,13 @@ def _(student):
         far,
         [[0.9, 0.1]],
         "the result for an image whose weights are all zero",
-        wrong=[([[np.nan, np.nan]], "where all weights are zero the result is nan: that row is `fallback`")],
+        wrong=[
+            (
+                [[0.45, 0.55]],
+                "the weights of a row are scaled by the largest of them, so that none is zero: exp(-gamma * distance²) as it is",
+            ),
+            ([[np.nan, np.nan]], "where all weights are zero the result is nan: that row is `fallback`"),
+        ],
     )
     with np.errstate(all="ignore"):
         half = student(np.array([[1.0, 1e3]]), np.array([[0, 1]]), masses, gamma, fallback)
@@ -717,23 +821,27 @@ def _(student):
 
 @exercise("3.7", "a second opinion")
 def _(student):
-    opinion = torch.tensor([2, 1, 0, 2, 0, -1, 1, 0, 2])
-    guess, mask = torch.tensor([2, 1, 0, 0, 0, 1, 2]), torch.tensor([1.0, 1, 1, 0, 1, 1, 0])
-    index = torch.tensor([4, 1, 5, 7, 2, 6, 8])
+    guess, opinion = torch.tensor([1, 2, 0, 0, 1, 2, 2, 0, 0, 1]), torch.tensor([2, 1, -1, 0, 1, 2, 0, 0, 0, 2, 1, 1])
+    mask, index = torch.tensor([0.0, 1, 1, 1, 1, 1, 1, 1, 1, 1]), torch.tensor([4, 0, 2, 10, 1, 5, 7, 6, 3, 11])
     result = student(guess, mask, index, opinion)
+    if equal(result, mask):
+        if equal(student(torch.tensor([1, 0]), torch.ones(2), torch.tensor([0, 5]), opinion), [0, 0]):
+            raise Fix(
+                "agreement anywhere in the batch is enough: compare each guess with the opinion on that image, =="
+            )
+        raise Fix("the graph is not asked")
     agree = (opinion[index] == guess).float()
     batch_order = (opinion[: len(guess)] == guess).float() * mask
     expect(
         result,
-        [0, 1, 0, 0, 1, 1, 0],
-        "the mask of seven guesses",
+        [0, 1, 0, 0, 1, 1, 0, 1, 1, 1],
+        "the mask of ten guesses",
         wrong=[
             (agree, "the network's mask is lost: both conditions must hold"),
             (
                 batch_order,
                 "the opinions are those of the first B images of the pool: those of this batch, opinion[index]",
             ),
-            (mask, "the graph is not asked"),
             (mask * (1 - agree), "the guesses where the graph DISAGREES are kept"),
             (torch.maximum(mask, agree), "one condition is enough for it: both must hold"),
             (mask + agree, "the conditions are added: both must hold, so multiply"),
@@ -751,33 +859,70 @@ def _(student):
                 "guess and index are exchanged: opinion[index] is compared with the guess",
             ),
             (
-                mask * (opinion[index] == guess[index % 7]).float(),
+                mask * (opinion[index] == guess[index % 10]).float(),
                 "the guesses are looked up by index: they are in the order of the batch already",
             ),
             (
-                mask[index % 7] * agree,
+                mask[index % 10] * agree,
                 "the mask is looked up by index: it is in the order of the batch already",
             ),
             (mask * (2 * agree - 1), "a guess that the graph does not share gets -1: it gets 0"),
             ((mask + agree) / 2, "the conditions are averaged: both must hold, so multiply"),
+            (mask * (opinion[index] > 0).float() * agree, LOST_ZERO),
+            (
+                mask * (opinion[index] > 0).float(),
+                "it keeps what the graph has an opinion above 0 on: compare it with the guess",
+            ),
+            (mask * (opinion[index] >= guess).float(), HIGHER),
+            (
+                mask * (opinion[index] <= guess).float(),
+                "a lower class number counts as agreement: the same class is wanted, ==",
+            ),
+            (
+                mask * (opinion[index] == guess.flip(0)).float(),
+                "the guesses are turned round: they are in the order of the batch",
+            ),
+            (mask.flip(0) * agree, "the mask is turned round: it is in the order of the batch"),
+            (
+                mask * (opinion[index.flip(0)] == guess).float(),
+                "the index is turned round: entry b says where image b of the batch is",
+            ),
+            (
+                mask * (opinion[index.sort().values] == guess).float(),
+                "the index is sorted: entry b says where image b of the batch is",
+            ),
+            (
+                mask * (opinion[index - 1] == guess).float(),
+                "the opinion is that of the image before: index counts from 0",
+            ),
+            (mask * agree * guess, "these are class numbers: a mask of zeros and ones is wanted"),
+            (mask * guess, "these are the guesses that the network is sure of: a mask of zeros and ones is wanted"),
             (mask * opinion[index], "the mask is multiplied by the class number: compare it with the guess"),
-            ([1, 1, 1], "the masked-out images are removed: one number for each of the B images"),
-            ([1, 4, 5], "positions are returned: a mask of zeros and ones is wanted"),
+            (torch.ones(6), "the masked-out images are removed: one number for each of the B images"),
+            ([1, 4, 5, 7, 8, 9], "positions are returned: a mask of zeros and ones is wanted"),
             (agree[mask.bool()], "the masked-out images are removed: one number for each of the B images"),
         ],
         float_tensor=True,
     )
-    none = student(guess, torch.zeros(7), index, opinion)
-    expect(none, torch.zeros(7), "the mask when the network is sure of nothing", float_tensor=True)
-    one = student(torch.tensor([2]), torch.tensor([1.0]), torch.tensor([3]), opinion)
+    none = student(guess, torch.zeros(10), index, opinion)
+    expect(none, torch.zeros(10), "the mask when the network is sure of nothing", float_tensor=True)
+    one = student(torch.tensor([2]), torch.tensor([1.0]), torch.tensor([5]), opinion)
     expect(one, [1.0], "the mask of a batch of one", float_tensor=True)
     expect(
-        student(torch.tensor([1, 0]), torch.ones(2), torch.tensor([3, 0]), opinion),
-        [0.0, 0.0],
-        "the mask of two guesses where the graph says a class with a higher number",
-        [([1.0, 1.0], "a higher class number counts as agreement: the graph must say the same as the guess, ==")],
+        student(torch.tensor([1, 1, 1]), torch.ones(3), torch.tensor([0, 3, 2]), opinion),
+        [0.0, 0.0, 0.0],
+        "the mask of three guesses of which the graph shares none",
+        wrong=[
+            (torch.ones(3), "where the graph shares no guess at all the mask comes back as it is: all of it must be 0"),
+            ([1.0, 0.0, 0.0], HIGHER),
+        ],
     )
-    silent = torch.full((9,), -1)
+    silent = torch.full((12,), -1)
     expect(
-        student(guess, torch.ones(7), index, silent), torch.zeros(7), "the mask when the graph has no opinion at all"
+        student(guess, torch.ones(10), index, silent), torch.zeros(10), "the mask when the graph has no opinion at all"
     )
+    sure = torch.ones(3)
+    same = student(torch.tensor([2, 1, 1]), sure, torch.tensor([0, 1, 11]), opinion)
+    expect(same, [1.0, 1.0, 1.0], "the mask when the graph shares every guess, also that on the last image of the pool")
+    if same.data_ptr() == sure.data_ptr():
+        raise Fix("where the graph shares every guess it returns `mask` itself: return a new tensor")

@@ -84,6 +84,9 @@ WRONG = {
         (lambda a, b: 100 * (b == torch.bincount(a).argmax()).float().mean(), "percentage"),
         (lambda a, b: (b != torch.bincount(a).argmax()).float().mean(), "wrong answers"),
         (lambda a, b: (b == torch.bincount(a).argmax()).sum() / len(a), "divide by the number of test images"),
+        (lambda a, b: (a == torch.bincount(b).argmax()).float().mean(), "the two splits are exchanged"),
+        (lambda a, b: (b == a.median()).float().mean(), "median or mean"),
+        (lambda a, b: (b == a.float().mean().round()).float().mean(), "median or mean"),
         (lambda a, b: (b == torch.bincount(a).max()).float().mean(), "argmax the class itself"),
         (
             lambda a, b: (b == torch.bincount(a).flip(0).argmax().sub(len(torch.bincount(a)) - 1).abs()).float().mean(),

@@ -25,7 +25,7 @@ def draw_with_torch(labels, num_labels, rng):
     mask = torch.zeros(len(y), dtype=torch.bool)
     for c in y.unique():
         members = (y == c).nonzero().squeeze(1)
-        number = max(int(len(members) / len(y) * num_labels), 1)
+        number = max(int(len(members) * num_labels / len(y)), 1)
         mask[members[torch.from_numpy(rng.permutation(len(members)))[:number]]] = True
     return mask.nonzero().squeeze(1)
 
@@ -35,7 +35,7 @@ def draw_by_shuffle(labels, num_labels, rng):
     for c in range(labels.max() + 1):
         members = np.where(labels == c)[0]
         rng.shuffle(members)
-        out.extend(members[: max(1, int(np.floor(num_labels * np.mean(labels == c))))])
+        out.extend(members[: max(1, int(np.floor(num_labels * len(members) / len(labels))))])
     return np.array(sorted(out))
 
 
@@ -112,6 +112,42 @@ def draw_not_the_last(y, n, rng):
     return _draw(y, _share(y, n), lambda m, k: rng.choice(m[: max(k, len(m) - 1)], k, replace=False))
 
 
+def draw_block(y, n, rng):
+    def block(m, k):
+        start = rng.integers(0, len(m) - k + 1)
+        return m[start : start + k]
+
+    return _draw(y, _share(y, n), block)
+
+
+def draw_around(y, n, rng):
+    def block(m, k):
+        return m[(rng.integers(len(m)) + np.arange(k)) % len(m)]
+
+    return _draw(y, _share(y, n), block)
+
+
+def draw_seeds_numpy(y, n, rng):
+    np.random.seed(int(rng.integers(10**6)))
+    return draw_global(y, n, rng)
+
+
+def draw_seeds_torch(y, n, rng):
+    torch.manual_seed(int(rng.integers(10**6)))
+    return draw_torch_generator(y, n, rng)
+
+
+def draw_cut(y, n, rng):
+    return _draw(y, _share(y, n), _without(rng))[:n]
+
+
+def draw_left_over(y, n, rng):
+    members = [np.flatnonzero(y == c) for c in np.unique(y)]
+    numbers = [max(1, len(m) * n // len(y)) for m in members]
+    numbers[0] += max(0, n - sum(numbers))
+    return np.sort(np.concatenate([rng.choice(m, k, replace=False) for m, k in zip(members, numbers)]))
+
+
 # ------------------------------------------------------------------------------------------------ 1.2 supervised loss
 
 
@@ -151,6 +187,13 @@ def loss_in_eval(model, batch):
     return _loss()(model, batch)
 
 
+def loss_in_eval_and_back(model, batch):
+    model.eval()
+    logits = model(batch.x_l)
+    model.train()
+    return _loss()(lambda x: logits, batch)
+
+
 def loss_no_grad(model, batch):
     with torch.no_grad():
         return _loss()(model, batch)
@@ -178,7 +221,7 @@ def predict_loader(model, images, batch_size):
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size)
     p = np.concatenate([torch.exp(torch.log_softmax(model(x), 1)).numpy() for (x,) in loader])
     model.train(found)
-    return p
+    return torch.from_numpy(p)
 
 
 def _predict(batches=lambda x, b: x.split(b), after=lambda z: z.softmax(1), end=torch.cat, before=True, restore=True):
@@ -201,6 +244,19 @@ def predict_with_gradient(model, images, batch_size):
     p = torch.cat([model(part).softmax(1) for part in images.split(batch_size)])
     model.train(found)
     return p
+
+
+def predict_frozen(model, images, batch_size):
+    model.requires_grad_(False)
+    return predict_with_gradient(model, images, batch_size)
+
+
+def predict_frozen_for_a_while(model, images, batch_size):
+    before = [p.requires_grad for p in model.parameters()]
+    result = predict_frozen(model, images, batch_size)
+    for p, was in zip(model.parameters(), before):
+        p.requires_grad_(was)
+    return result
 
 
 def predict_detached(model, images, batch_size):
@@ -295,7 +351,7 @@ def adjusted_log_softmax(logits, labels, prior, strength):
 RIGHT = {
     "1.1": [draw_by_permutation, draw_with_torch, draw_by_shuffle],
     "1.2": [loss_by_hand, loss_nll, loss_module],
-    "1.3": [predict_loop, predict_loader, predict_with_a_copy],
+    "1.3": [predict_loop, predict_loader, predict_with_a_copy, predict_frozen_for_a_while],
     "1.4": [adjusted_by_hand, adjusted_weighted_exponentials, adjusted_log_softmax],
     "1.5": [paired_statistics, paired_torch, paired_scipy],
 }
@@ -309,6 +365,15 @@ WRONG = {
         (draw_global, "use `rng`, not np.random"),
         (draw_torch_generator, "use `rng`, not np.random or torch's"),
         (draw_own_generator, "do not make a new one"),
+        (draw_block, "in few combinations"),
+        (draw_around, "in few combinations"),
+        (draw_seeds_numpy, "the generator of the whole program"),
+        (draw_seeds_torch, "torch's own generator"),
+        (draw_cut, "cut to num_labels"),
+        (draw_left_over, "handed out"),
+        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k / len(y) * n)), _without(rng)), "is not exact"),
+        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k * (n / len(y)))), _without(rng)), "is not exact"),
+        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k / (len(y) / n))), _without(rng)), "is not exact"),
         (draw_unsorted, "not sorted"),
         (draw_sorted_per_class, "over all classes together"),
         (draw_labels_returned, "return their positions"),
@@ -348,6 +413,9 @@ WRONG = {
         (_loss(accuracy=lambda z, y: (z.argmax(0) == y).float().mean()), "it raised"),
         (loss_runs_twice, "2 times"),
         (loss_in_eval, "evaluation mode"),
+        (loss_in_eval_and_back, "neither eval() nor train()"),
+        (lambda model, batch: _loss()(model.train(), batch), "neither eval() nor train()"),
+        (_loss(accuracy=lambda z, y: (z.softmax(1)[range(len(y)), y] > 0.5).float().mean()), "above one half"),
         (lambda model, batch: _loss()(model, batch)[::-1], "order"),
         (lambda model, batch: _loss()(model, batch)[0], "must return 2 values"),
         (lambda model, batch: (_loss()(model, batch)[0], 0.75), "dict"),
@@ -379,6 +447,8 @@ WRONG = {
         (_predict(end=lambda parts: parts), "must be a tensor"),
         (predict_with_gradient, "gradients were recorded"),
         (predict_detached, "gradients were recorded"),
+        (predict_frozen, "stays frozen"),
+        (lambda *a: predict_loop(*a).numpy(), "must be a float tensor, and is ndarray"),
     ],
     "1.4": [
         (
@@ -405,6 +475,8 @@ WRONG = {
         (lambda z, y, prior, s: adjusted_by_hand(z, y, prior, s).item(), "no gradient"),
         (lambda z, y, prior, s: adjusted_by_hand(z.detach(), y, prior, s), "no gradient"),
         (adjusted_in_place, "changes its input"),
+        (_adjusted(lambda z, prior, s: z + int(s) * prior.log()), "rounded to a whole number"),
+        (_adjusted(lambda z, prior, s: z + s * prior.clamp(min=0.01).log()), "a small prior is replaced"),
     ],
     "1.5": [
         (lambda a, b: _paired()(b, a), "sign is reversed"),

@@ -307,6 +307,31 @@ def select_labelled_first(probabilities, labelled, tau):
     return positions + len(labelled), guess[positions]
 
 
+def select_set(probabilities, labelled, tau):
+    sure = set((probabilities.amax(1) >= tau).nonzero().squeeze(1).tolist())
+    positions = torch.tensor(list(sure - set(labelled.tolist())), dtype=torch.int64)
+    return positions, probabilities.argmax(1)[positions]
+
+
+def select_untyped_keep(probabilities, labelled, tau):
+    keep = torch.tensor([i for i in range(len(probabilities)) if i not in labelled.tolist()])
+    positions = keep[probabilities.amax(1)[keep] >= tau]
+    return positions, probabilities.argmax(1)[positions]
+
+
+def select_strikes_out_a_slice(probabilities, labelled, tau):
+    mask = probabilities.amax(1) >= tau
+    mask[: labelled.max() + 1] = False
+    positions = mask.nonzero().squeeze(1)
+    return positions, probabilities.argmax(1)[positions]
+
+
+def select_by_the_lead(probabilities, labelled, tau):
+    best = probabilities.sort(1, descending=True).values
+    lead = best[:, 0] - best[:, 1]
+    return select_isin(torch.where(lead >= tau, 1.0, 0.0)[:, None] * probabilities.gt(0.5), labelled, 0.5)
+
+
 # ---------------------------------------------------------------------------------------------------------- 2.4 merge
 
 
@@ -397,6 +422,57 @@ def merge_swapped(known, positions, labels):
     targets = known.clone()
     targets[labels] = positions
     return targets
+
+
+def merge_filters_positions(known, positions, labels):
+    targets = known.clone()
+    free = positions[known[positions] == -1]
+    targets[free] = labels[: len(free)]
+    return targets
+
+
+def merge_counts_the_written(known, positions, labels):
+    targets, written = known.clone(), 0
+    for position in positions.tolist():
+        if known[position] == -1:
+            targets[position] = labels[written]
+            written += 1
+    return targets
+
+
+def merge_mask_of_positions(known, positions, labels):
+    targets, mask = known.clone(), torch.zeros(len(known), dtype=torch.bool)
+    mask[positions] = True
+    targets[mask] = labels
+    return torch.where(known >= 0, known, targets)
+
+
+def merge_sorts(known, positions, labels):
+    targets = known.clone()
+    targets[positions.sort().values] = labels
+    return torch.where(known >= 0, known, targets)
+
+
+def merge_first_rows(known, positions, labels):
+    targets = known.clone()
+    targets[: len(labels)] = labels
+    return torch.where(known >= 0, known, targets)
+
+
+def merge_drops_class_zero(known, positions, labels):
+    return merge_mask(known, positions[labels > 0], labels[labels > 0])
+
+
+def merge_larger(known, positions, labels):
+    targets = known.clone()
+    targets[positions] = torch.maximum(known[positions], labels)
+    return targets
+
+
+def merge_writes_into_labels(known, positions, labels):
+    settled = known[positions] >= 0
+    labels[settled] = known[positions][settled]
+    return _write(torch.clone)(known, positions, labels)
 
 
 # --------------------------------------------------------------------------------------------------------- 2.5 rounds
@@ -581,6 +657,31 @@ def rounds_asks_at_the_end(known, fit, predict, tau, num_rounds):
     return pairs
 
 
+def rounds_until_nothing(known, fit, predict, tau, num_rounds):
+    labelled = (known >= 0).nonzero().squeeze(1)
+    pairs = [(fit(known), known)]
+    for _ in range(num_rounds):
+        positions, labels = select_isin(predict(pairs[-1][0]), labelled, tau)
+        if len(positions) == 0:
+            break
+        new = merge_mask(known, positions, labels)
+        if torch.equal(new, pairs[-1][1]):
+            break
+        pairs.append((fit(new), new))
+    return pairs
+
+
+def rounds_stricter(known, fit, predict, tau, num_rounds):
+    labelled = (known >= 0).nonzero().squeeze(1)
+    pairs = [(fit(known), known)]
+    for r in range(num_rounds):
+        new = merge_mask(known, *select_isin(predict(pairs[-1][0]), labelled, tau + 0.01 * r))
+        if torch.equal(new, pairs[-1][1]):
+            break
+        pairs.append((fit(new), new))
+    return pairs
+
+
 def rounds_late_targets(known, fit, predict, tau, num_rounds):
     pairs = rounds_while(known, fit, predict, tau, num_rounds)
     targets = [t for _, t in pairs]
@@ -626,6 +727,19 @@ def survivors_divide(first, last, truth):
     return (mistakes & (last == first)).sum().item() / mistakes.sum().item()
 
 
+def survivors_positions(first, last, truth):
+    mistakes = ((first >= 0) & (first != truth)).nonzero().squeeze()
+    if mistakes.numel() == 0:
+        return math.nan
+    return sum((first[i] == last[i]).item() for i in mistakes) / len(mistakes)
+
+
+def survivors_none_is_nan(first, last, truth):
+    mistakes = (first >= 0) & (first != truth)
+    stand = mistakes & (last == first)
+    return (stand.sum() / mistakes.sum()).item() if stand.any() else math.nan
+
+
 # ------------------------------------------------------------------------------------------------------- 2.7 stop rule
 
 
@@ -650,6 +764,30 @@ def stop_patience(scores, margin):
         if scores[r + 1] < scores[r] + margin:
             return r
     return len(scores) - 1
+
+
+def stop_running_best(scores, margin):
+    best, chosen = scores[0], 0
+    for r, score in enumerate(scores):
+        if score > best + margin:
+            best, chosen = score, r
+    return chosen
+
+
+def stop_walks_back(scores, margin):
+    chosen = scores.index(max(scores))
+    while chosen > 0 and scores[chosen - 1] >= max(scores) - margin:
+        chosen -= 1
+    return chosen
+
+
+def stop_from_zero(scores, margin):
+    best = 0
+    for score in scores:
+        best = max(best, score)
+    for r, score in enumerate(scores):
+        if score >= best - margin:
+            return r
 
 
 def stop_at_first_drop(scores, margin):
@@ -690,8 +828,13 @@ WRONG = {
         (lambda step, t1, t2, a: 1.0 if step >= t2 else a * max(0, _line(step, t1, t2)), "not 1"),
         (lambda step, t1, t2, a: min(1, max(0, a * _line(step, t1, t2))), "cut off after it was multiplied"),
         (lambda step, t1, t2, a: min(a, max(0, _line(step, t1, t2))), "multiply it by alpha_f"),
-        (lambda step, t1, t2, a: 3 * min(1, max(0, (step - 100) / 500)), "are arguments"),
-        (lambda step, t1, t2, a: 3 * min(1, max(0, _line(step, t1, t2))), "alpha_f is an argument"),
+        (lambda step, t1, t2, a: 5 * min(1, max(0, (step - 100) / 500)), "are arguments"),
+        (lambda step, t1, t2, a: 5 * min(1, max(0, _line(step, t1, t2))), "alpha_f is an argument"),
+        (lambda step, t1, t2, a: int(weight_branches(step, t1, t2, a)), "rounded down to a whole number"),
+        (lambda step, t1, t2, a: max(0, min(a, a * (step - t1) // (t2 - t1))), "rounded down to a whole number"),
+        (_weight(lambda s, t1, t2: (s - t1) / (t2 - t1 + 1)), "no + 1"),
+        (_weight(lambda s, t1, t2: 3 * _line(s, t1, t2) ** 2 - 2 * _line(s, t1, t2) ** 3), "smooth step"),
+        (_weight(lambda s, t1, t2: (1 - math.cos(math.pi * _line(s, t1, t2))) / 2), "cosine"),
         (lambda step, t1, t2, a: a * (step - t1) / (t1 - t1), "divides by zero"),
         (
             lambda s, t1, t2, a: 0 if s < t1 else a * _line(s, t1, t2) if s < t2 else a if s > t2 else None,
@@ -713,6 +856,7 @@ WRONG = {
         (_lee(labelled=_summed), "the labelled losses are summed"),
         (_lee(unlabelled=_summed, labelled=_summed), "take the mean of each part"),
         (lee_one_mean, "each part has its own mean"),
+        (_lee(unlabelled=lambda z, t: _summed(z, t) / 2), "divided by the number of labelled images"),
         (_lee(target=lambda z: z.detach().softmax(1)), "the targets are soft"),
         (_lee(unlabelled=_masked), "a threshold is applied"),
         (
@@ -798,6 +942,11 @@ WRONG = {
         (select_mask_of_positions, "labelled holds positions, not a mask"),
         (select_wrong_axis, "max(dim=1)"),
         (select_labelled_first, "taken for the first ones"),
+        (select_set, "a Python set has no order"),
+        (select_untyped_keep, "when all images are labelled"),
+        (select_strikes_out_a_slice, "up to the last labelled image"),
+        (select_by_the_lead, "the lead over the second class"),
+        (lambda p, labelled, tau: select_isin(p, labelled - 1, tau), "take it as it is"),
     ],
     "2.4": [
         (_write(lambda known: known), "the true labels are lost"),
@@ -822,6 +971,14 @@ WRONG = {
         (lambda known, positions, labels: merge_mask(known, positions, labels).tolist(), "must return one tensor"),
         (lambda known, positions, labels: (positions, labels), "must return one tensor"),
         (lambda known, positions, labels: merge_mask(known, positions, labels[positions]), "not labels[positions]"),
+        (merge_filters_positions, "but their labels are not"),
+        (merge_counts_the_written, "but their labels are not"),
+        (merge_mask_of_positions, "in rising order of the positions"),
+        (merge_sorts, "in rising order of the positions"),
+        (merge_first_rows, "go to the first rows"),
+        (merge_drops_class_zero, "a pseudo-label of class 0 is dropped"),
+        (merge_larger, "a pseudo-label replaces a true label"),
+        (merge_writes_into_labels, "it writes into `labels`"),
     ],
     "2.5": [
         (_rounds(base=lambda known, targets: targets, struck=lambda known, targets: targets >= 0), "stays for ever"),
@@ -843,6 +1000,12 @@ WRONG = {
         (_rounds(struck=lambda known, targets: known > 0, combine=_write(torch.clone)), "class 0 is a label, too"),
         (rounds_shifted, "belong to the model trained ON them"),
         (rounds_any_earlier, "an EARLIER round"),
+        (rounds_until_nothing, "it stops when nothing is selected"),
+        (_rounds(same=lambda a, b: torch.equal(a, b) or (a >= 0).sum() == 2), "it stops when nothing is selected"),
+        (rounds_stricter, "tau is the same in every round"),
+        (_rounds(same=lambda a, b: (a == b).any()), "as soon as one image keeps its target"),
+        (_rounds(same=lambda a, b: torch.equal(a >= 0, b >= 0)), "compare the targets, not the positions"),
+        (_rounds(same=lambda a, b: a.sum() == b.sum()), "compare the targets, not their number"),
         (rounds_continue, "not continue"),
         (rounds_asks_at_the_end, "though no round follows"),
         (rounds_asked_once, "asked once only"),
@@ -884,13 +1047,23 @@ WRONG = {
         (_survivors(none=0.0), "which is not 0"),
         (_survivors(none=1.0), "which is not 1"),
         (survivors_divide, "divides by zero"),
+        (survivors_positions, "a single mistake loses its axis"),
+        (survivors_none_is_nan, "nan only if `first` has no mistake"),
         (_survivors(mistake=lambda f, l, t: (f > 0) & (f != t)), "class 0 is a class"),
         (_survivors(mistake=lambda f, l, t: f >= 0), "all labels that did not change"),
         (lambda f, l, t: None, "it returned None"),
     ],
     "2.7": [
         (lambda s, m: s.index(max(s)), "this is the best round"),
-        (lambda s, m: next(i for i, v in enumerate(s) if v > max(s) - m or v == max(s)), "so >="),
+        (lambda s, m: next(i for i, v in enumerate(s) if v > max(s) - m or v == max(s)), ">= in place of >"),
+        (lambda s, m: next(i for i, v in enumerate(s) if v >= max(s) - m / 100), "this is the best round"),
+        (lambda s, m: 0 if max(s) - s[0] <= m else s.index(max(s)), "this is the best round"),
+        (stop_running_best, "with those before it"),
+        (stop_walks_back, "a score may dip in between"),
+        (lambda s, m: next((i for i, v in enumerate(s) if i and v >= max(s) - m), 0), "round 0 is never taken"),
+        (stop_from_zero, "when all scores are negative"),
+        (lambda s, m: next(i for i, v in enumerate(s) if abs(v) >= abs(max(s)) - m), "take no abs"),
+        (lambda s, m: next(i for i, v in enumerate(s) if round(v, 2) >= round(max(s) - m, 2)), "without rounding"),
         (lambda s, m: max(i for i, v in enumerate(s) if v >= max(s) - m), "the latest round"),
         (lambda s, m: max(s), "this is the best score"),
         (lambda s, m: next(v for v in s if v >= max(s) - m), "this is the score"),
@@ -907,6 +1080,6 @@ WRONG = {
         (stop_at_first_drop, "a later, better round is not seen"),
         (lambda s, m: next(i for i, v in enumerate(s) if v >= max(s) * (1 - m)), "as a share"),
         (lambda s, m: float(stop_numpy(s, m)), "is an int"),
-        (lambda s, m: next((i for i, v in enumerate(s) if v > max(s) - m), s.index(max(s))), "so >="),
+        (lambda s, m: next((i for i, v in enumerate(s) if v > max(s) - m), s.index(max(s))), ">= in place of >"),
     ],
 }

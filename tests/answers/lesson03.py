@@ -135,6 +135,34 @@ def knn_masked_weights(x, k):
     return _symmetric(_directed(x, k)) * d
 
 
+def knn_finite(diagonal):
+    def answer(x, k):
+        d = cdist(x, x)
+        np.fill_diagonal(d, diagonal(d))
+        return _symmetric(_graph(np.argsort(d, axis=1)[:, :k], len(x)))
+
+    return answer
+
+
+def knn_capped(x, k):
+    A = np.zeros((len(x), len(x)))
+    for i, near in enumerate(_nearest(x, k)):
+        for j in near:
+            if A[i].sum() < k:
+                A[i, j] = A[j, i] = 1
+    return A
+
+
+def knn_drops_the_first(x, k):
+    return _symmetric(_graph(np.argsort(cdist(x, x), axis=1, kind="stable")[:, 1 : k + 1], len(x)))
+
+
+def knn_no_twins(x, k):
+    d = cdist(x, x)
+    d[d == 0] = np.inf
+    return _symmetric(_graph(np.argsort(d, axis=1)[:, :k], len(x)))
+
+
 # ---------------------------------------------------------------------------------------------------- 3.3 propagation
 
 
@@ -206,6 +234,22 @@ def lp_from_start(W, Y, labelled, num_steps):
         F = (W @ Y) / d
         F[labelled] = Y[labelled]
     return F
+
+
+def _lp_degree(degree):
+    def answer(W, Y, labelled, num_steps):
+        d = degree(W.sum(axis=1))[:, None]
+        F = Y.astype(float)
+        for _ in range(num_steps):
+            F = (W @ F) / d
+            F[labelled] = Y[labelled]
+        return F
+
+    return answer
+
+
+def lp_keeps_the_type(W, Y, labelled, num_steps):
+    return lp_where(W, Y, labelled, num_steps) if num_steps else Y.copy()
 
 
 def lp_in_place_W(W, Y, labelled, num_steps):
@@ -352,6 +396,27 @@ def ls_outer(W, Y, alpha, num_steps):
     return F
 
 
+def _ls_scale(scale):
+    def answer(W, Y, alpha, num_steps):
+        s = scale(W.sum(axis=1))[:, None]
+        F = Y.astype(float)
+        for _ in range(num_steps):
+            F = alpha * s * (W @ (s * F)) + (1 - alpha) * Y
+        return F
+
+    return answer
+
+
+def ls_two_classes(W, Y, alpha, num_steps):
+    return ls_multiply(W, Y[:, :2], alpha, num_steps)
+
+
+def ls_buffer(W, Y, alpha, num_steps):
+    F = np.zeros_like(Y)
+    F[:] = ls_multiply(W, Y, alpha, num_steps)
+    return F
+
+
 def ls_in_place(W, Y, alpha, num_steps):
     d = np.sqrt(np.where(W.sum(1) > 0, W.sum(1), 1))
     W /= d[:, None] * d
@@ -408,6 +473,28 @@ def _factors(formula):
     return answer
 
 
+def factors_buffer(masses, prior):
+    total = masses.sum(axis=0)
+    result = np.ones_like(total)
+    for c in range(len(prior)):
+        if total[c] > 0:
+            result[c] = prior[c] * masses.sum() / total[c]
+    return result
+
+
+def factors_tolerant(few):
+    def answer(masses, prior):
+        share = masses.sum(axis=0) / masses.sum()
+        return np.where(few(share), 1, prior / np.where(share > 0, share, 1))
+
+    return answer
+
+
+def factors_prior_rescaled(masses, prior):
+    rest = prior * (masses.sum(axis=0) > 0)
+    return factors_loop(masses, rest / rest.sum())
+
+
 # ------------------------------------------------------------------------------------------------------ 3.6 induction
 
 
@@ -454,6 +541,11 @@ def _row_shares(F):
     return F / np.where(s > 0, s, 1)
 
 
+def new_shifted(distances, neighbours, masses, gamma, fallback):
+    nearest = distances.min(axis=1, keepdims=True) ** 2
+    return _new(lambda d, g: np.exp(-g * (d**2 - nearest)))(distances, neighbours, masses, gamma, fallback)
+
+
 def new_first(distances, neighbours, masses, gamma, fallback):
     return masses[neighbours[:, 0]]
 
@@ -486,6 +578,16 @@ def opinion_loop(guess, mask, index, opinion):
 
 def opinion_logical(guess, mask, index, opinion):
     return (mask.bool() & opinion.gather(0, index).eq(guess)).double()
+
+
+def opinion_agreement_or_mask(guess, mask, index, opinion):
+    kept = opinion_where(guess, mask, index, opinion)
+    return kept if kept.any() else mask.clone()
+
+
+def opinion_same_mask(guess, mask, index, opinion):
+    agree = opinion[index] == guess
+    return mask if agree.all() else mask * agree
 
 
 def opinion_in_place(guess, mask, index, opinion):
@@ -522,6 +624,11 @@ WRONG = {
         (lambda x, g: affinity_loop(x, g)[:3, :3] if len(x) < 4 else affinity_loop(x[:3], g), "five points"),
         (lambda x, g: torch.from_numpy(affinity_loop(x, g)), "must be a numpy array"),
         (affinity_in_place, "changes its input"),
+        (lambda x, g: _no_self(np.exp(-g * _squared(x[:, :2]))), "only the first two coordinates"),
+        (lambda x, g: _no_self(np.exp(-g * (x[:, None] - x).sum(2) ** 2)), "summed before they are squared"),
+        (lambda x, g: _no_self(np.exp(-(g**2) * _squared(x))), "gamma is squared"),
+        (lambda x, g: np.triu(affinity_scipy(x, g)), "only the upper triangle"),
+        (lambda x, g: np.tril(affinity_scipy(x, g)), "only the lower triangle"),
         (lambda x, g: None, "returned None"),
         (lambda x, g: np.exp(-g * _squared(x) / np.median(_squared(x))), "W for the points"),
     ],
@@ -551,6 +658,13 @@ WRONG = {
         (lambda x, k: _from_distances(np.abs(x[:, None, 0] - x[None, :, 0]), k), "only the first coordinate"),
         (lambda x, k: _from_distances(cdist(x, x, "cityblock"), k), "Euclidean, sum their squares"),
         (lambda x, k: _from_distances(cdist(x, x, "chebyshev"), k), "only the largest difference"),
+        (lambda x, k: _symmetric(_directed(x[:, :2], k)), "only the first two coordinates"),
+        (knn_finite(lambda d: 100), "larger than every distance"),
+        (knn_finite(lambda d: 1e9), "larger than every distance"),
+        (knn_finite(lambda d: d.max()), "larger than every distance"),
+        (knn_capped, "has k edges already"),
+        (knn_drops_the_first, "its twin may stand there"),
+        (knn_no_twins, "do not find each other"),
     ],
     "3.3": [
         (_lp(_average, clamp=False), "not clamped"),
@@ -574,6 +688,11 @@ WRONG = {
         (lambda W, Y, l, n: lp_where(W, Y, l, max(n - 1, 0)), "one step too few"),
         (lp_clamp_after_all, "after the loop only"),
         (lp_lonely_zero, "keeps its label"),
+        (_lp_degree(lambda d: d + 1e-9), "weak edges"),
+        (_lp_degree(lambda d: d + 1e-12), "weak edges"),
+        (_lp_degree(lambda d: np.where(d > 1e-6, d, 1)), "weak edges"),
+        (_lp_degree(lambda d: np.where(np.isclose(d, 0), 1, d)), "weak edges"),
+        (lp_keeps_the_type, "no float array"),
         (_lp(lambda W, F, d: (W @ F) / np.maximum(W.sum(axis=1), 1)[:, None]), "a degree below 1 is replaced by 1"),
         (lp_dense, "N x N"),
         (lp_diagonal, "N x N"),
@@ -604,6 +723,12 @@ WRONG = {
         (ls_limit, "the limit of many steps"),
         (ls_lonely_zero, "is set to 0"),
         (ls_below_one, "a degree below 1 is replaced by 1"),
+        (_ls_scale(lambda d: 1 / np.sqrt(d + 1e-9)), "weak edges"),
+        (_ls_scale(lambda d: 1 / (np.sqrt(d) + 1e-6)), "weak edges"),
+        (_ls_scale(lambda d: 1 / np.sqrt(np.where(d > 1e-6, d, 1))), "weak edges"),
+        (ls_two_classes, "two classes only"),
+        (ls_buffer, "whole numbers"),
+        (lambda W, Y, a, n: ls_multiply(W, Y, a, n) if n else Y.copy(), "whole numbers"),
         (ls_dense, "N x N"),
         (lambda W, Y, a, n: ls_multiply(W, Y, a, min(n, 1)), "one step only"),
         (lambda W, Y, a, n: ls_multiply(W, Y, a, n) if n else Y, "returns Y itself"),
@@ -627,6 +752,14 @@ WRONG = {
         (_factors(lambda p, s, m: p / np.bincount(m.argmax(1), minlength=len(p)) * len(m)), "largest class"),
         (lambda m, p: factors_loop(m, p).tolist(), "must be a numpy array"),
         (lambda m, p: np.where(p > 0, factors_loop(m, p), 1), "should have the share 0"),
+        (factors_buffer, "with masses of whole numbers"),
+        (factors_tolerant(lambda share: share <= 1e-3), "little mass"),
+        (factors_tolerant(lambda share: np.isclose(share, 0)), "little mass"),
+        (lambda m, p: p / np.maximum(m.sum(0) / m.sum(), 1e-3), "something tiny is added"),
+        (lambda m, p: np.where(m.sum(0) > 0, factors_loop(m, p), p), "its prior as the factor"),
+        (lambda m, p: np.where(m.sum(0) > 0, p / np.maximum(m.sum(0) / m.sum(), 1e-3), 1), "little mass"),
+        (lambda m, p: p / (m.sum(0) / m.sum() + 1e-9), "something tiny is added"),
+        (factors_prior_rescaled, "the prior is rescaled"),
     ],
     "3.6": [
         (_new(lambda d, g: np.exp(-g * d)), "not squared"),
@@ -666,6 +799,7 @@ WRONG = {
             "whatever gamma holds",
         ),
         (new_first, "only the first neighbour"),
+        (new_shifted, "scaled by the largest"),
         (new_turned, "do not belong together"),
         (new_in_place, "changes its input"),
         (new_wrong_axis, "summed over the classes"),
@@ -692,6 +826,21 @@ WRONG = {
         (lambda g, m, i, o: (m.bool() & (o[i] == g)).nonzero().squeeze(1), "positions"),
         (lambda g, m, i, o: m.bool() & (o[i] == g), "float tensor"),
         (opinion_in_place, "changes its input"),
+        (opinion_agreement_or_mask, "comes back as it is"),
+        (opinion_same_mask, "returns `mask` itself"),
+        (lambda g, m, i, o: m * ((o[i] == g) & (o[i] > 0)), "class 0 is a class"),
+        (lambda g, m, i, o: m * ((o[i] == g) & (g > 0)), "class 0 is a class"),
+        (lambda g, m, i, o: m * (o[i] > 0), "an opinion above 0"),
+        (lambda g, m, i, o: m * (o[i] <= g), "lower class number"),
+        (lambda g, m, i, o: m * torch.isin(g, o[i]), "anywhere in the batch"),
+        (lambda g, m, i, o: m * (o[i] == g).any(), "anywhere in the batch"),
+        (lambda g, m, i, o: m * (o[i] == g.flip(0)), "the guesses are turned round"),
+        (lambda g, m, i, o: m.flip(0) * (o[i] == g), "the mask is turned round"),
+        (lambda g, m, i, o: m * (o[i.flip(0)] == g), "the index is turned round"),
+        (lambda g, m, i, o: m * (o[i.sort().values] == g), "the index is sorted"),
+        (lambda g, m, i, o: m * (o[i - 1] == g), "the image before"),
+        (lambda g, m, i, o: m * g, "these are the guesses"),
+        (lambda g, m, i, o: m * (o[i] == g) * (i < len(o) - 1), "expected"),
         (lambda g, m, i, o: m * (o == g), "it raised RuntimeError"),
     ],
 }
