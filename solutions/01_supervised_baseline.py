@@ -73,7 +73,7 @@ def stratified_draw(labels: np.ndarray, num_labels: int, rng: np.random.Generato
     """Positions of the images to label, with the class shares of `labels`.
 
     labels: (N,) int64 class numbers, num_labels: 1 .. N
-    returns: (about num_labels,) int64 positions in 0 .. N - 1, ascending
+    returns: (L,) int64 positions in 0 .. N - 1, ascending; L is near num_labels
     """
     ### BEGIN SOLUTION
     drawn = []
