@@ -829,8 +829,8 @@ results.gains(methods[1:], dataset)
 results.gains(methods[1:], load_dataset("digits"))
 
 # %% [markdown]
-# **Analysis** On DermaMNIST the classifier that plays against feature matching is about level with the equally trained baseline. In AUC it is a
-# little above it, on four draws of five, by less than two standard errors; in macro-F1 it is above on two draws and below on three. With the
+# **Analysis** On DermaMNIST the classifier that plays against feature matching is perhaps a little better than the equally trained baseline:
+# in AUC and in macro-F1 it is above it on four draws of five, each time by less than two standard errors. With the
 # vanilla generator it falls far below the baseline in macro-F1 and balanced accuracy, on every draw: it names the frequent class more
 # often. That is the order which Dai et al. lead one to expect. Now hold it against the pictures: neither generator would
 # fool a person, and which of them looks better depends on the step and on the eye. The looks are no guide to the classifier.

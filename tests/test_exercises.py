@@ -52,7 +52,7 @@ def test_wrong_answers_are_rejected_with_the_right_cause(source, number):
 
 @exercises
 def test_checks_are_quick(source, number):
-    start = time.perf_counter()
+    start = time.process_time()  # of computing: the machine may be busy with other tests
     for answer in answers(source).RIGHT[number]:
         verdict(number, answer)
-    assert time.perf_counter() - start < 2 * len(answers(source).RIGHT[number])
+    assert time.process_time() - start < 2 * len(answers(source).RIGHT[number])
