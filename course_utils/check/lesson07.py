@@ -83,7 +83,10 @@ def _(student):
         "the memory after guesses with confidence .5, .25 and .4999 at tau = .5",
         wrong=[
             ([-1, -1, -1, -1], "a confidence of exactly tau is noted, too: >= instead of > (and tau is the argument)"),
-            ([-1, 2, -1, 1], "a confidence just below tau (.4999 at tau = .5) is noted: compare it as it is, not rounded"),
+            (
+                [-1, 2, -1, 1],
+                "a confidence just below tau (.4999 at tau = .5) is noted: compare it as it is, not rounded",
+            ),
         ],
     )
     old = torch.tensor([0, 1])
@@ -278,8 +281,8 @@ def _(student):
             float_tensor=True,
         )
 
-        def notes(chosen, of=noted) -> torch.Tensor:
-            return memory.scatter(0, at[chosen], of[chosen])
+        def notes(chosen, of=noted, old=memory, at=at) -> torch.Tensor:
+            return old.scatter(0, at[chosen], of[chosen])
 
         across, across_guess = logits.detach().softmax(0).max(1)
         by_class, _ = logits.detach().sigmoid().max(1)
@@ -583,7 +586,9 @@ def _(student):
     )
     rare, seldom = torch.tensor([0.6, 0.4]), torch.tensor([0.02, 0.98])
     few = torch.tensor([[0.1, 0.9]])
-    cut = [(normal(few * (rare / seldom).clamp(max=most)), "the factor is cut off: it may be large") for most in (2, 10)]
+    cut = [
+        (normal(few * (rare / seldom).clamp(max=most)), "the factor is cut off: it may be large") for most in (2, 10)
+    ]
     expect(
         student(few, rare, seldom),
         normal(few * torch.tensor([30.0, 20 / 49])),

@@ -488,7 +488,10 @@ def _(student):
             (loss_l / 2 + 1.5 * loss_u, "the two losses are averaged: add them"),
             (loss_l + 9 * loss_u, "the squares are summed over the classes: does mixmatch_losses take their mean?"),
             (total(*mixed(p_order=own)), "the partner's label is missing: permute the labels as the images, p[order]"),
-            (total(*mixed(x_order=own)), "the partner's image is missing: permute the images as the labels, and run the model on the mixed ones"),
+            (
+                total(*mixed(x_order=own)),
+                "the partner's image is missing: permute the images as the labels, and run the model on the mixed ones",
+            ),
             (
                 total(*mixed(x_order=back, p_order=back)),
                 "the permutation runs backwards: the partner of image i is image order[i], so x[order]",
@@ -534,7 +537,10 @@ def _(student):
                 total(*mixed(by_image, torch.cat([labels, q.repeat_interleave(2, 0)]))),
                 "the views are glued image by image: view by view, so all of the first view, then all of the second",
             ),
-            (total(*mixed(by_image)), "the views are glued image by image, and the guesses view by view: both view by view"),
+            (
+                total(*mixed(by_image)),
+                "the views are glued image by image, and the guesses view by view: both view by view",
+            ),
             (
                 total(*mixed(weight=larger[order])),
                 "lambda is permuted, too: lam[i] belongs to mixture i, only the partners are taken by [order]",

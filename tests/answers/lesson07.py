@@ -601,9 +601,7 @@ WRONG = {
         (_prior(lambda c, p, n, u, r: r / u), "counted"),
         (_prior(lambda c, p, n, u, r: r.clamp(max=1) / max(r.clamp(max=1).max().item(), u / n)), "cut off at 1"),
         (
-            _prior(
-                lambda c, p, n, u, r: c / p / max(n - u, 1) / max((c / p / max(n - u, 1)).max().item(), u / n)
-            ),
+            _prior(lambda c, p, n, u, r: c / p / max(n - u, 1) / max((c / p / max(n - u, 1)).max().item(), u / n)),
             "N is the number of all images",
         ),
         (_prior(lambda c, p, n, u, r: r / max(r.max().item(), 1 - u / n)), "WITHOUT a note enters"),

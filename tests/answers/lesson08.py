@@ -615,7 +615,9 @@ WRONG = {
         (lambda step, ramp_steps, lambda_u: lambda_u * min(1, ramp_steps / step) if step else lambda_u, "exchanged"),
         (_ramp(lambda t: round(min(1.0, t), 2)), "rounded to 0"),
         (
-            lambda step, ramp_steps, lambda_u: min(lambda_u, step * lambda_u // 1 / ramp_steps) if ramp_steps else lambda_u,
+            lambda step, ramp_steps, lambda_u: (
+                min(lambda_u, step * lambda_u // 1 / ramp_steps) if ramp_steps else lambda_u
+            ),
             "rounded to 0",
         ),
     ],
