@@ -311,10 +311,11 @@ for name, thresholds in (
 #
 # 12 min · difficulty 3/5 · objective 7c
 #
-# Return `(guess, mask, new_memory)`. `guess` (B,) and the confidences are those of `confident_guess`. `mask` (B,) is
-# float, 1 where the confidence is at least the flexible threshold of the **guessed** class, else 0; the thresholds come
-# from the status `status_of(memory)`, with the memory **before** this batch. `new_memory` is what `remember` makes of it,
-# with the **fixed** `tau`. (`status_of` is a function, so that section 8 can put in another status.)
+# Return `(guess, mask, new_memory)`. `guess` (B,) and the confidences come from `confident_guess`, which returns the
+# confidence first: `(confidence, guess)`. `mask` (B,) is float, 1 where the confidence is at least the flexible
+# threshold of the **guessed** class, else 0; the thresholds come from the status `status_of(memory)`, with the memory
+# **before** this batch. `new_memory` is what `remember` makes of it, with the **fixed** `tau`. (`status_of` is a
+# function, so that section 8 can put in another status.)
 #
 # <details><summary>Hint 1 (direction)</summary>Four steps: confidence and guess; status and thresholds from the old
 # memory; the mask; the new memory. You have a function for each but the mask.</details>
@@ -384,9 +385,10 @@ pd.concat(lines).round(3).reset_index(drop=True)
 # 15 min · difficulty 3/5 · objective 7c
 #
 # Return `(loss, logs, new_memory)`: the scalar loss $\ell_s + \lambda_u \ell_u$, `{"mask": share of images kept}` and
-# the memory after this batch. All as in lesson 06, but for the mask, which is that of `select`: guess on `batch.x_w`
-# without gradient, learn on `batch.x_s`, labelled and strong images in **one** joint pass. `batch.index` has the
-# positions. Call neither `model.eval()` nor `model.train()`.
+# the memory after this batch. All as in lesson 06, but for the mask, which is that of `select`: guess on `batch.x_w`,
+# learn on `batch.x_s`, labelled and strong images in **one** joint pass. No gradient flows through the guess
+# (`torch.no_grad()` around the weak pass also saves time and memory). `batch.index` has the positions. Call neither
+# `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Weak logits under <code>torch.no_grad()</code>; <code>select</code>; the
 # joint pass, cut apart again; the two losses.</details>

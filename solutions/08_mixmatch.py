@@ -76,7 +76,8 @@ pd.DataFrame({"p": p, "p squared": p.square()}).T.assign(
 #
 # Given probabilities `p` (B, num_classes), each row with the sum 1, and a temperature `T` > 0, return the sharpened
 # distributions, a float tensor (B, num_classes) by the formula above. Each row sums to 1 again; `T = 1` changes
-# nothing; a probability of zero stays zero. (`T` is not so small that powers of `p` round to zero.)
+# nothing; a `T` above 1 makes the rows flatter; a probability of zero stays zero. You need not guard against a very
+# small `T`.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: a power of every entry, and then each row divided by the sum
 # of that row. Which exponent makes differences larger?</details>
@@ -194,8 +195,8 @@ for name, weight in (("lambda ", lam), ("lambda'", max(lam, 1 - lam))):
 # 12 min · difficulty 3/5 · objective 8b
 #
 # Mix the images `x1` (B, C, H, W) with `x2`, and their labels `p1` (B, num_classes) with `p2`, by the formula above.
-# `lam` (B,) holds one $\lambda$ in [0, 1] **for each image**. Take $\lambda'$ yourself, and the same for image and label.
-# Return `(x, p)`, float tensors of these shapes. The inputs stay as they are.
+# `lam` (B,) holds one $\lambda$ in [0, 1] **for each image**. Your function computes $\lambda'$ from it, and uses the same
+# $\lambda'$ for an image and its label. Return `(x, p)`, float tensors of these shapes. The inputs stay as they are.
 #
 # <details><summary>Hint 1 (direction)</summary>A vector of B weights meets images of four axes and labels of two. To
 # which axis must the B weights belong? Tensors are aligned from the <i>last</i> axis on, unless you say
@@ -292,8 +293,8 @@ pd.DataFrame(table).T.round(3)
 #
 # Given logits and soft labels of the labelled mixtures (`logits_l`, `p_l`) and of the unlabelled ones (`logits_u`,
 # `p_u`), each (B, num_classes) with its own B, return `(loss_l, loss_u)`: $\mathcal{L}_X$ and $\mathcal{L}_U$ as two
-# scalar tensors with a gradient to the logits. Neither may overflow for large logits; the labels are constants already
-# (you need not detach them).
+# scalar tensors with a gradient to the logits. Both must be finite and right for large logits, too, where a probability
+# rounds to 0 or 1. The labels are constants already: you need not detach them.
 #
 # <details><summary>Hint 1 (direction)</summary>The cross-entropy is summed over the classes and averaged over the
 # images; the square is averaged over both. Both compare <i>distributions</i>, and you are given logits.</details>
@@ -382,8 +383,9 @@ print("all together:", *normalise(groups).tolist(), sep="\n  ")
 # And in each group the network learns under statistics that will not be those of prediction.
 #
 # The authors send the groups one by one and **interleave** them first: parts of the groups change places, so that the
-# first group holds a piece of each. (Only the first group's pass moves the running averages in their code.) After the
-# network the same exchange puts everything back.
+# first group holds a piece of each. After the network the same exchange puts everything back. (In their code only the
+# first group changes the averages that BatchNorm keeps for prediction. It may stand for all three, since it holds a
+# piece of each.)
 
 
 # %%
@@ -815,9 +817,9 @@ costs.round(4)
 # 8 min · difficulty 2/5 · objective 8e
 #
 # Network A pays `labelled_a` $+ \lambda_U \cdot$ `brier_a`, network B pays `labelled_b` $+ \lambda_U \cdot$ `brier_b`.
-# Return the smallest $\lambda_U \ge 0$ at which B is **at least as cheap** as A, a float: 0 if B is so without any
-# unlabelled loss, whatever its Brier loss; `math.inf` if there is none, because B pays more on the labelled images and
-# saves nothing on the others.
+# Return the smallest $\lambda_U \ge 0$ at which B is **at least as cheap** as A, a float. If B pays no more than A on the
+# labelled images, that is 0, whatever the two Brier losses are. If B pays more there and saves nothing on the others,
+# there is no such weight: return `math.inf`.
 #
 # <details><summary>Hint 1 (direction)</summary>Set both costs equal and solve for $\lambda_U$: what B pays more on the
 # labelled images, it must save on the unlabelled ones. Then think of the cases where it pays nothing more, and where it

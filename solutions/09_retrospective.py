@@ -127,7 +127,7 @@ pd.DataFrame(np.sign(np.subtract.outer(members, others)), index=members, columns
 # 12 min · difficulty 2/5 · objective 9a
 #
 # Given `scores` (N, C) and `labels` (N,), return the plain mean of $A_c$ over the C classes, a number in [0, 1]. Take the
-# scores as they are: they may be any numbers. Every class has at least one image, and none has all of them.
+# scores as they are: they may be any finite numbers. Every class has at least one image, and none has all of them.
 #
 # <details><summary>Hint 1 (direction)</summary>For each class, split its column in two: the scores of its images, and those
 # of the others. Compare each of the first with each of the second, all at once or image by image (a Python loop over all
@@ -470,8 +470,8 @@ pd.DataFrame({"smallest p": smallest}).rename_axis("draws").T.round(4)
 
 # %% [markdown]
 # With five draws the test cannot go below two patterns in thirty-two, however large the gain. To pass the usual mark
-# of `.05` takes six draws at the least. That is no fault of the test: five wins out of five happen to a method that
-# does nothing about once in sixteen times, if losing five times counts as a discovery, too. Now our methods:
+# of `.05` takes six draws at the least. That is no fault of the test: a method that does nothing wins or loses all five
+# draws about once in sixteen times, by chance alone, and a two-sided test counts both. Now our methods:
 
 
 # %%
@@ -851,7 +851,7 @@ frame.assign(bin=["(.75, 1]", "(.75, 1]", "(.5, .75]", "(.5, .75]"])
 # Bin $b = 0, \dots, B - 1$ holds the images with a confidence in $(b/B, (b+1)/B]$: **open below, closed above**. From
 # `probabilities` (N, C) and `labels` (N,) return `(share, accuracy, confidence)`, three float arrays of length $B$ = `num_bins`:
 # the bin's share of all N images, the share of right answers in the bin, the mean confidence in it. An empty bin has the
-# share 0 and `nan` in the other two.
+# share 0 and `nan` in the other two. If two classes share the highest probability, either may count as the answer.
 #
 # <details><summary>Hint 1 (direction)</summary>First two arrays (N,): each image's confidence, and whether its most probable class
 # is its label. Then, bin by bin, a mask of the images inside.</details>

@@ -23,9 +23,12 @@ import torch
 from torch import nn
 
 from course_utils.check import board
+from course_utils.data import Batch
 
 TIME_LIMIT = 5.0  # seconds of computing for all cases of one exercise; the reference solutions need a small part of one
-PATIENCE = 4  # times as many seconds on the clock, for a function that waits, or a machine that is busy with other things
+PATIENCE = (
+    4  # times as many seconds on the clock, for a function that waits, or a machine that is busy with other things
+)
 SHOWN_LINES = 5  # of what a student's function printed
 
 CHANGES_INPUT = "it changes its input: work on a copy (no `x[...] = `, no `+=`, no `.sort()` of an array, no methods that end in `_`)"
@@ -202,13 +205,15 @@ def expect_tuple(result: Any, names: tuple[str, ...]) -> tuple:
 class Probe(nn.Module):
     """Stands in for a network: an image's own numbers, raised to `power`, are its logits, so that cases are computed by hand.
 
-    `calls` notes (number of images, gradients recorded, training mode) of every pass; `switched` whether the mode was set.
+    `calls` notes (number of images, gradients recorded, training mode) of every pass, `images` what went through;
+    `switched` whether the mode was set.
     """
 
     def __init__(self, power: int = 1):
         super().__init__()
         self.power, self.scale = power, nn.Parameter(torch.ones(1))
         self.calls: list[tuple[int, bool, bool]] = []
+        self.images: list[torch.Tensor] = []
         self.switched = False
 
     def train(self, mode: bool = True):
@@ -217,6 +222,7 @@ class Probe(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls.append((len(x), torch.is_grad_enabled(), self.training))
+        self.images.append(x.detach().flatten(1))
         return self.scale * x.flatten(1) ** self.power
 
     def expect_mode(self) -> None:
@@ -224,17 +230,24 @@ class Probe(nn.Module):
         if self.switched:
             raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
 
-    def expect_joint_pass(self, labelled: int, unlabelled: int) -> None:
-        """Raise Fix unless labelled and strong images went through together, and no gradient through the weak ones alone."""
+    def expect_joint_pass(self, batch: Batch) -> None:
+        """Raise Fix unless labelled and strong images went through together, with gradients."""
         self.expect_mode()
-        if not any(gradient and size >= labelled + unlabelled for size, gradient, _ in self.calls):
-            raise Fix(
-                "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
+
+        def together(*parts: torch.Tensor) -> bool:
+            wanted = torch.cat(parts).flatten(1)
+            return any(
+                gradient and (wanted[:, None] == images).all(2).any(1).all()
+                for (_, gradient, _), images in zip(self.calls, self.images)
             )
-        if any(size == unlabelled and gradient for size, gradient, _ in self.calls):
-            raise Fix(
-                "the weak views go through the model with gradients, which nobody uses: work under torch.no_grad() there"
-            )
+
+        if together(batch.x_l, batch.x_s):
+            return
+        if together(batch.x_l, batch.x_w):
+            raise Fix("the labelled images go through the model with the weak views: with the strong ones, x_s")
+        raise Fix(
+            "labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together"
+        )
 
 
 def wrong_weights(loss_l: Any, loss_u: Any, weight: float) -> list[tuple[Any, str]]:

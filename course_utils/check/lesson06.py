@@ -421,29 +421,29 @@ def _(student):
             (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
         ],
     )
-    _expect_passes(model, len(logits_l), len(_LOGITS_W))
+    _expect_passes(model, batch)
     _no_special_cases(of, batch, loss_l)
     _other_sizes(of)
 
 
-def _expect_passes(model: Probe, labelled: int, unlabelled: int) -> None:
+def _expect_passes(model: Probe, batch: Batch) -> None:
     """The weak images by themselves, the labelled and the strong ones together; or, as in the paper, all in one pass."""
+    labelled, unlabelled = len(batch.x_l), len(batch.x_w)
     part = [size for size, gradient, _ in model.calls if gradient]
     if len(part) == 1 and part[0] < labelled + unlabelled:
         raise Fix(
             f"only a part of the images goes through the model ({part[0]} of {labelled + unlabelled}): all strong images, "
             "kept or not, go with the labelled ones, and the mask belongs to the losses"
         )
-    model.expect_joint_pass(labelled, unlabelled)
-    passes = sorted((gradient, size) for size, gradient, _ in model.calls)
-    if passes in ([(False, unlabelled), (True, labelled + unlabelled)], [(True, labelled + 2 * unlabelled)]):
+    model.expect_joint_pass(batch)
+    if sorted(size for size, *_ in model.calls) in ([unlabelled, labelled + unlabelled], [labelled + 2 * unlabelled]):
         return
-    weak = [size for gradient, size in passes if not gradient]
+    weak = [size for size, gradient, _ in model.calls if not gradient]
     if not weak:
         raise Fix(
             "the model is not asked about the weak views: the guess is the model's own, model(batch.x_w), no copy's"
         )
-    if len(passes) - len(weak) > 1:
+    if len(model.calls) - len(weak) > 1:
         raise Fix("images go through the model once more: one pass with gradients, over labelled and strong images")
     if max(weak) > unlabelled:
         raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the guess")

@@ -15,54 +15,85 @@ def _int64(value, what: str) -> None:
 
 @exercise("7.1", "remember the confident guesses")
 def _(student):
-    memory = torch.tensor([2, 0, -1, 1, -1, 0])
-    index, guess = torch.tensor([4, 0, 3, 2, 1]), torch.tensor([1, 0, 2, 2, 1])
-    confidence = torch.tensor([0.97, 0.60, 0.99, 0.30, 0.96])
+    # Image 0 and class 0 are noted, a smaller class replaces a larger one, and the positions are in no order
+    memory = torch.tensor([2, 3, -1, 1, -1, 0, 2, 3])
+    index, guess = torch.tensor([3, 6, 4, 0, 2, 1]), torch.tensor([2, 3, 1, 1, 2, 0])
+    confidence = torch.tensor([0.97, 0.60, 0.99, 0.98, 0.30, 0.96])
     new = student(memory, index, guess, confidence, 0.95)
-    right = torch.tensor([2, 1, -1, 2, 1, 0])
-    by_row = memory.clone()
-    by_row[:5] = torch.where(confidence >= 0.95, guess, by_row[:5])
-    all_noted = memory.clone()
-    all_noted[index] = guess
-    unsure = memory.clone()
-    unsure[index[confidence < 0.95]] = guess[confidence < 0.95]
-    deleted = right.clone()
-    deleted[[0, 2]] = -1
-    first_only = torch.where((memory < 0) & (right >= 0), right, memory)
-    emptied = torch.tensor([-1, 1, -1, 2, 1, -1])
-    positions = memory.clone()
-    positions[index[confidence >= 0.95]] = index[confidence >= 0.95]
+    right = torch.tensor([1, 0, -1, 2, 1, 0, 2, 3])
+    enough = confidence >= 0.95
+    at, notes = index[enough], guess[enough]
+
+    def noted(positions, values) -> torch.Tensor:
+        """The old memory, with these values at these positions."""
+        return memory.scatter(0, torch.as_tensor(positions), torch.as_tensor(values))
+
+    early = "only the first guesses of the batch are looked at: is the `return` inside the loop, or is `break` used?"
+    emptied = "the old notes are gone: begin with a copy of the memory"
     expect(
         new,
         right,
         "the memory of the worked example",
         wrong=[
             (memory, "the memory is unchanged: write the sure guesses into the copy, and return the copy"),
-            (all_noted, "unsure guesses are noted, too: only those with a confidence of at least tau count"),
-            (unsure, "the unsure guesses are noted and the sure ones are not: the comparison is turned round"),
-            (deleted, "an unsure guess deletes the old note: it must leave it as it is"),
-            (by_row, "the guesses are written to the first positions: write to `index`, the positions in the pool"),
-            (first_only, "a note is only written where there was none: a new confident guess replaces an old one"),
-            (emptied, "the old notes are gone: begin with a copy of the memory"),
-            (torch.where(right == memory, -1, right), "the old notes are gone: begin with a copy of the memory"),
-            (positions, "positions are noted: note the guess"),
+            (noted(index, guess), "unsure guesses are noted, too: only those with a confidence of at least tau count"),
+            (
+                noted(index[~enough], guess[~enough]),
+                "the unsure guesses are noted and the sure ones are not: the comparison is turned round",
+            ),
+            (
+                right.scatter(0, index[~enough], torch.tensor([-1, -1])),
+                "an unsure guess deletes the old note: it must leave it as it is",
+            ),
+            (
+                torch.cat([torch.where(enough, guess, memory[:6]), memory[6:]]),
+                "the guesses are written to the first positions: write to `index`, the positions in the pool",
+            ),
+            (
+                torch.where((memory < 0) & (right >= 0), right, memory),
+                "a note is only written where there was none: a new confident guess replaces an old one",
+            ),
+            (
+                torch.maximum(memory, right),
+                "the larger of the old and the new class is kept: a new confident guess replaces an old one",
+            ),
+            (torch.where(right == memory, -1, right), emptied),
+            (noted(at, at), "positions are noted: note the guess"),
+            (noted(index[:1], guess[:1]), early),
+            (
+                noted(index[:4], notes),
+                "positions and guesses do not belong together: pick both, `index` and `guess`, with the same mask",
+            ),
+            (
+                noted(at.sort().values, notes),
+                "the guesses land in the order of the positions: each guess belongs to the position beside it in `index`",
+            ),
+            (noted(at[at > 0], notes[at > 0]), "image 0 is left out: 0 is a position like any other"),
+            (noted(at[notes > 0], notes[notes > 0]), "class 0 is never noted: 0 is a class, and only -1 means no note"),
             (guess, "these are the guesses: return the whole memory, with the sure ones written in"),
             (right[index], "this is the batch's part of the memory: return the whole memory"),
         ],
     )
     _int64(new, "the memory")
-    empty = torch.full((3,), -1)
-    at = student(empty, torch.tensor([1, 2]), torch.tensor([0, 1]), torch.tensor([0.5, 0.25]), 0.5)
+    empty, three = torch.full((4,), -1), torch.tensor([1, 2, 3])
+    close = student(empty, three, torch.tensor([2, 1, 1]), torch.tensor([0.5, 0.25, 0.4999]), 0.5)
     expect(
-        at,
-        [-1, 0, -1],
-        "the memory after guesses with confidence .5 and .25 at tau = .5",
+        close,
+        [-1, 2, -1, -1],
+        "the memory after guesses with confidence .5, .25 and .4999 at tau = .5",
         wrong=[
-            ([-1, -1, -1], "a confidence of exactly tau is noted, too: >= instead of > (and tau is the argument)"),
+            ([-1, -1, -1, -1], "a confidence of exactly tau is noted, too: >= instead of > (and tau is the argument)"),
+            (
+                [-1, 2, -1, 1],
+                "a confidence just below tau (.4999 at tau = .5) is noted: compare it as it is, not rounded",
+            ),
         ],
     )
-    kept = student(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0.1, 0.2]), 0.9)
+    old = torch.tensor([0, 1])
+    kept = student(old, torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0.1, 0.2]), 0.9)
     expect(kept, [0, 1], "the memory after a batch without a sure guess")
+    if isinstance(kept, torch.Tensor) and kept.data_ptr() == old.data_ptr():
+        raise Fix("without a sure guess the old memory itself comes back: return a new tensor, a copy, then, too")
 
 
 @exercise("7.2", "the learning status")
@@ -153,7 +184,7 @@ def _logits(p: list[float], guess: list[int], num_classes: int = 2) -> torch.Ten
     p = torch.tensor(p, dtype=torch.float64)
     rest = ((1 - p) / (num_classes - 1)).unsqueeze(1).expand(-1, num_classes).clone()
     rest[torch.arange(len(p)), guess] = p
-    return (rest.log() + torch.arange(len(p)).unsqueeze(1)).float()
+    return (rest.log() + 3 * torch.arange(len(p)).unsqueeze(1)).float()
 
 
 def _status(memory: torch.Tensor) -> torch.Tensor:
@@ -171,10 +202,12 @@ class _Spy:
         self.memories.append(memory.tolist())
         return self.rule(memory)
 
-    def expect_only(self, memory: torch.Tensor) -> None:
+    def expect_only(self, memory: torch.Tensor, index: torch.Tensor) -> None:
         """Raise Fix unless it was asked, and about this memory only."""
         if not self.memories:
             raise Fix("status_of is ignored: the thresholds come from status_of(memory)")
+        if memory[index].tolist() in self.memories:
+            raise Fix("status_of gets the batch's part of the memory: the status is that of the whole memory")
         if any(asked != memory.tolist() for asked in self.memories):
             raise Fix("the memory is renewed before the thresholds are taken: first the mask, then remember")
 
@@ -184,7 +217,7 @@ _STREAM = [
     ([0, 1, 2, 3], [0.99, 0.97, 0.60, 0.55], [0, 0, 0, 1], [1, 1, 1, 1]),
     ([4, 5, 6, 7], [0.96, 0.98, 0.70, 0.52], [0, 0, 0, 1], [1, 1, 1, 1]),
     ([8, 9, 3, 2], [0.99, 0.96, 0.97, 0.55], [0, 0, 1, 0], [1, 1, 1, 1]),
-    ([0, 6, 7, 2], [0.60, 0.55, 0.97, 0.80], [1, 0, 1, 0], [1, 0, 1, 0]),
+    ([0, 3, 6, 7, 2], [0.60, 0.58, 0.55, 0.97, 0.93], [1, 1, 0, 1, 0], [1, 1, 0, 1, 0]),
 ]
 _MEMORIES = [  # after each batch
     [0, 0, -1, -1, -1, -1, -1, -1, -1, -1],
@@ -197,18 +230,28 @@ _MEMORIES = [  # after each batch
 @exercise("7.4", "select, then remember")
 def _(student):
     names = ("guess", "mask", "new memory")
+
+    def of(memory, index, logits, tau, status_of) -> tuple:
+        try:
+            return expect_tuple(student(memory, index, logits, tau, status_of), names)
+        except Fix as error:
+            if "Boolean value of Tensor" in str(error):
+                raise Fix(f"{error}: does remember get the thresholds as its tau? It takes the fixed one") from None
+            raise
+
     not_those = "the thresholds are not flexible_thresholds(status_of(memory), tau): is the convex map missing, or tau?"
     memory = torch.full((10,), -1)
     for number, ((index, p, guess, mask), after) in enumerate(zip(_STREAM, _MEMORIES), 1):
         logits, spy = _logits(p, guess).requires_grad_(), _Spy()
-        got, kept, new = expect_tuple(student(memory, torch.tensor(index), logits, 0.95, spy), names)
+        got, kept, new = of(memory, torch.tensor(index), logits, 0.95, spy)
         where = f"in batch {number} of the example"
+        at, noted = torch.tensor(index), torch.tensor(guess)
         if getattr(got, "shape", None) == (10,):
             raise Fix("the order of the values: return (guess, mask, new_memory)")
         if isinstance(got, torch.Tensor) and got.is_floating_point():
             raise Fix("the first value is not the guess: confident_guess returns (confidence, guess), in this order")
         expect(got, guess, f"the guess {where}")
-        spy.expect_only(memory)
+        spy.expect_only(memory, at)
         sure = [int(value >= 0.95) for value in p]
         expect(
             kept,
@@ -222,23 +265,42 @@ def _(student):
                     else "the mask uses the fixed tau: compare with the flexible threshold of the guessed class",
                 ),
                 (
-                    [1.0, 1.0, 1.0, 1.0],
+                    [1.0] * len(mask),
                     "every image passes: look up the threshold of each image's guess, thresholds[guess]",
                 ),
                 ([1 - value for value in mask], "the mask is turned round: 1 means keep"),
-                ([1.0, 0.0, 1.0, 1.0], "the thresholds seem to belong to other images: thresholds[guess]"),
+                (
+                    [0, 1, 1, 1, 1],
+                    "the thresholds are those of the old notes, memory[index]: look up those of the guesses",
+                ),
+                (
+                    [0, 1, 0, 1, 0],
+                    "an image that has another note is dropped: the mask compares confidence and threshold only",
+                ),
             ],
             float_tensor=True,
         )
-        flexible = torch.tensor(memory.tolist())
-        flexible[torch.tensor(index)[torch.tensor(mask) > 0]] = torch.tensor(guess)[torch.tensor(mask) > 0]
+
+        def notes(chosen, of=noted, old=memory, at=at) -> torch.Tensor:
+            return old.scatter(0, at[chosen], of[chosen])
+
+        across, across_guess = logits.detach().softmax(0).max(1)
+        by_class, _ = logits.detach().sigmoid().max(1)
         expect(
             new,
             after,
             f"the new memory {where}",
             wrong=[
                 (
-                    flexible,
+                    notes(across >= 0.95, across_guess),
+                    "the confidence of an image depends on the other images: the softmax runs over the classes (dim=1)",
+                ),
+                (
+                    notes(by_class >= 0.95),
+                    "a sigmoid is no confidence here: take those of confident_guess, a softmax over the classes",
+                ),
+                (
+                    notes(torch.tensor(mask) > 0),
                     "what passes the mask is remembered: remember what reaches the fixed tau, not the flexible threshold",
                 ),
                 (
@@ -253,27 +315,38 @@ def _(student):
         memory = torch.tensor(after)
     memory = torch.tensor([1, 0, 0, 1, -1, -1, 1, 0])
     index, p, guess = torch.tensor([4, 5, 6, 7]), [0.97, 0.60, 0.99, 0.70], [1, 1, 0, 1]
-    _, kept, _ = expect_tuple(
-        student(memory, index, _logits(p, guess), 0.95, lambda m: torch.tensor([0.5, 0.75])), names
-    )
+    _, kept, _ = of(memory, index, _logits(p, guess), 0.95, lambda m: torch.tensor([0.5, 0.75]))
     expect(kept, [1, 1, 1, 1], "the mask for status .5 and .75 (thresholds .32 and .57)", [([1, 0, 1, 0], not_those)])
-    _, kept, new = expect_tuple(student(memory, index, _logits(p, guess), 0.65, lambda m: torch.ones(2)), names)
+    _, kept, new = of(memory, index, _logits(p, guess), 0.65, lambda m: torch.ones(2))
     ignored = "tau is ignored: it is an argument, not always .95"
     expect(kept, [1, 0, 1, 1], "the mask at tau = .65 when both classes have status 1", [([1, 0, 1, 0], ignored)])
     expect(new, [1, 0, 0, 1, 1, -1, 0, 1], "the memory at tau = .65", [([1, 0, 0, 1, 1, -1, 0, 0], ignored)])
-    tied = student(torch.tensor([-1, -1]), torch.tensor([1]), torch.zeros(1, 2), 0.5, lambda m: torch.ones(2))
-    _, kept, new = expect_tuple(tied, names)
+    _, kept, new = of(torch.tensor([-1, -1]), torch.tensor([1]), torch.zeros(1, 2), 0.5, lambda m: torch.ones(2))
     at_least = "at least includes equal: >= instead of >"
     expect(kept, [1.0], "the mask for a confidence of exactly the threshold", [([0.0], at_least)])
     expect((new >= 0).int(), [0, 1], "the notes after a confidence of exactly tau", [([0, 0], at_least)])
+    three = _logits([0.70, 0.80, 0.60, 0.50, 0.40], [2, 2, 1, 1, 0], 3)  # thresholds 0, .57 and .78
+    _, kept, _ = of(torch.full((5,), -1), torch.arange(5), three, 0.95, lambda m: torch.tensor([0, 0.75, 0.9]))
+    two_only = "only two classes are provided for: there may be any number of them"
+    expect(
+        kept,
+        [0, 1, 1, 0, 1],
+        "the mask for guesses 2, 2, 1, 1, 0, confidences .7, .8, .6, .5, .4 and thresholds 0, .57, .78",
+        wrong=[
+            ([1, 1, 1, 0, 1], two_only),
+            ([0, 0, 1, 0, 1], two_only),
+            ([0, 1, 0, 0, 1], two_only),
+            ([0, 1, 1, 0, 0], "a confidence of .4 does not pass a threshold of 0: take the thresholds as they are"),
+        ],
+    )
 
 
 @exercise("7.5", "FlexMatch")
 def _(student):
-    logits_l, y_l = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.0]]), torch.tensor([1, 1, 0])
+    logits_l, y_l = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.0], [1.0, 3.0]]), torch.tensor([1, 1, 0, 1])
     index, p, guess, mask = (torch.tensor(part) for part in _STREAM[3])
     logits_w = _logits(p.tolist(), guess.tolist())
-    logits_s = torch.tensor([[0.0, 4.0], [0.5, 0.0], [3.5, 0.0], [0.0, 1.0]])
+    logits_s = torch.tensor([[0.0, 4.0], [2.0, 0.0], [0.5, 0.0], [3.5, 0.0], [0.0, 1.0]])
     memory, after = torch.tensor(_MEMORIES[2]), _MEMORIES[3]
 
     def images(logits: torch.Tensor) -> torch.Tensor:
@@ -286,11 +359,13 @@ def _(student):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
     if not isinstance(logs, dict):
         raise Fix(f'the second value must be a dict, {{"mask": share}}, but is {type(logs).__name__}')
-    spy.expect_only(memory)
+    spy.expect_only(memory, index)
     loss_l = F.cross_entropy(logits_l, y_l)
     per_image = F.cross_entropy(logits_s, guess, reduction="none")
     loss_u = (per_image * mask).mean()
-    own = logits_s.argmax(1)
+    top, own = logits_s.softmax(1).max(1)
+    own_mask = top >= torch.tensor([0.95, 0.95 * 0.2 / 1.8])[own]  # status 1 and .2
+    strong_guess = "the guess comes from the strong view: guess on x_w, learn on x_s"
     expect(
         loss,
         loss_l + loss_u,
@@ -307,10 +382,20 @@ def _(student):
                 loss_l + (per_image * mask).sum() / mask.sum(),
                 "the unlabelled mean runs over the kept images: divide by all",
             ),
-            (loss_l + (per_image * mask).sum(), "the unlabelled losses are summed: divide by the number of all images"),
             (
-                loss_l + (F.cross_entropy(logits_s, own, reduction="none") * mask).mean(),
-                "the guess comes from the strong view: guess on x_w, learn on x_s",
+                loss_l + (per_image * mask).sum() / 4,
+                "the unlabelled losses are divided by the number of labelled images: by that of the unlabelled ones",
+            ),
+            (loss_l + (per_image * mask).sum(), "the unlabelled losses are summed: divide by the number of all images"),
+            (loss_l + (F.cross_entropy(logits_s, own, reduction="none") * mask).mean(), strong_guess),
+            (loss_l + (F.cross_entropy(logits_s, own, reduction="none") * own_mask).mean(), strong_guess),
+            (
+                loss_l + (F.cross_entropy(logits_w, own, reduction="none") * own_mask).mean(),
+                "the two views are swapped: guess on x_w, learn on x_s",
+            ),
+            (
+                loss_l + (per_image * torch.tensor([1, 1, 0, 1, 1])).mean(),
+                "tau is not .95 when it is not given: leave the defaults in the first line as they are",
             ),
             (
                 loss_l + (F.cross_entropy(logits_w, guess, reduction="none") * mask).mean(),
@@ -327,8 +412,17 @@ def _(student):
     (gradient,) = torch.autograd.grad(loss, model.scale)
     scale = torch.ones(1, requires_grad=True)
     again = F.cross_entropy(logits_s * scale, guess, reduction="none")
-    right = F.cross_entropy(logits_l * scale, y_l) + (again * mask).mean()
-    expect(gradient, torch.autograd.grad(right, scale)[0], "the gradient (through the labelled and the strong images)")
+    of_l = torch.autograd.grad(F.cross_entropy(logits_l * scale, y_l), scale)[0]
+    of_s = torch.autograd.grad((again * mask).mean(), scale)[0]
+    expect(
+        gradient,
+        of_l + of_s,
+        "the gradient (through the labelled and the strong images)",
+        wrong=[
+            (of_l, "the model does not learn from the strong views: no detach, no .item() of their loss in the sum"),
+            (of_s, "the model does not learn from the labelled images: no detach, no .item() of their loss in the sum"),
+        ],
+    )
     expect(
         new,
         after,
@@ -343,11 +437,13 @@ def _(student):
         raise Fix(f"logs lacks 'mask', the share of unlabelled images that is kept; it holds {list(logs) or 'nothing'}")
     expect(
         logs["mask"],
-        0.5,
+        0.6,
         "logs['mask']",
         wrong=[
+            (0.4, "logs['mask'] is the share of images that are dropped: log the share that is kept"),
+            (0.2, "logs['mask'] is the share of guesses that reach the fixed tau: log the mean of the mask"),
             (mask, "logs['mask'] is the whole mask: its mean is wanted"),
-            (2, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
+            (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
         ],
     )
     expect(
@@ -370,7 +466,7 @@ def _(student):
     )
     if model.scale.grad is not None:
         raise Fix("backward() is called inside: leave that to the training loop, return the loss")
-    model.expect_joint_pass(len(logits_l), len(logits_w))
+    model.expect_joint_pass(batch)
 
 
 @exercise("7.6", "the status, corrected by the prior")
@@ -409,7 +505,8 @@ def _(student):
         wrong=[
             (
                 [1 / 3, 0.0, 1.0],
-                "the warm-up is missing or out of scale: the share of images WITHOUT a note enters the maximum, beside rates that are divided by prior * N",
+                "the warm-up is missing or out of scale: the share of images WITHOUT a note enters the maximum, beside "
+                "rates that are divided by prior * N (N is the number of all images, with and without a note)",
             ),
             (
                 [0.2 / 0.22, 0.0, 0.6 / 0.22],
@@ -430,6 +527,12 @@ def _(student):
         [1.0, 0.0],
         "the status for 2 notes of class 0 among 10 images, prior .2, .8",
         [([1.0], "the last class has no note and was left out: minlength=len(prior)")],
+    )
+    expect(
+        student(torch.tensor([0, 0, 0, 1]), torch.tensor([0.5, 0.5])),
+        [1.0, 1 / 3],
+        "the status for the notes 0, 0, 0, 1 and prior .5, .5 (rates 1.5 and .5)",
+        [([1.0, 0.5], "the rates are cut off at 1: a class that is named too often has a rate above 1")],
     )
 
 
@@ -480,4 +583,15 @@ def _(student):
         student(q[:1], torch.tensor([0.5, 0.5, 0.0]), average),
         [[5 / 11, 6 / 11, 0.0]],
         "the aligned guess when a class has prior 0",
+    )
+    rare, seldom = torch.tensor([0.6, 0.4]), torch.tensor([0.02, 0.98])
+    few = torch.tensor([[0.1, 0.9]])
+    cut = [
+        (normal(few * (rare / seldom).clamp(max=most)), "the factor is cut off: it may be large") for most in (2, 10)
+    ]
+    expect(
+        student(few, rare, seldom),
+        normal(few * torch.tensor([30.0, 20 / 49])),
+        "the aligned guess for prior .6, .4 and average .02, .98",
+        cut,
     )

@@ -64,6 +64,17 @@ def _(student):
     whole = [(_power(tenths, 2), "the exponent is rounded: 1 / T, not 1 // T")]
     expect(student(tenths, 0.4), _power(tenths, 2.5), "[.5, .3, .2] sharpened at T = .4", whole)
     expect(student(torch.full((3, 4), 0.25), 0.5), torch.full((3, 4), 0.25), "a uniform distribution, sharpened,")
+    decided = torch.tensor([[0.9, 0.1]])
+    expect(
+        student(decided, 2.0),
+        [[0.75, 0.25]],
+        "[.9, .1] at T = 2 (above 1, the same formula makes it flatter)",
+        wrong=[(decided, "T above 1 is left out: the same formula holds for any T, and makes a distribution flatter")],
+    )
+    flat = student(torch.tensor([[0.8, 0.2, 0.0]]), 4.0)
+    if torch.as_tensor(flat).flatten()[-1] > 1e-5:
+        raise Fix("a probability of zero does not stay zero (at T = 4): add nothing to it, and clamp nothing")
+    expect(flat, [[2**0.5 / (1 + 2**0.5), 1 / (1 + 2**0.5), 0]], "[.8, .2, 0] at T = 4")
 
 
 @exercise("8.2", "the averaged guess")
@@ -72,7 +83,7 @@ def _(student):
     views = torch.tensor([[[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], [[0.3, 0.6, 0.1], [0.3, 0.3, 0.4]]])  # (K, B, C)
     z = views.log() + torch.tensor([[[3.0], [0.0]], [[1.0], [2.0]]])  # logits: the same probabilities, shifted
     right = torch.tensor([[0.595238, 0.380952, 0.023810], [0.090909, 0.090909, 0.818182]])
-    logits = z.clone().requires_grad_()
+    logits = z.clone().requires_grad_() * 1  # no leaf, like what a network returns
     q = student(logits, 0.5)
     over_views = "the softmax runs over the views (dim=0): it must run over the classes, the last axis"
     over_images = "the softmax runs over the images (dim=1): it must run over the classes, the last axis"
@@ -102,6 +113,8 @@ def _(student):
         ],
         float_tensor=True,
     )
+    if not logits.requires_grad:
+        raise Fix("it takes the gradient from the caller's logits: detach(), which makes another tensor, not detach_()")
     if q.requires_grad:
         raise Fix("the guess carries a gradient: detach the logits first, or work under torch.no_grad()")
     if q.is_inference():
@@ -124,6 +137,21 @@ def _(student):
         ],
     )
     expect(student(z[1:], 0.5), _power(views[1], 2), "the guess from one view only (K = 1)")
+    lost = "with a single image its axis is lost: the result is (B, num_classes) for B = 1, too, so no squeeze()"
+    expect(
+        student(z[:, :1], 0.5),
+        right[:1],
+        "the guess for a batch of one image",
+        [(right[0], lost), (_power(views[:, 0], 2), lost)],
+    )
+    large = torch.tensor([[[120.0, 0, 0]], [[0, 0, 0]]])
+    overflow = "the guess is nan for large logits, since their exp overflows: use softmax, which takes care of that"
+    expect(
+        student(large, 0.5),
+        [[8 / 9, 1 / 18, 1 / 18]],
+        "the guess from two views with the logits [120, 0, 0] and [0, 0, 0]",
+        [(torch.full((1, 3), math.nan), overflow), (torch.tensor([[math.nan, 0, 0]]), overflow)],
+    )
     three = torch.stack([z[0], z[1], z[1]])
     expect(
         student(three, 0.5),
@@ -251,6 +279,10 @@ def _(student):
                 "the labels are soft: no argmax of them",
             ),
             (soft_ce(z_l.softmax(1), p_l).mean(), twice),
+            (
+                (p_l * (z_l.logsumexp(0) - z_l)).sum(1).mean(),
+                "the log_softmax runs over the images (dim=0): over the classes (dim=1)",
+            ),
             (soft_ce(p_l, z_l.softmax(1)).mean(), "logits and labels are swapped in the cross-entropy"),
             (soft_ce(z_l, p_l.softmax(1)).mean(), "the labels are distributions already: no softmax of them"),
             (-right_l, "the sign is wrong: a cross-entropy is positive"),
@@ -292,6 +324,10 @@ def _(student):
             (soft_ce(z_u, p_u).mean(), "the unlabelled loss is the Brier loss, not the cross-entropy"),
             (right_u.sqrt(), "this is the root of the Brier loss: no square root"),
             (right_u / 2, "there is no factor one half in the Brier loss"),
+            *(
+                ((z_u.softmax(1) - p_u).norm(dim=1).mean() / by, "these are lengths (a norm takes a root): square them")
+                for by in (1, 3)
+            ),
             ((z_u.softmax(1) - p_u).abs().mean(), "these are absolute differences: square them"),
             ((z_u.softmax(1) - p_u).mean(), "these are differences: square them"),
         ],
@@ -312,17 +348,25 @@ def _(student):
         raise Fix("for logits [120, 0, 0] the Brier loss is not finite: use softmax, not exp divided by its sum")
     if not torch.isfinite(torch.as_tensor(extreme)):
         raise Fix("for logits [120, 0, 0] the cross-entropy is not finite: use log_softmax, not the log of a softmax")
+    if 1 < float(extreme) < 59:
+        raise Fix(
+            "for logits [120, 0, 0] the cross-entropy is too small: is something clamped, or a small number added "
+            "before the log? Use log_softmax, which needs neither"
+        )
     expect(extreme, 60.0, "loss_l for logits [120, 0, 0] and the label [.5, .5, 0]")
 
 
 @exercise("8.5", "the ramp")
 def _(student):
+    late, exchanged = student(20000, 16384, 75.0), torch.tensor(75 * 16384 / 20000)
+    turned = torch.allclose(torch.as_tensor(late).float(), exchanged)
     expect(
         student(4096, 16384, 75.0),
         18.75,
         "the weight at step 4096 of a ramp of 16384 steps to 75",
         wrong=[
             (0.25, "this is the share of the ramp: multiply it by lambda_u"),
+            *([(75.0, "step and ramp_steps are exchanged: the share is step / ramp_steps")] if turned else []),
             (75.0, "there is no ramp: a quarter of the way the weight is a quarter of lambda_u"),
             (0.0, "the weight is 0 on the way: the ramp is linear (a whole-number division //?)"),
             (56.25, "the ramp falls: it starts at 0 and rises to lambda_u"),
@@ -335,7 +379,7 @@ def _(student):
         ],
     )
     expect(
-        student(20000, 16384, 75.0),
+        late,
         75.0,
         "the weight after the ramp",
         wrong=[
@@ -351,6 +395,15 @@ def _(student):
         0.375,
         "the weight at step 300 of a ramp of 400 steps to .5",
         wrong=[(0.5, "the share of the ramp is capped by lambda_u: cap it by 1, then multiply")],
+    )
+    expect(
+        student(1, 400, 0.6),
+        0.0015,
+        "the weight at step 1 of a ramp of 400 steps to .6",
+        wrong=[
+            (0.0, "the weight is rounded to 0 at step 1: round nothing"),
+            (0.0015 * 2, "the ramp starts at 0: no step + 1"),
+        ],
     )
     for step in (0, 7):
         try:
@@ -379,7 +432,7 @@ def _(student):
     one = torch.tensor([[0.5, 1, 0], [1, -0.5, 0], [0, 0, 1.2], [0.7, 0.7, 0]]).view(4, 3, 1, 1)
     two = torch.tensor([[0.2, 1.3, 0], [0.9, 0.3, 0], [0.4, 0, -1], [0.1, 1.2, 0.6]]).view(4, 3, 1, 1)
     q = torch.tensor([[0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8], [0.3, 0.6, 0.1]])
-    lam = torch.tensor([0.9, 0.25, 0.6, 0.3, 0.8, 0.55, 0.95, 0.1, 0.7, 0.35])
+    lam = torch.tensor([0.85, 0.25, 0.6, 0.3, 0.8, 0.55, 0.95, 0.1, 0.7, 0.35])
     order = torch.tensor([3, 0, 5, 9, 7, 2, 4, 6, 1, 8])
     all_x, labels = torch.cat([x_l, one, two]), torch.eye(3)[y_l]
     all_p, larger, own = torch.cat([labels, q, q]), torch.maximum(lam, 1 - lam), torch.arange(10)
@@ -397,10 +450,18 @@ def _(student):
         return (z.softmax(1) - p).square().mean()
 
     def total(z, p, n=2):
-        return entropy(z[:n], p[:n]) + 2 * brier(z[n:], p[n:])
+        return entropy(z[:n], p[:n]) + 3 * brier(z[n:], p[n:])
+
+    def of(*inputs):
+        try:
+            return student(*inputs)
+        except Fix as error:
+            if "Sizes of tensors must match" in str(error):
+                raise Fix(f"{error} Does one_hot know the number of classes? It is that of q") from None
+            raise
 
     model = Probe(power=3)
-    result = student(model, x_l, y_l, [one, two], q, lam, order, 2.0)
+    result = of(model, x_l, y_l, [one, two], q, lam, order, 3.0)
     if isinstance(result, torch.Tensor):
         raise Fix("it must return two values, (loss, logs), but returned the loss only")
     loss, logs = expect_tuple(result, ("loss", "logs"))
@@ -413,20 +474,24 @@ def _(student):
     logits = all_x.flatten(1) ** 3
     z_of_logits = larger.view(-1, 1) * logits + (1 - larger.view(-1, 1)) * logits[order]
     back = order.argsort()
+    by_image = torch.cat([x_l, torch.stack([one, two], 1).flatten(0, 1)])
     cut = "the logits are cut at the wrong place: the first len(x_l) belong to the labelled images"
     expect(
         loss,
-        loss_l + 2 * loss_u,
+        loss_l + 3 * loss_u,
         "the loss of the worked example",
         wrong=[
-            *wrong_weights(loss_l, loss_u, 2),
+            *wrong_weights(loss_l, loss_u, 3),
             (loss_l, "the unlabelled loss is missing"),
             (loss_u, "the labelled loss is missing, and so is lambda_u"),
-            (2 * loss_u, "the labelled loss is missing"),
-            (loss_l / 2 + loss_u, "the two losses are averaged: add them"),
-            (loss_l + 6 * loss_u, "the squares are summed over the classes: does mixmatch_losses take their mean?"),
+            (3 * loss_u, "the labelled loss is missing"),
+            (loss_l / 2 + 1.5 * loss_u, "the two losses are averaged: add them"),
+            (loss_l + 9 * loss_u, "the squares are summed over the classes: does mixmatch_losses take their mean?"),
             (total(*mixed(p_order=own)), "the partner's label is missing: permute the labels as the images, p[order]"),
-            (total(*mixed(x_order=own)), "the partner's image is missing: permute the images as the labels, x[order]"),
+            (
+                total(*mixed(x_order=own)),
+                "the partner's image is missing: permute the images as the labels, and run the model on the mixed ones",
+            ),
             (
                 total(*mixed(x_order=back, p_order=back)),
                 "the permutation runs backwards: the partner of image i is image order[i], so x[order]",
@@ -438,8 +503,8 @@ def _(student):
                 "lambda is below one half for some images: does mixup take max(lambda, 1 - lambda)?",
             ),
             (total(plain_z, plain_p), "nothing is mixed"),
-            (entropy(plain_z[:2], plain_p[:2]) + 2 * loss_u, "the labelled images are not mixed: mix all of them"),
-            (loss_l + 2 * brier(plain_z[2:], plain_p[2:]), "the unlabelled images are not mixed: mix all of them"),
+            (entropy(plain_z[:2], plain_p[:2]) + 3 * loss_u, "the labelled images are not mixed: mix all of them"),
+            (loss_l + 3 * brier(plain_z[2:], plain_p[2:]), "the unlabelled images are not mixed: mix all of them"),
             (
                 total(*mixed(p=torch.cat([labels, q.repeat_interleave(2, 0)]))),
                 "the guesses stand in another order than the views: view by view, so q and then q again",
@@ -449,19 +514,55 @@ def _(student):
                 "the views are glued in another order: the labelled images, then the first view, then the second",
             ),
             (
-                entropy(last_z[8:], last_p[8:]) + 2 * brier(last_z[:8], last_p[:8]),
+                entropy(last_z[8:], last_p[8:]) + 3 * brier(last_z[:8], last_p[:8]),
                 "the images are glued in another order: the labelled ones come first",
             ),
             (
                 total(*mixed(torch.cat([x_l, one, one]))),
                 "the second view is missing: each view of an image is an image of its own",
             ),
+            (
+                loss_l + 1.5 * loss_u,
+                "the unlabelled loss is divided by the number of views: it is a mean over all mixtures already",
+            ),
+            (
+                loss_l + 6 * loss_u,
+                "the unlabelled losses of the views are added: it is one mean over all mixtures of unlabelled images",
+            ),
+            (
+                total(*mixed(p=torch.cat([labels, torch.eye(3)[q.argmax(1)].repeat(2, 1)]))),
+                "the guesses are made all or nothing: take q as it is, no argmax",
+            ),
+            (
+                total(*mixed(by_image, torch.cat([labels, q.repeat_interleave(2, 0)]))),
+                "the views are glued image by image: view by view, so all of the first view, then all of the second",
+            ),
+            (
+                total(*mixed(by_image)),
+                "the views are glued image by image, and the guesses view by view: both view by view",
+            ),
+            (
+                total(*mixed(weight=larger[order])),
+                "lambda is permuted, too: lam[i] belongs to mixture i, only the partners are taken by [order]",
+            ),
+            (
+                entropy(z[:2], labels) + 3 * loss_u,
+                "the labelled mixtures are compared with plain labels: their labels are mixed like the images",
+            ),
+            (
+                loss_l + 3 * brier(z[2:], all_p[2:]),
+                "the unlabelled mixtures are compared with plain guesses: their labels are mixed like the images",
+            ),
+            (
+                loss_l + 3 * brier(z[2:6], p[2:6]),
+                "the unlabelled loss looks at the first view only: it is for all mixtures after the labelled ones",
+            ),
             (total(z, p, 3), cut),
             (total(z, p, 4), cut),
             (total(z, p, 6), cut),
             (total(z_of_logits, p), "the logits are mixed: mix the images, then run the model on the mixtures"),
-            (entropy(z, p) + 2 * loss_u, "the cross-entropy runs over all images: it is for the labelled ones"),
-            (loss_l + 2 * brier(z, p), "the Brier loss runs over all images: it is for the unlabelled ones"),
+            (entropy(z, p) + 3 * loss_u, "the cross-entropy runs over all images: it is for the labelled ones"),
+            (loss_l + 3 * brier(z, p), "the Brier loss runs over all images: it is for the unlabelled ones"),
         ],
     )
     if model.scale.grad is not None:
@@ -470,7 +571,7 @@ def _(student):
         raise Fix("the loss carries no gradient: the mixed images go through the model with gradients")
     scale = torch.ones(1, requires_grad=True)
     of_l = torch.autograd.grad(entropy(scale * z[:2], p[:2]), scale)[0]
-    of_u = torch.autograd.grad(2 * brier(scale * z[2:], p[2:]), scale)[0]
+    of_u = torch.autograd.grad(3 * brier(scale * z[2:], p[2:]), scale)[0]
     expect(
         torch.autograd.grad(loss, model.scale)[0],
         of_l + of_u,
@@ -503,22 +604,30 @@ def _(student):
         loss_u,
         "logs['brier']",
         wrong=[
-            (2 * loss_u, "logs['brier'] is weighted: log the loss before it is multiplied by lambda_u"),
+            (3 * loss_u, "logs['brier'] is weighted: log the loss before it is multiplied by lambda_u"),
             (loss_l, "logs['brier'] holds the labelled loss"),
-            (loss_l + 2 * loss_u, "logs['brier'] holds the whole loss"),
+            (loss_l + 3 * loss_u, "logs['brier'] holds the whole loss"),
         ],
     )
+    fixed = "the weight is not lambda_u, though it equals it where lambda_u is 3"
+    unweighted, logs = expect_tuple(of(Probe(power=3), x_l, y_l, [one, two], q, lam, order, 0.0), ("loss", "logs"))
+    expect(unweighted, loss_l, "the loss with lambda_u = 0", [(loss_l + 3 * loss_u, fixed)])
+    skipped = "with lambda_u = 0 the unlabelled loss is not logged: log it whatever its weight"
+    if not isinstance(logs, dict) or "brier" not in logs:
+        raise Fix(skipped)
+    expect(logs["brier"], loss_u, "logs['brier'] with lambda_u = 0", [(0.0, skipped)])
     short = torch.tensor([4, 0, 3, 1, 5, 2])
-    grey = [x.view(-1, 1, 3, 1) for x in (x_l, one)]  # one channel: not as many as there are classes
-    single, _ = expect_tuple(student(Probe(power=3), grey[0], y_l, grey[1:], q, lam[:6], short, 0.5), ("loss", "logs"))
-    z, p = mixed(torch.cat([x_l, one]), torch.cat([labels, q]), short, short)
+    # Four classes, and one channel: not as many as there are classes
+    grey = [torch.cat([x, x[:, :1] / 2], 1).view(-1, 1, 4, 1) for x in (x_l, one)]
+    four = torch.cat([0.9 * q, torch.full((4, 1), 0.1)], 1)
+    single, _ = expect_tuple(of(Probe(power=3), grey[0], y_l, grey[1:], four, lam[:6], short, 0.5), ("loss", "logs"))
+    z, p = mixed(torch.cat(grey), torch.cat([torch.eye(4)[y_l], four]), short, short)
     loss_l, loss_u = entropy(z[:2], p[:2]), brier(z[2:], p[2:])
-    fixed = "the weight is not lambda_u, though it equals it where lambda_u is 2 and 2 images are labelled"
     expect(
         single,
         loss_l + loss_u / 2,
-        "the loss with one view (K = 1), images of one channel and lambda_u = .5",
-        [(loss_l + 2 * loss_u, fixed), *wrong_weights(loss_l, loss_u, 0.5)],
+        "the loss with one view (K = 1), images of one channel, four classes and lambda_u = .5",
+        [(loss_l + 3 * loss_u, fixed), *wrong_weights(loss_l, loss_u, 0.5)],
     )
 
 
@@ -528,8 +637,13 @@ def _(student):
         try:
             return student(*costs)
         except Fix as error:
-            if "ZeroDivisionError" in str(error):
+            if "ZeroDivisionError" in str(error) and costs[2] > costs[0]:
                 raise Fix("it divides by zero where B saves nothing: then B is never as cheap, math.inf") from None
+            if "ZeroDivisionError" in str(error):
+                raise Fix(
+                    "it divides by zero where B pays no more on labelled images and saves nothing on the others: "
+                    "it is as cheap already at weight 0, so the answer is 0"
+                ) from None
             raise
 
     expect(
@@ -569,7 +683,11 @@ def _(student):
             "the weight where B pays no more than A even on labelled images",
             wrong=[
                 (-12.5, "a negative weight: where B is at least as cheap already at weight 0, the answer is 0"),
-                (12.5, "the sign of the difference is lost (abs?): here B is at least as cheap already at weight 0"),
+                (
+                    12.5,
+                    "two negative differences give a positive fraction (or their sign is lost by abs?): here B is at "
+                    "least as cheap already at weight 0, so the answer is 0, whatever the fraction",
+                ),
                 (math.inf, "here B is at least as cheap already at weight 0, so the answer is 0"),
             ],
         )
@@ -588,3 +706,18 @@ def _(student):
                 (math.nan, "where B saves nothing it is never as cheap: math.inf, not nan"),
             ],
         )
+    stepwise = "the weight is rounded, or searched for in steps: solve for it, and round nothing"
+    expect(
+        of(0.0, 0.3, 0.1, 0.0),
+        1 / 3,
+        "the weight for A = (0, .3) and B = (.1, 0)",
+        [(part, stepwise) for part in (0.3, 0.33, 0.333, 0.34, 0.35, 0.4, 0.5)],
+    )
+    bounded = "the weight is cut off, or searched for up to a bound: solve for it, it may be large"
+    expect(
+        of(0.1, 0.0021, 0.5, 0.002),
+        4000.0,
+        "the weight for A = (.1, .0021) and B = (.5, .002)",
+        [(part, bounded) for part in (100.0, 1000.0, math.inf)],
+        tolerance=1e-3,
+    )

@@ -39,6 +39,15 @@ def _wrong_aucs(scores: np.ndarray, labels: np.ndarray) -> list:
     probabilities = _softmax(scores)
     soft, soft_count = _pairs(probabilities, labels)
     no_ties, all_ties = _pairs(scores, labels, 0.0)[0] / count, _pairs(scores, labels, 1.0)[0] / count
+    ranks = scores.argsort(0, kind="stable").argsort(0, kind="stable") + 1
+    in_rows, one_each, of_ranks = [], [], []
+    for c in range(scores.shape[1]):
+        of_class, others = scores[labels == c], scores[labels != c]
+        n = len(of_class)
+        in_rows.append(_share_won(of_class[:, [c]] - np.delete(of_class, c, 1)))
+        pairs = min(n, len(others))
+        one_each.append(_share_won(of_class[:pairs, c] - others[:pairs, c]))
+        of_ranks.append((ranks[labels == c, c].sum() - n * (n + 1) / 2) / (n * len(others)))
     return [
         (each, "return the mean over the classes, one number"),
         (each.sum(), "return the mean over the classes, not the sum"),
@@ -80,8 +89,21 @@ def _wrong_aucs(scores: np.ndarray, labels: np.ndarray) -> list:
         ),
         (each[:-1].mean(), "the last class is left out: one share for each column"),
         (each[-1], "only the last class is returned: the return stands inside the loop, or overwrites the others"),
+        (
+            np.mean(in_rows),
+            "the scores of one image are compared with each other: compare within a column, image with image",
+        ),
+        (
+            np.mean(one_each),
+            "each image is compared with one other only (zip?): each image of the class with all the others",
+        ),
+        (np.mean(of_ranks), "ties are broken by the order of the images: equal scores count one half"),
         (each[0], "only the first class is returned: does the return stand inside the loop?"),
     ]
+
+
+def _share_won(gap: np.ndarray) -> float:
+    return float(np.mean((gap > 0) + (gap == 0) / 2))
 
 
 def _answer_auc(scores: np.ndarray, labels: np.ndarray, c: int) -> float:
@@ -109,6 +131,12 @@ def _(student):
     negative = np.array([[-3.0, -1.0], [-2.0, -5.0], [-4.0, -1.0]])
     what = "the macro AUC of scores that are all negative"
     expect(student(negative, np.array([0, 1, 1])), (0.5 + 0.25) / 2, what)
+    rare = np.array([[0.5, 3e-9], [0.25, 1e-9], [0.75, 2e-9], [0.5, 1e-9]])
+    what = "the macro AUC of four images with tiny scores in the second column"
+    close = (
+        "scores that differ a little are taken for ties: a tie is two equal scores, with == (no isclose, no rounding)"
+    )
+    expect(student(rare, np.array([1, 0, 0, 0])), (1.5 / 3 + 3 / 3) / 2, what, [(0.5, close)])
     rng = np.random.default_rng(0)
     many, of = rng.normal(size=(300, 4)).round(1), np.concatenate([np.arange(4), rng.integers(0, 4, 296)])
     right, count = _pairs(many, of)
@@ -124,16 +152,20 @@ def _flipped(d: np.ndarray) -> np.ndarray:
 
 @exercise("9.2", "the exact sign-flip test")
 def _(student):
-    d = np.array([6.0, -9.0, 7.0, -4.0, 8.0])  # their sum is 8; of 32 flipped sums 11 are >= 8 and 11 are <= -8
+    d = np.array([7.0, -3.0, 5.0, -9.0, 8.0])  # their sum is 8; of 32 flipped sums 11 are >= 8 and 11 are <= -8
     sums, extreme = _flipped(d), 22
+    walk = abs(np.cumprod(list(itertools.product([1, -1], repeat=5)), axis=0) @ d)
     subsets = np.array(list(itertools.product([0, 1], repeat=5))) @ d
     medians = np.array([abs(np.median(d * s)) for s in itertools.product([1, -1], repeat=5)])
     left_out = "the observed pattern is left out: it is one of the 2^n"
     not_larger = "at least as large, not larger: patterns that give the observed mean count, too"
+    result = student(d.copy())
+    near = np.ndim(result) == 0 and abs(float(result) - extreme / 32) < 0.06
+    sampled = near and all(abs(float(result) * n - round(float(result) * n)) > 1e-6 for n in range(1, 65))
     expect(
-        student(d.copy()),
+        result,
         extreme / 32,
-        "the share for the differences 6, -9, 7, -4, 8",
+        "the share for the differences 7, -3, 5, -9, 8",
         wrong=[
             (
                 (sums >= 8).mean(),
@@ -155,6 +187,10 @@ def _(student):
             (100 * extreme / 32, "this is a percentage: a share is between 0 and 1"),
             ((abs(subsets) >= 8).mean(), "the patterns are made of 0 and 1 (leave out or keep): flip with -1 and +1"),
             ((medians >= np.median(d)).mean(), "this compares medians: the mean of the differences is asked for"),
+            (
+                (walk >= 8 - 1e-9).mean(),
+                "the differences are changed from pattern to pattern (d *= s?): flip the signs you got, each time anew",
+            ),
             (stats.wilcoxon(d).pvalue, "this is Wilcoxon's test on ranks: flip the differences themselves"),
             (stats.ttest_1samp(d, 0).pvalue, "this is the t-test, which assumes a normal distribution: flip signs"),
             (
@@ -164,16 +200,22 @@ def _(student):
             ),
             (1 / 32, "only one pattern counts: compare every flipped mean with the observed one, and add up how often"),
             (0.0, "no pattern counts, but the observed one always does: at least as large includes equal"),
+            *(
+                [(result, "the share is near, but not exact: no random patterns, go through all 2^n")]
+                if sampled
+                else []
+            ),
         ],
         tolerance=1e-6,
     )
     expect(
-        student(np.array([-0.02, -0.01, -0.04, -0.01])),
-        2 / 16,
-        "the share when all four differences are negative",
+        student(np.array([-0.02, -0.01, -0.04])),
+        2 / 8,
+        "the share when all three differences are negative",
         wrong=[
             (1.0, "the observed mean is negative here, and everything is larger: take its absolute value, too"),
-            (1 / 16, "only one side is counted: the pattern with all signs flipped is as extreme"),
+            (2 / 32, "the count is divided by 32, whatever the number of differences: there are 2^n patterns"),
+            (1 / 8, "only one side is counted: the pattern with all signs flipped is as extreme"),
             (0.0, "the observed pattern itself counts: at least as large"),
         ],
         tolerance=1e-6,
@@ -205,6 +247,13 @@ def _(student):
     ):
         what = f"the share for the differences 1 and {short:g}"
         expect(student(np.array([1.0, short])), right, what, [(1.5 - right, cause)], tolerance=1e-6)
+    expect(
+        student(np.ones(6)),
+        2 / 64,
+        "the share for six equal differences",
+        [(2 / 32, "only five differences are used: n may be larger")],
+        tolerance=1e-6,
+    )
     expect(student(np.zeros(3)), 1.0, "the share when all differences are 0", tolerance=1e-6)
     expect(student(np.array([-0.3])), 1.0, "the share for one difference alone", tolerance=1e-6)
 
@@ -241,26 +290,39 @@ def _loose(a, b, x, y) -> bool:
 
 @exercise("9.3", "the methods that no other dominates")
 def _(student):
-    #                 A    B    C    D    E    F    G    H    I
-    cost = np.array([4.0, 1.0, 2.0, 3.0, 1.0, 5.0, 9.0, 2.0, 7.0])
-    gain = np.array([0.60, 0.20, 0.50, 0.51, 0.10, 0.60, 0.30, 0.50, 0.65])
-    right = np.array([True, True, True, True, False, False, False, True, True])
+    # In no order: some methods that dominate stand before the one they dominate, some after it, none only beside it
+    #                 A    B    C    D     E    F    G    H    I    J    K
+    cost = np.array([8.0, 1.0, 5.0, 10.0, 2.0, 1.0, 6.0, 2.0, 9.0, 4.0, 3.0])
+    gain = np.array([0.30, 0.10, 0.60, 0.40, 0.50, 0.20, 0.60, 0.50, 0.65, 0.51, 0.51])
+    right = np.array([False, False, True, False, True, True, False, True, True, False, True])
 
     def stays(beats):
         return ~_dominated(cost, gain, beats)
 
+    def asked(others):
+        """Who stays if method i is compared with `others(i)` only."""
+        return ~np.array(
+            [
+                any(
+                    _loose(cost[j], cost[i], gain[j], gain[i]) and (cost[j], gain[j]) != (cost[i], gain[i])
+                    for j in others(i)
+                )
+                for i in range(11)
+            ]
+        )
+
     by_cost = np.argsort(cost, kind="stable")
     ratio = gain / cost
     hull = right.copy()
-    hull[3] = False
+    hull[10] = False
     duplicates_once = right.copy()
     duplicates_once[7] = False
-    first_seen = np.array([gain[i] > max(gain[:i], default=-1) for i in range(9)])
-    named = "methods A to I"
+    first_seen = np.array([gain[i] > max(gain[:i], default=-1) for i in range(11)])
+    named = "methods A to K"
     _boolean(
         student(cost, gain),
         right,
-        f"which of the {named} stay (E, F and G are dominated)",
+        f"which of the {named} stay (A, B, D, G and J are dominated)",
         wrong=[
             (~right, "True and False are exchanged: True where NO other method dominates"),
             (
@@ -292,14 +354,31 @@ def _(student):
                 "both directions are exchanged (or the wrong axis of the comparisons is summed up): low cost and high benefit are good",
             ),
             (
-                np.zeros(9, dtype=bool),
+                np.zeros(11, dtype=bool),
                 "nobody stays: is each method compared with itself (one of the two must be strict), or is being better "
                 "on one side enough (it must be at least as good on the other)?",
             ),
-            (np.ones(9, dtype=bool), "everybody stays: compare each method with all others"),
+            (
+                asked(range),
+                "each method is compared with those before it in the list only: compare with all others",
+            ),
+            (
+                asked(lambda i: range(i, 11)),
+                "each method is compared with those after it in the list only: compare with all others",
+            ),
+            (
+                asked(lambda i: [j for j in (i - 1, i + 1) if 0 <= j < 11]),
+                "each method is compared with its neighbours in the list only: compare with all others",
+            ),
+            (asked(lambda i: range(10)), "no method is compared with the last one: does a range end too early?"),
+            (
+                asked(lambda i: [gain.argmax()]),
+                "each method is compared with the best one only: compare with all others",
+            ),
+            (np.ones(11, dtype=bool), "everybody stays: compare each method with all others"),
             (right[by_cost], "the entries are in the order of the costs: keep the order of the input"),
-            (hull, "D lies below the straight line from C to A, but neither of them dominates it"),
-            (duplicates_once, "C and H are equal in both: none dominates the other, both stay"),
+            (hull, "K lies below the straight line from E to C, but neither of them dominates it"),
+            (duplicates_once, "E and H are equal in both: none dominates the other, both stay"),
             (first_seen, "each method is compared with those before it in the list only: compare with all others"),
             (gain == gain.max(), "this marks the largest benefit only: cheaper methods can stay, too"),
             (cost == cost.min(), "this marks the lowest cost only: better methods can stay, too"),
@@ -313,6 +392,10 @@ def _(student):
     front = np.array([True, False, False])
     what = "which of three stay, when the first is cheapest and best"
     _boolean(student(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.5, 0.4])), front, what, [])
+    fractions = np.array([True, False])
+    what = "which of two stay that gain the same and cost 1.2 and 1.7"
+    whole = "costs that differ by less than one count as equal: compare them as they are, do not round them"
+    _boolean(student(np.array([1.2, 1.7]), np.array([1.0, 1.0])), fractions, what, [(np.array([True, True]), whole)])
     one = np.array([True])
     _boolean(student(np.array([3.0]), np.array([-0.1])), one, "whether one method alone stays", [])
     what = "which of two equal methods stay (both)"
@@ -336,6 +419,8 @@ def _(student):
     if kind in "US":
         raise Fix("these are lesion ids: return a boolean array with one entry for each test image")
     shape_of = getattr(result, "shape", None) or (len(result) if isinstance(result, list | tuple) else None)
+    if shape_of in ((6,), 6) and np.all(result):
+        raise Fix("the ids are compared position by position (zip?): compare each test id with all training ids")
     if shape_of in ((6,), 6):
         raise Fix("there is one entry for each TRAINING image: one for each test image is asked for")
     _boolean(
@@ -369,6 +454,26 @@ def _(student):
     )
     other = student(np.array(["b", "a"]), np.array(["c", "a", "b", "d"]))
     _boolean(other, np.array([False, False]), "the answer when both lesions are in the training split", [])
+    twice = student(np.array(["b", "b", "a"]), np.array([f"c{i}" for i in range(30)]))
+    _boolean(
+        twice,
+        np.array([True, True, True]),
+        "the answer when no lesion is in the training split, and one has two test images",
+        [
+            (
+                np.array([False, True, True]),
+                "np.isin is told assume_unique=True, that no id occurs twice, and some do: leave it out",
+            )
+        ],
+    )
+    longer = student(np.array(["HAM_1"]), np.array(["HAM_12"]))
+    cut = "HAM_12 is taken for HAM_1: are the training ids cut to the length of the test ids? Compare whole ids"
+    _boolean(
+        longer,
+        np.array([True]),
+        "the answer for HAM_1 when HAM_12 is in the training split",
+        [(np.array([False]), cut)],
+    )
     none = student(np.array(["b", "a"]), np.array(["c"]))
     _boolean(none, np.array([True, True]), "the answer when no lesion is in the training split", [])
 
@@ -390,7 +495,7 @@ def _(student):
             [0.70, 0.10, 0.20],
         ]
     )
-    labels = np.array([1, 2, 1, 2, 2, 0, 0])
+    labels = np.array([2, 2, 1, 2, 2, 0, 0])
     p = probabilities
     confidence, hit = p.max(1), (p.argmax(1) == labels).astype(float)
 
@@ -407,6 +512,8 @@ def _(student):
     clipped = table([3, 1, 3, 2, 3, 2, 2])
     result = student(p.copy(), labels, 4)
     share, accuracy, mean_confidence = _three(result)
+    if share.shape == (4,) and np.allclose(share * 4, right[0] * 7):
+        raise Fix("the counts are divided by the number of bins: divide by the number of images, all N of them")
     if 1.01 < share.sum() < 2:
         raise Fix("the shares sum to more than 1: an image on a border is in two bins. Open below, closed above")
     equal_counts = np.array([2, 2, 2, 1]) / 7
@@ -426,6 +533,19 @@ def _(student):
                 "the last bin (here it is lost)",
             ),
             (clipped[0], "bins are closed on the wrong side: .5 belongs to (.25, .5] and .75 to (.5, .75]"),
+            (
+                table([-1, 1, -1, 2, 3, -1, 2])[0],
+                "a confidence on a border is in no bin: each bin is open below and closed above, > and <=",
+            ),
+            (
+                table([-1, 1, 3, 2, 3, -1, 2])[0],
+                "a confidence on a border is in no bin: each bin is open below and closed above, > and <=",
+            ),
+            (
+                np.nan_to_num(right[0] * right[1]),
+                "the share counts right answers only: it counts all images in the bin, right or wrong",
+            ),
+            (np.where(right[0] > 0, right[0], nan), "the share of an empty bin is known: 0, not nan"),
             (right[0][1:], "empty bins were left out: one entry for each of the num_bins bins"),
             (equal_counts, "the bins hold equally many images: they should be equally wide"),
             (equal_counts[::-1].copy(), "the bins hold equally many images: they should be equally wide"),
@@ -510,6 +630,13 @@ def _(student):
                 )
             ],
         )
+    edge = np.array([[0.5, 0.5 - 1e-9, 1e-9], [0.5004, 0.4996, 0.0]])
+    above = _three(student(edge.copy(), np.zeros(2, dtype=np.int64), 2))
+    nudged = (
+        "a confidence just above a border falls into the bin below: compare it as it is, not rounded or made smaller"
+    )
+    for name, got, want in zip(_PARTS, above, ([0.5, 0.5], [1, 1], [0.5, 0.5004])):
+        expect(got, want, f"the {name} of confidences .5 and .5004 in 2 bins", [([1, 0], nudged)])
     sure = _three(student(p[2:3].copy(), labels[2:3], 5))
     for name, got, want in zip(_PARTS, sure, ([0, 0, 0, 0, 1], [nan] * 4 + [0], [nan] * 4 + [1])):
         expect(got, want, f"the {name} of one image with confidence 1, in 5 bins")
@@ -537,6 +664,8 @@ def _(student):
     p, labels = _predictions(top, hit)
     share, gap = np.array([0.2, 0.5, 0.3]), np.array([0.5, -0.3, -0.7 / 3])
     of_label = p[np.arange(10), labels]
+    accuracy, confidence = np.array([1, 0.4, 2 / 3]), np.array([0.5, 0.7, 0.9])
+    mixed_up = (confidence * abs(share - accuracy)).sum(), (accuracy * abs(share - confidence)).sum()
     cancel = "gaps of opposite sign cancel: take the absolute value in each bin, before the sum"
     plain = "this is the plain mean over the bins: weigh each bin by its share of the images"
     result = student(p.copy(), labels, 5)
@@ -584,6 +713,8 @@ def _(student):
             ),
             ((share * np.maximum(gap, 0)).sum(), "only bins that are too timid count here: take the absolute value"),
             ((share**2 * abs(gap)).sum(), "the share is used twice"),
+            (0.37, "num_bins is ignored: this is the ECE in ten bins"),
+            *((value, "reliability returns (share, accuracy, confidence), in this order") for value in mixed_up),
         ],
         tolerance=1e-5,
     )
@@ -592,6 +723,26 @@ def _(student):
         0.1 * 0.55 + 0.9 * (0.75 - 5 / 9),
         "the ECE of the same ten images in two bins",
         [(0.32, "num_bins is ignored")],
+        tolerance=1e-5,
+    )
+    whole = abs(top.mean() - hit.mean())
+    expect(
+        student(p.copy(), labels, 1),
+        whole,
+        "the ECE of the same ten images in a single bin",
+        [(0.0, "a single bin has a gap, too: |accuracy - mean confidence| of all images")],
+        tolerance=1e-5,
+    )
+    border, of_both = _predictions(np.array([0.5, 0.7625]), np.array([0, 1]))
+    expect(
+        student(border, of_both, 2),
+        0.36875,
+        "the ECE of two images with confidence .5 (wrong) and .7625 (right) in two bins",
+        wrong=[
+            (0.11875, "a bin without a right answer is no empty bin"),
+            (0.13125, "bins are closed on the wrong side: .5 belongs to (0, .5]. Use your function of Exercise 9.5"),
+            *((part, "the result is rounded: return it as it is") for part in (0.369, 0.368, 0.37, 0.3688, 0.3687)),
+        ],
         tolerance=1e-5,
     )
     even, all_labels = _predictions(np.full(4, 0.75), np.array([1, 0, 1, 1]))

@@ -175,6 +175,7 @@ EQUIVALENT = {
         "confidence, guess = probabilities.max(dim=1) -> confidence, guess = probabilities.max(dim=-1)": "this axis is the last one",
     },
     "6.4": {
+        "with torch.no_grad():; logits_w = model(batch.x_w) -> logits_w = model(batch.x_w)": "guess and mask carry no gradient either way; no_grad only saves time and memory",
         "logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)]) -> logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_w)])": "as many weak views as strong ones",
         "return (loss, {'mask': mask.mean().item()}) -> return (loss, {'mask': mask.mean()})": "a scalar tensor is a number, too",
     },
@@ -191,6 +192,7 @@ EQUIVALENT = {
         "counts = torch.bincount(memory[memory >= 0], minlength=num_classes).float() -> counts = torch.bincount(memory[memory >= 0], minlength=num_classes)": "true division makes floats of the counts",
     },
     "7.5": {
+        "with torch.no_grad():; logits_w = model(batch.x_w) -> logits_w = model(batch.x_w)": "guess and mask carry no gradient either way; no_grad only saves time and memory",
         "return (loss, {'mask': mask.mean().item()}, new_memory) -> return (loss, {'mask': mask.mean()}, new_memory)": "a scalar tensor is a number, too",
     },
     "7.7": {

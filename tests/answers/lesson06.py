@@ -243,6 +243,23 @@ def step_weak_with_gradient(model, batch, tau=0.95, lambda_u=1.0):
     }
 
 
+def step_weak_detached(model, batch, tau=0.95, lambda_u=1.0):
+    confidence, guess = model(batch.x_w).detach().softmax(1).max(1)
+    mask = (confidence >= tau).float()
+    z, n = model(torch.cat([batch.x_l, batch.x_s])), len(batch.x_l)
+    loss_u = (_ce(z[n:], guess) * mask).mean()
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}
+
+
+def step_labelled_with_weak(model, batch, tau=0.95, lambda_u=1.0):
+    n = len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_w]))
+    confidence, guess = z[n:].detach().softmax(1).max(1)
+    mask = (confidence >= tau).float()
+    loss_u = (_ce(model(batch.x_s), guess) * mask).mean()
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}
+
+
 def step_views_swapped(model, batch, tau=0.95, lambda_u=1.0):
     return step_alone(model, batch._replace(x_w=batch.x_s, x_s=batch.x_w), tau, lambda_u)
 
@@ -451,7 +468,7 @@ RIGHT = {
     "6.1": [flip_loop, flip_index, flip_arithmetic],
     "6.2": [guess_numpy, guess_functional, guess_loop],
     "6.3": [loss_by_hand, loss_one_hot, loss_loop],
-    "6.4": [step_alone, step_all_together, step_loop],
+    "6.4": [step_alone, step_all_together, step_loop, step_weak_detached, step_weak_with_gradient],
     "6.5": [kept_loop, kept_one_hot, kept_table],
     "6.6": [zip_for_real, zip_whole_numbers, zip_sets],
 }
@@ -558,7 +575,7 @@ WRONG = {
         (step_guess_from_strong, "strong view"),
         (step_loss_on_weak, "computed on the weak views"),
         (step_separate, "separately"),
-        (step_weak_with_gradient, "with gradients"),
+        (step_labelled_with_weak, "with the strong ones"),
         (step_eval_mode, "neither eval() nor train()"),
         (step_views_swapped, "two views are swapped"),
         (step_cut_in_another_order, "cut apart in another"),

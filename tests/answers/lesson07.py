@@ -60,6 +60,53 @@ def remember_only_new(memory, index, guess, confidence, tau):
     return new
 
 
+def remember_loop_to(first, last):
+    """A loop that ends at the first guess that is not sure (`break`), or after the first one (`return` inside)."""
+
+    def answer(memory, index, guess, confidence, tau):
+        new = memory.clone()
+        for i, g, c in zip(index, guess, confidence):
+            if first(c, tau):
+                break
+            new[i] = g
+            if last:
+                break
+        return new
+
+    return answer
+
+
+def remember_sorted(memory, index, guess, confidence, tau):
+    new, sure = memory.clone(), confidence >= tau
+    new[torch.isin(torch.arange(len(memory)), index[sure])] = guess[sure]
+    return new
+
+
+def remember_larger(memory, index, guess, confidence, tau):
+    new, sure = memory.clone(), confidence >= tau
+    new[index[sure]] = torch.maximum(new[index[sure]], guess[sure])
+    return new
+
+
+def remember_itself(memory, index, guess, confidence, tau):
+    return remember_where(memory, index, guess, confidence, tau) if (confidence >= tau).any() else memory
+
+
+def remember_wrong_positions(memory, index, guess, confidence, tau):
+    new, sure = memory.clone(), confidence >= tau
+    new[index[: sure.sum()]] = guess[sure]
+    return new
+
+
+def remember_if(keep):
+    def answer(memory, index, guess, confidence, tau):
+        new, sure = memory.clone(), (confidence >= tau) & keep(index, guess)
+        new[index[sure]] = guess[sure]
+        return new
+
+    return answer
+
+
 # ---------------------------------------------------------------------------------------------------- 7.2 the status
 
 
@@ -168,6 +215,43 @@ def select_confidence_first(memory, index, logits_w, tau, status_of):
     return guess, torch.ones(len(guess)), memory
 
 
+def select_with(confidences):
+    """With another confidence than the softmax over the classes."""
+
+    def answer(memory, index, logits_w, tau, status_of):
+        confidence, guess = confidences(logits_w.detach()).max(1)
+        mask = (confidence >= _convex(status_of(memory), tau)[guess]).float()
+        return guess, mask, remember_where(memory, index, guess, confidence, tau)
+
+    return answer
+
+
+def select_by_old_note(memory, index, logits_w, tau, status_of):
+    confidence, guess = logits_w.detach().softmax(1).max(1)
+    mask = (confidence >= _convex(status_of(memory), tau)[memory[index]]).float()
+    return guess, mask, remember_where(memory, index, guess, confidence, tau)
+
+
+def select_without_others(memory, index, logits_w, tau, status_of):
+    guess, mask, new = select_alone(memory, index, logits_w, tau, status_of)
+    return guess, mask * ((memory[index] < 0) | (memory[index] == guess)), new
+
+
+def select_two_classes(memory, index, logits_w, tau, status_of):
+    confidence, guess = logits_w.detach().softmax(1).max(1)
+    T = _convex(status_of(memory), tau)
+    mask = torch.zeros(len(guess))
+    for c in (0, 1):
+        mask[guess == c] = (confidence[guess == c] >= T[c]).float()
+    return guess, mask, remember_where(memory, index, guess, confidence, tau)
+
+
+def select_remembers_by_loop(memory, index, logits_w, tau, status_of):
+    confidence, guess = logits_w.detach().softmax(1).max(1)
+    T = _convex(status_of(memory), tau)[guess]
+    return guess, (confidence >= T).float(), remember_loop(memory, index, guess, confidence, T)
+
+
 def select_in_place(memory, index, logits_w, tau, status_of):
     guess, mask, new = select_alone(memory, index, logits_w, tau, status_of)
     memory.copy_(new)
@@ -236,6 +320,29 @@ def step_weak_with_gradient(model, batch, memory, status_of, tau=0.95, lambda_u=
         {"mask": mask.mean().item()},
         new,
     )
+
+
+def step_weak_detached(model, batch, memory, status_of, tau=0.95, lambda_u=1.0):
+    guess, mask, new = select_alone(memory, batch.index, model(batch.x_w).detach(), tau, status_of)
+    z, n = model(torch.cat([batch.x_l, batch.x_s])), len(batch.x_l)
+    loss_u = (_ce(z[n:], guess) * mask).sum() / len(guess)
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}, new
+
+
+def step_labelled_with_weak(model, batch, memory, status_of, tau=0.95, lambda_u=1.0):
+    n = len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_w]))
+    guess, mask, new = select_alone(memory, batch.index, z[n:], tau, status_of)
+    loss_u = (_ce(model(batch.x_s), guess) * mask).mean()
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}, new
+
+
+def step_views_swapped(model, batch, memory, status_of, tau=0.95, lambda_u=1.0):
+    return step_alone(model, batch._replace(x_w=batch.x_s, x_s=batch.x_w), memory, status_of, tau, lambda_u)
+
+
+def step_other_default(model, batch, memory, status_of, tau=0.9, lambda_u=1.0):
+    return step_alone(model, batch, memory, status_of, tau, lambda_u)
 
 
 def step_eval(model, batch, memory, status_of, tau=0.95, lambda_u=1.0):
@@ -336,7 +443,7 @@ RIGHT = {
     "7.2": [status_loop, status_shifted, status_one_hot],
     "7.3": [thresholds_loop, thresholds_other_form, thresholds_numpy],
     "7.4": [select_alone, select_one_hot, select_loop],
-    "7.5": [step_alone, step_all_together, step_loop],
+    "7.5": [step_alone, step_all_together, step_loop, step_weak_detached, step_weak_with_gradient],
     "7.6": [prior_loop, prior_shares, _prior(lambda c, p, n, u, r: c / p / max((c / p).max().item(), u))],
     "7.7": [align_logits, align_rows, align_numpy],
 }
@@ -351,6 +458,16 @@ WRONG = {
         (remember_deleting, "deletes the old note"),
         (remember_by_row, "first positions"),
         (remember_only_new, "replaces an old one"),
+        (remember_larger, "larger of the old and the new"),
+        (remember_sorted, "order of the positions"),
+        (remember_wrong_positions, "do not belong together"),
+        (remember_loop_to(lambda c, tau: c < tau, False), "`break`"),
+        (remember_loop_to(lambda c, tau: c < tau, True), "`return` inside the loop"),
+        (remember_if(lambda index, guess: index > 0), "image 0 is left out"),
+        (remember_if(lambda index, guess: guess > 0), "class 0 is never noted"),
+        (remember_itself, "a copy, then, too"),
+        (_remember(lambda c, tau: c.round(decimals=2) >= tau), "not rounded"),
+        (_remember(lambda c, tau: c >= tau - 0.01), "just below tau"),
         (_remember(start=lambda m: torch.full_like(m, -1)), "old notes are gone"),
         (_remember(write=lambda i, g: (i, i)), "positions are noted"),
         (lambda m, i, g, c, tau: m.clone(), "unchanged"),
@@ -419,6 +536,16 @@ WRONG = {
         (_select(lambda c, g, T, tau: (c >= T.min()).float()), "every image passes"),
         (_select(lambda c, g, T, tau: (c >= T.max()).float()), "fixed tau"),
         (select_in_place, "changes its input"),
+        (select_with(lambda z: z.softmax(0)), "runs over the classes (dim=1)"),
+        (select_with(lambda z: z.sigmoid()), "sigmoid is no confidence"),
+        (lambda m, i, z, tau, s: select_alone(m, i, z, tau, lambda _: s(m[i])), "batch's part of the memory"),
+        (select_by_old_note, "old notes"),
+        (select_without_others, "another note is dropped"),
+        (select_two_classes, "only two classes"),
+        (_select(lambda c, g, T, tau: (c >= torch.where(g == 0, T[0], T[1])).float()), "only two classes"),
+        (_select(lambda c, g, T, tau: (c >= T.clamp(min=0.5)[g]).float()), "take the thresholds as they are"),
+        (_select(lambda c, g, T, tau: (c >= T.mean()).float()), "look up the threshold"),
+        (select_remembers_by_loop, "does remember get the thresholds"),
     ],
     "7.5": [
         (_step(lambda l, z, g, m, lam: (_ce(z, g) * m).mean()), "labelled loss is missing"),
@@ -438,7 +565,14 @@ WRONG = {
         (_step(logs=lambda m: m.mean().item()), "must be a dict"),
         (step_swapped, "computed on the weak views"),
         (step_separate, "separately"),
-        (step_weak_with_gradient, "with gradients"),
+        (step_labelled_with_weak, "with the strong ones"),
+        (step_views_swapped, "two views are swapped"),
+        (step_other_default, "leave the defaults"),
+        (_step(logs=lambda m: {"mask": 1 - m.mean().item()}), "share of images that are dropped"),
+        (_step(logs=lambda m: {"mask": 0.5}), "logs['mask'] is 0.5"),
+        (_step(lambda l, z, g, m, lam: l + lam * (_ce(z, g) * m).mean().item()), "learn from the strong views"),
+        (_step(lambda l, z, g, m, lam: l.item() + lam * (_ce(z, g) * m).mean()), "learn from the labelled images"),
+        (_step(lambda l, z, g, m, lam: l + lam * (_ce(z, g) * m).sum() / 4), "number of labelled images"),
         (step_eval, "neither eval() nor train()"),
         (step_no_gradient, "no gradient"),
         (step_backward, "backward() is called inside"),
@@ -465,6 +599,11 @@ WRONG = {
         (_prior(lambda c, p, n, u, r: r / (r.max() + u / n)), "added"),
         (_prior(lambda c, p, n, u, r: r / max(r.max().item(), u / n), minlength=False), "left out"),
         (_prior(lambda c, p, n, u, r: r / u), "counted"),
+        (_prior(lambda c, p, n, u, r: r.clamp(max=1) / max(r.clamp(max=1).max().item(), u / n)), "cut off at 1"),
+        (
+            _prior(lambda c, p, n, u, r: c / p / max(n - u, 1) / max((c / p / max(n - u, 1)).max().item(), u / n)),
+            "N is the number of all images",
+        ),
         (_prior(lambda c, p, n, u, r: r / max(r.max().item(), 1 - u / n)), "WITHOUT a note enters"),
         (lambda m, prior: prior_loop(m, prior).tolist(), "must be a float tensor, and is list"),
     ],
@@ -481,5 +620,7 @@ WRONG = {
         (lambda q, p, a: _norm(q * p / a).argmax(1), "no argmax here"),
         (lambda q, p, a: q.mul_(p / a) / q.sum(1, keepdim=True), "changes its input"),
         (lambda q, p, a: p.expand(len(q), -1).clone(), "guess does not enter"),
+        (lambda q, p, a: _norm(q * (p / a).clamp(max=2)), "factor is cut off"),
+        (lambda q, p, a: _norm(q * (p / a).clamp(max=10)), "factor is cut off"),
     ],
 }

@@ -69,6 +69,11 @@ def _guess(probabilities, T_used=lambda T: T):
     return lambda logits, T: _sharp(probabilities(logits.detach()), T_used(T))
 
 
+def guess_squeeze(logits, T):
+    p = logits.detach().squeeze().softmax(-1)
+    return _sharp(p.mean(0) if p.ndim == 3 else p, T)
+
+
 def guess_inference(logits, T):
     with torch.inference_mode():
         return _sharp(logits.softmax(2).mean(0), T)
@@ -225,6 +230,69 @@ def _step(change=lambda a: a, losses=None, logs=None):
 def step_few_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
     labels = F.one_hot(y_l).float()
     return step_alone(model, x_l, labels.argmax(1), views, q, lam, order, lambda_u + 0 * torch.cat([labels, q]).sum())
+
+
+def _step_of(put_together, loss=_end):
+    """`put_together` gets (x_l, labels, views, q) and returns images and labels; `loss` ends the step."""
+
+    def answer(model, x_l, y_l, views, q, lam, order, lambda_u):
+        x, p = put_together(x_l, y_l, views, q)
+        mixed_x, mixed_p = mixup_lerp(x, p, x[order], p[order], lam)
+        return loss(model(mixed_x), mixed_p, len(x_l), lambda_u)
+
+    return answer
+
+
+def _one_hot(num_classes):
+    return lambda x_l, y_l, views, q: (
+        torch.cat([x_l, *views]),
+        torch.cat([F.one_hot(y_l, num_classes).float(), *[q] * len(views)]),
+    )
+
+
+step_one_hot_of_labels, step_three_classes = _step_of(_one_hot(-1)), _step_of(_one_hot(3))
+
+
+@_step_of
+def step_image_by_image(x_l, y_l, views, q):
+    x_u, q_u = torch.stack(list(views), 1).flatten(0, 1), q.repeat_interleave(len(views), 0)
+    return torch.cat([x_l, x_u]), torch.cat([F.one_hot(y_l, q.shape[1]).float(), q_u])
+
+
+@_step_of
+def step_hard_guesses(x_l, y_l, views, q):
+    return _parts(x_l, y_l, views, F.one_hot(q.argmax(1), q.shape[1]).float())
+
+
+def step_order(lam):
+    return lam[torch.tensor([3, 0, 5, 9, 7, 2, 4, 6, 1, 8])[: len(lam)] % len(lam)]
+
+
+def step_plain_labels(model, x_l, y_l, views, q, lam, order, lambda_u):
+    def end(z, p, n, lambda_u):
+        return _end(z, torch.cat([F.one_hot(y_l, q.shape[1]).float(), p[n:]]), n, lambda_u)
+
+    return _step_of(_parts, end)(model, x_l, y_l, views, q, lam, order, lambda_u)
+
+
+def step_plain_guesses(model, x_l, y_l, views, q, lam, order, lambda_u):
+    def end(z, p, n, lambda_u):
+        return _end(z, torch.cat([p[:n], *[q] * len(views)]), n, lambda_u)
+
+    return _step_of(_parts, end)(model, x_l, y_l, views, q, lam, order, lambda_u)
+
+
+def step_model_before_mixing(model, x_l, y_l, views, q, lam, order, lambda_u):
+    x, p = _parts(x_l, y_l, views, q)
+    _, mixed = mixup_lerp(x, p, x[order], p[order], lam)
+    return _end(model(x), mixed, len(x_l), lambda_u)
+
+
+def step_first_view_only(model, x_l, y_l, views, q, lam, order, lambda_u):
+    def end(z, p, n, lambda_u):
+        return _end(z[: n + len(q)], p[: n + len(q)], n, lambda_u)
+
+    return _step_of(_parts, end)(model, x_l, y_l, views, q, lam, order, lambda_u)
 
 
 def step_channels_as_classes(model, x_l, y_l, views, q, lam, order, lambda_u):
@@ -427,6 +495,10 @@ WRONG = {
         (lambda p, T: p.argmax(1), "a distribution for each image"),
         (lambda p, T: _sharp(p, 1 / (3 - 2 * T)) if T > 0.3 else _sharp(p, 1 / (2 - T)), "not 2 - T"),
         (lambda p, T: p ** (1 / T) / (p ** (1 / T)).sum(1), "must match"),
+        (lambda p, T: _sharp(p, min(T, 1)), "T above 1 is left out"),
+        (lambda p, T: p if T >= 1 else _sharp(p, T), "T above 1 is left out"),
+        (lambda p, T: _sharp(p.clamp(min=1e-4), T), "does not stay zero"),
+        (lambda p, T: ((p + 1e-8).log() / T).softmax(1), "does not stay zero"),
         (sharpen_in_place, "changes its input"),
         (sharpen_times_logarithm, "gives nan"),
         (lambda p, T: sharpen_by_logits(p, T).tolist(), "must be a float tensor, and is list"),
@@ -456,6 +528,11 @@ WRONG = {
         (lambda z, T: F.one_hot(guess_sum(z, T).argmax(1), z.shape[2]).float(), "not its likeliest class"),
         (_guess(lambda z: -z.softmax(2).mean(0)), "must not be negative"),
         (guess_inference, "inference_mode"),
+        (guess_squeeze, "no squeeze()"),
+        (lambda z, T: guess_sum(z, T).squeeze(), "no squeeze()"),
+        (_guess(lambda z: (z.exp() / z.exp().sum(2, keepdim=True)).mean(0)), "overflows"),
+        (lambda z, T: guess_sum(z.requires_grad_(False), T), "leaf"),
+        (lambda z, T: guess_sum(z.detach_(), T), "not detach_()"),
     ],
     "8.3": [
         (_mix(lambda lam: lam), "take max(lambda, 1 - lambda)"),
@@ -512,6 +589,9 @@ WRONG = {
         (_losses(labelled=lambda z, p: F.kl_div(z.log_softmax(1), p, reduction="batchmean")), "Kullback-Leibler"),
         (_losses(labelled=lambda z, p: F.cross_entropy(z, p).item()), "loss_l carries no gradient"),
         (_losses(labelled=lambda z, p: -(p * z.softmax(1).log()).sum(1).mean()), "not finite"),
+        (_losses(labelled=lambda z, p: -(p * (z.softmax(1) + 1e-8).log()).sum(1).mean()), "before the log"),
+        (_losses(labelled=lambda z, p: -(p * z.log_softmax(0)).sum(1).mean()), "over the images (dim=0)"),
+        (_losses(unlabelled=lambda z, p: (z.softmax(1) - p).norm(dim=1).mean() / 3), "a norm takes a root"),
         (lambda *a: losses_functional(*a)[::-1], "swapped"),
         (lambda *a: sum(losses_functional(*a)), "one number"),
     ],
@@ -532,15 +612,35 @@ WRONG = {
         (_ramp(lambda t: math.sin(min(1.0, t) * math.pi / 2)), "curved"),
         (_ramp(lambda t: t if t <= 1 else 0.0), "falls back to 0"),
         (lambda step, ramp_steps, lambda_u: ramp_steps / max(step, 1) * lambda_u, "upside down"),
+        (lambda step, ramp_steps, lambda_u: lambda_u * min(1, ramp_steps / step) if step else lambda_u, "exchanged"),
+        (_ramp(lambda t: round(min(1.0, t), 2)), "rounded to 0"),
+        (
+            lambda step, ramp_steps, lambda_u: (
+                min(lambda_u, step * lambda_u // 1 / ramp_steps) if ramp_steps else lambda_u
+            ),
+            "rounded to 0",
+        ),
     ],
     "8.6": [
         (step_few_classes, "it raised RuntimeError"),
         (step_training_mode, "neither eval() nor train()"),
         (step_equal_parts, "cut at the wrong place"),
         (_step(losses=lambda l, u, w: l + u), "lambda_u is ignored"),
-        (_step(losses=lambda l, u, w: l + 2 * u), "the weight is not lambda_u"),
+        (_step(losses=lambda l, u, w: l + 3 * u), "the weight is not lambda_u"),
         (_step(losses=lambda l, u, w: l + w * u.item()), "does not learn from the unlabelled mixtures"),
         (_step(losses=lambda l, u, w: l.item() + w * u), "does not learn from the labelled mixtures"),
+        (step_one_hot_of_labels, "the number of classes"),
+        (step_three_classes, "the number of classes"),
+        (_step(losses=lambda l, u, w: l + w * u / 2), "number of views"),
+        (_step(losses=lambda l, u, w: l + 2 * w * u), "of the views are added"),
+        (step_image_by_image, "glued image by image"),
+        (_step(lambda a: (*a[:4], step_order(a[4]), a[5])), "lambda is permuted"),
+        (step_plain_labels, "compared with plain labels"),
+        (step_plain_guesses, "compared with plain guesses"),
+        (step_first_view_only, "the first view only"),
+        (step_model_before_mixing, "the model on the mixed ones"),
+        (step_hard_guesses, "all or nothing"),
+        (_step(logs=lambda l, u, w: {"brier": u.item() if w else 0.0}), "log it whatever its weight"),
         (step_channels_as_classes, "Class values must be smaller"),
         (_step(losses=lambda l, u, w: w * (l + u)), "multiplies both losses"),
         (_step(losses=lambda l, u, w: w * l + u), "multiplies the labelled loss"),
@@ -579,6 +679,17 @@ WRONG = {
             "already at weight 0, so the answer is 0",
         ),
         (_ratio, "already at weight 0, the answer is 0"),
+        (
+            lambda la, ba, lb, bb: 0.0 if lb < la else math.inf if lb > la and bb >= ba else _ratio(la, ba, lb, bb),
+            "already at weight 0, so the answer is 0",
+        ),
+        (
+            lambda la, ba, lb, bb: (0.0 if lb <= la else math.inf) if ba == bb else max(0.0, _ratio(la, ba, lb, bb)),
+            "two negative differences",
+        ),
+        (_price(lambda la, ba, lb, bb: round(_ratio(la, ba, lb, bb), 2)), "round nothing"),
+        (_price(lambda la, ba, lb, bb: math.ceil(_ratio(la, ba, lb, bb) * 10 - 1e-9) / 10), "searched for in steps"),
+        (_price(lambda la, ba, lb, bb: min(_ratio(la, ba, lb, bb), 1000.0)), "cut off"),
         (
             lambda la, ba, lb, bb: 0.0 if lb <= la else math.inf if bb > ba else _ratio(la, ba, lb, bb),
             "divides by zero",

@@ -100,6 +100,32 @@ def auc_all_pairs(scores, labels):
     return np.mean(counts) / (n * (n - 1) / 2)
 
 
+def auc_within_rows(scores, labels):
+    values = []
+    for c in range(scores.shape[1]):
+        gap = scores[labels == c][:, [c]] - np.delete(scores[labels == c], c, 1)
+        values.append(((gap > 0) + 0.5 * (gap == 0)).mean())
+    return np.mean(values)
+
+
+def auc_stable_ranks(scores, labels):
+    values = []
+    for c in range(scores.shape[1]):
+        ranks = scores[:, c].argsort(kind="stable").argsort() + 1
+        n = (labels == c).sum()
+        values.append((ranks[labels == c].sum() - n * (n + 1) / 2) / (n * (len(labels) - n)))
+    return np.mean(values)
+
+
+def auc_close(scores, labels):
+    values = []
+    for c in range(scores.shape[1]):
+        p, q = scores[labels == c, c][:, None], scores[labels != c, c]
+        tied = np.isclose(p, q)
+        values.append(((p > q) & ~tied).mean() + tied.mean() / 2)
+    return np.mean(values)
+
+
 def auc_in_place(scores, labels):
     scores -= scores.max()
     return auc_ranks(scores, labels)
@@ -190,6 +216,18 @@ def flip_of_absolute(d):
     return _flip(lambda means, mean: (np.abs(means) >= mean - EPS).mean())(np.abs(d))
 
 
+def flip_walk(d):
+    goal, count = abs(d.mean()), 0
+    for signs in itertools.product((1, -1), repeat=len(d)):
+        d *= signs  # in the end every sign has been flipped back
+        count += abs(d.mean()) >= goal - EPS
+    return count / 2 ** len(d)
+
+
+def flip_of_32(d):
+    return flip_bits(d) * 2 ** len(d) / 32
+
+
 def flip_in_place(d):
     d *= -1
     return flip_bits(d)
@@ -238,6 +276,29 @@ def _beats(a, b, x, y):
 
 
 RIGHT_FRONT = _front(_beats)
+
+
+def _front_among(others):
+    def answer(cost, benefit):
+        n = len(cost)
+        return np.array(
+            [not any(_beats(cost[j], cost[i], benefit[j], benefit[i]) for j in others(i, n)) for i in range(n)]
+        )
+
+    return answer
+
+
+def front_one_pass(cost, benefit):
+    alive = []
+    for i in range(len(cost)):
+        if not any(_beats(cost[j], cost[i], benefit[j], benefit[i]) for j in alive):
+            alive.append(i)
+    return np.isin(np.arange(len(cost)), alive)
+
+
+def front_against_best(cost, benefit):
+    j = benefit.argmax()
+    return ~((cost[j] <= cost) & (benefit[j] >= benefit) & ((cost[j] < cost) | (benefit[j] > benefit)))
 
 
 def front_hull(cost, benefit):
@@ -440,6 +501,22 @@ def ece_by_image(p, y, num_bins):
     return np.abs((p.argmax(1) == y) - p.max(1)).mean()
 
 
+def ece_closed_below(p, y, num_bins):
+    top, right = p.max(1), p.argmax(1) == y
+    at = np.minimum((top * num_bins).astype(int), num_bins - 1)
+    return np.abs(np.bincount(at, right - top)).sum() / len(y)
+
+
+def ece_histogram(p, y, num_bins):
+    top, right = p.max(1), p.argmax(1) == y
+    return np.abs(np.histogram(top, num_bins, (0, 1), weights=right - top)[0]).sum() / len(y)
+
+
+def _ece_of(combine):
+    """Unpacked in another order."""
+    return lambda p, y, n: np.nansum(combine(*bins_loop(p, y, n)))
+
+
 def ece_all_bins_right(p, y, num_bins):
     s, a, c = bins_loop(p, y, num_bins)
     return np.nansum(np.where(a > 0, s * abs(a - c), 0))
@@ -475,6 +552,11 @@ WRONG = {
         (auc_first_only, "first class"),
         (lambda z, y: _won(z[y == z.shape[1] - 1, -1], z[y != z.shape[1] - 1, -1]), "only the last class"),
         (lambda z, y: auc_ranks(np.abs(z), y), "all negative"),
+        (_auc(lambda p, q: np.mean([(a > b) + (a == b) / 2 for a, b in zip(p, q)])), "compared with one other only"),
+        (auc_within_rows, "within a column"),
+        (auc_stable_ranks, "ties are broken"),
+        (auc_close, "with == (no isclose"),
+        (lambda z, y: auc_ranks(z.round(6), y), "with == (no isclose"),
         (auc_in_place, "changes its input"),
         (lambda z, y: print(auc_ranks(z, y)), "return"),
     ],
@@ -503,7 +585,10 @@ WRONG = {
         (flip_sign_test, "sign test"),
         (lambda d: stats.wilcoxon(d).pvalue if d.any() else 1.0, "ranks"),
         (lambda d: stats.ttest_1samp(d, 0).pvalue, "t-test"),
-        (flip_random, "is 0."),
+        (flip_random, "no random patterns"),
+        (flip_walk, "each time anew"),
+        (flip_of_32, "divided by 32"),
+        (lambda d: flip_bits(d[:5]), "n may be larger"),
         (flip_in_place, "changes its input"),
     ],
     "9.3": [
@@ -529,6 +614,13 @@ WRONG = {
             "before it in the list",
         ),
         (lambda c, b: np.ones(len(c), dtype=bool), "everybody stays"),
+        (_front_among(lambda i, n: range(i)), "before it in the list"),
+        (_front_among(lambda i, n: range(i, n)), "after it in the list"),
+        (_front_among(lambda i, n: [j for j in (i - 1, i + 1) if 0 <= j < n]), "neighbours"),
+        (_front_among(lambda i, n: range(n - 1)), "range end too early"),
+        (front_one_pass, "before it in the list"),
+        (front_against_best, "the best one only"),
+        (lambda c, b: RIGHT_FRONT(c.astype(int), b), "do not round them"),
         (lambda c, b: RIGHT_FRONT(c, b).astype(int), "must be a boolean array"),
         (lambda c, b: RIGHT_FRONT(c, b).tolist(), "must be a boolean array"),
     ],
@@ -543,6 +635,10 @@ WRONG = {
         (unseen_unique_only, "occur twice in the test split"),
         (unseen_substring, "HAM_1 is taken for HAM_11"),
         (unseen_by_position, "position by position"),
+        (lambda test, train: np.array([a != b for a, b in zip(test, train)]), "position by position (zip?)"),
+        (lambda test, train: np.isin(test, train, assume_unique=True, invert=True), "assume_unique"),
+        (lambda test, train: ~np.isin(test, train, assume_unique=True), "assume_unique"),
+        (lambda test, train: ~np.isin(test, train.astype(test.dtype)), "HAM_12 is taken for HAM_1"),
         (lambda test, train: (~np.isin(test, train)).astype(int), "must be a boolean array"),
         (lambda test, train: (~np.isin(test, train)).tolist(), "must be a boolean array"),
         (
@@ -558,6 +654,12 @@ WRONG = {
         (_bins(lambda top, p, n: np.ceil(top * n).astype(int)), "one too high"),
         (_bins(end=lambda s, a, c: (s * 7, a, c)), "these are counts"),
         (bins_of_labels, "a bin of images of class 0"),
+        (_bins(end=lambda s, a, c: (np.nan_to_num(s * a), a, c)), "right or wrong"),
+        (_bins(end=lambda s, a, c: (s * 7 / len(s), a, c)), "divided by the number of bins"),
+        (_bins(end=lambda s, a, c: (np.where(s > 0, s, np.nan), a, c)), "0, not nan"),
+        (_bins(lambda top, p, n: np.where(top * n % 1 == 0, -1, np.floor(top * n)).astype(int)), "is in no bin"),
+        (_bins(lambda top, p, n: np.ceil(top.round(2) * n).astype(int) - 1), "just above a border"),
+        (_bins(lambda top, p, n: ((top - 1e-2) * n).astype(int)), "just above a border"),
         (_bins(end=lambda s, a, c: (s[s > 0], a[s > 0], c[s > 0])), "empty bins were left out"),
         (bins_equal_counts, "equally wide"),
         (
@@ -607,6 +709,13 @@ WRONG = {
         (_ece(lambda s, gap: (s * s * abs(gap)).sum()), "used twice"),
         (_ece(lambda s, gap: (s * abs(gap))[:-1].sum()), "last bin"),
         (lambda p, y, n: ece_sums(p, y, 5), "num_bins is ignored"),
+        (lambda p, y, n: ece_sums(p, y, 10), "ten bins"),
+        (ece_closed_below, "closed on the wrong side"),
+        (ece_histogram, "closed on the wrong side"),
+        (lambda p, y, n: round(float(ece_sums(p, y, n)), 3), "rounded"),
+        (lambda p, y, n: ece_sums(p, y, n) if n > 1 else 0.0, "a single bin has a gap"),
+        (_ece_of(lambda a, c, s: s * abs(a - c)), "in this order"),
+        (_ece_of(lambda c, a, s: a * abs(c - s)), "in this order"),
         (ece_all_bins_right, "no empty bin"),
     ],
 }
