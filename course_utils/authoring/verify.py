@@ -133,7 +133,7 @@ def solution_lines(lesson: NotebookNode) -> list[str]:
         for line in lines
         if line
         and not line.startswith("#")
-        and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:|with torch\.no_grad\(\):", line)
+        and not re.fullmatch(r"return \w+(, \w+)*|for .*:|else:|break|with torch\.no_grad\(\):", line)
     ]
 
 
