@@ -114,7 +114,7 @@ def test_a_student_works_the_first_exercise(lab, tmp_path):
         page.screenshot(path=pictures / "1_opened.png")
 
         # The set-up, then the untouched exercise: the check says that nothing was done yet.
-        here = cell(page, "from course_utils.check import check")
+        here = cell(page, "from course_utils.check import borrow")
         here.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         run = here.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]"))
@@ -142,7 +142,7 @@ def test_a_student_works_the_first_exercise(lab, tmp_path):
         page.keyboard.press("Control+Enter")
         run_cell(page, "dataset = load_dataset()", ": train ")
         line = run_cell(page, "published = ", "This cell needs Exercise 0.2")
-        assert "Traceback" not in line
+        assert "Traceback" not in line and "borrow('0.2')" in line
         page.screenshot(path=pictures / "4_friendly.png")
 
         # A figure carries its text for those who do not see it.
