@@ -1,11 +1,9 @@
 """The `course` command."""
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +12,7 @@ from course_utils import NOTEBOOKS, ROOT, SOLUTIONS
 from course_utils.authoring import lessons
 
 MOST_AT_A_TIME = 4  # lessons; each takes about a gigabyte of memory
+MEASURED = ["01", "02", "03", "04", "05", "06", "07", "08"]  # the lessons that record runs of their own
 
 
 def lab(arguments: argparse.Namespace) -> int:
@@ -115,51 +114,6 @@ def _settle_dataset():
     return dataset
 
 
-def reference(arguments: argparse.Namespace) -> int:
-    """Run the lessons with several seeds and keep the rows that they record as the reference runs of the dataset."""
-    import torch
-    from tqdm import tqdm
-
-    from course_utils import results
-
-    dataset = _settle_dataset()
-    path = Path(results.__file__).parent / "reference" / f"{dataset.name}.json"
-    jobs = [(source, seed) for source in lessons(arguments.lessons) for seed in range(arguments.seeds)]
-    with tempfile.TemporaryDirectory() as home, ThreadPoolExecutor(_lessons_at_a_time()) as pool:
-
-        def folder(source, seed):
-            return str(Path(home) / f"{source.stem}_{seed}")
-
-        def run(job):
-            source, seed = job
-            own = {"COURSE_RUNS": folder(*job), "COURSE_SEED": str(seed), "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
-            command = [sys.executable, str(source)]
-            subprocess.run(command, check=True, env=os.environ | own, cwd=SOLUTIONS, stdout=subprocess.DEVNULL)
-
-        for _ in tqdm(pool.map(run, jobs), total=len(jobs), desc=dataset.name, unit="lesson"):
-            pass
-        latest = {}  # a method that several lessons train counts once
-        for job in jobs:
-            os.environ["COURSE_RUNS"] = folder(*job)
-            rows = [row for row in results.recorded(dataset) if row["split"] == dataset.test.name]
-            latest |= {(row["method"], row["draw"]): row for row in rows}
-    old = json.loads(path.read_text())["rows"] if path.is_file() else []
-    new = {method for method, _ in latest}
-    rows = [row for row in old if row["method"] not in new] + list(latest.values())
-    place = list(dict.fromkeys(row["method"] for row in old + rows))  # a method stays where it stood
-    rows.sort(key=lambda row: place.index(row["method"]))
-    made = {
-        "command": f"course reference --seeds {arguments.seeds}",
-        "dataset": dataset.name,
-        "md5": dataset.md5,
-        "torch": torch.__version__,
-    }
-    lines = ",\n".join("  " + json.dumps(row) for row in rows)
-    path.write_text(json.dumps(made)[:-1] + f', "rows": [\n{lines}\n]}}\n')
-    print(f"{len(latest)} runs written to {path.relative_to(ROOT)}")
-    return 0
-
-
 def progress(arguments: argparse.Namespace) -> int:
     """Show how far you are: one line for each lesson, or for each exercise of the lessons that are named."""
     from course_utils.check import board
@@ -170,25 +124,57 @@ def progress(arguments: argparse.Namespace) -> int:
 
 
 def benchmark(arguments: argparse.Namespace) -> int:
-    """Time the training loop against a loop built like the course's ancestor's."""
+    """Repeat the lessons with other labels, seeds, networks and data; a run that was killed goes on where it stopped."""
+    from course_utils.authoring import benchmark as runner
+    from course_utils.data import load_dataset
+
+    numbers = [source.name[:2] for source in lessons(arguments.lessons or MEASURED)]
+    todo = []
+    for dataset in arguments.datasets or [load_dataset().name]:
+        budgets = runner.budgets_of(arguments.labels, dataset)
+        settings = (arguments.networks, arguments.steps, budgets, arguments.seeds, numbers)
+        todo += runner.jobs([dataset], *settings)
+    failed = runner.benchmark(todo, arguments.output, arguments.jobs or _lessons_at_a_time(), arguments.scheduler)
+    rows = runner.collect(todo, arguments.output)
+    for name, own in rows.groupby("dataset"):
+        print(f"\n{name}, test split, macro-F1: mean ± sd (draws), minus supervised: mean ± standard error")
+        print(runner.table(own).to_string())
+    if arguments.ship:
+        for path in runner.ship(rows):
+            print(f"written to {path}")
+    for job, error in failed.items():
+        print(f"\n{job} failed, and is tried again by the same command:\n{error[-2000:]}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def speed(arguments: argparse.Namespace) -> int:
+    """Time the training loop against a loop built like the course's ancestor's, and say where its time goes."""
     return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_training.py")], cwd=ROOT)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, objectives, run, progress, reference, benchmark):
+    for function in (lab, build, verify, objectives, run, progress, benchmark, speed):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function in (build, verify, objectives, run, progress, reference):
+        if function in (build, verify, objectives, run, progress, benchmark):
             command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
         if function is lab:
             command.add_argument("options", nargs="*", help="options for JupyterLab, after --")
         if function is build:
             command.add_argument("--no-execute", action="store_true", help="build the student notebooks only")
             command.add_argument("--force", action="store_true", help="execute unchanged lessons too")
-        if function is reference:
-            command.add_argument("--seeds", type=int, default=5)
+        if function is benchmark:
+            command.add_argument("--labels", nargs="+", default=["500"], help="numbers, or all (default: 500)")
+            command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
+            command.add_argument("--networks", nargs="+", default=["SimpleCNN"], choices=["SimpleCNN", "ResNet"])
+            command.add_argument("--steps", type=int, default=1600, help="steps of each training (default: 1600)")
+            command.add_argument("--datasets", nargs="+", choices=["dermamnist", "digits"], help="default: the best")
+            command.add_argument("--jobs", type=int, help="lessons at a time (default: one for each core, at most 4)")
+            command.add_argument("--scheduler", help="address of a Dask scheduler, to use the machines of its workers")
+            command.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmark", help="where they go")
+            command.add_argument("--ship", action="store_true", help="put the rows into course_utils/reference")
     arguments = parser.parse_args(argv)
     try:
         return arguments.function(arguments)

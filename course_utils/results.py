@@ -4,13 +4,12 @@ import json
 import os
 import platform
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from course_utils import ROOT
+from course_utils import NETWORK, NUM_LABELS, ROOT
 from course_utils.data import Dataset, LabelDraw, Split
 from course_utils.evaluation import METRICS, Scores, constant_scores
 from course_utils.models import num_parameters
@@ -38,9 +37,11 @@ def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Sco
         "seed": draw.seed,
         "steps": run.steps_done,
         "images": run.images_seen,
+        "network": type(run.model).__name__,
         "parameters": num_parameters(run.model),
         "seconds": round(run.seconds, 1),
         **{name: round(value, 4) for name, value in scores.values.items()},
+        "recall": " ".join(f"{value:.4f}" for value in scores.recall),
         "split": scores.split,
         "stopped": run.stopped,
         "torch": torch.__version__,
@@ -69,10 +70,28 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
     return list(latest.values())
 
 
-def reference(dataset: Dataset) -> dict:
-    """The reference runs of the course on this dataset: {"command", "md5", "torch", "rows"}; no rows if none were made."""
-    path = files("course_utils") / "reference" / f"{dataset.name}.json"
-    return json.loads(path.read_text()) if path.is_file() else {"rows": []}
+def reference(dataset: Dataset, budget: int = NUM_LABELS, network: str = NETWORK) -> list[dict]:
+    """The rows of the shipped benchmark on this dataset, as `record` makes them; an empty list if none were made.
+
+    `budget` is the number of labels that the lessons were run with (a row's own `labels` may differ, where a lesson
+    compares several numbers), `network` what they trained.
+    """
+    if not shipped_file(dataset.name).is_file():
+        return []
+    rows = read_runs(shipped_file(dataset.name))
+    alike = rows[(rows["budget"] == budget) & (rows["network"] == network)]
+    return alike.astype(object).where(alike.notna(), None).to_dict("records")
+
+
+def shipped_file(name: str) -> Path:
+    """Where the benchmark's rows on the dataset of this name ship."""
+    return Path(__file__).parent / "reference" / f"{name}.csv"
+
+
+def read_runs(path: Path) -> pd.DataFrame:
+    """A table of runs, one line each."""
+    looks_like_a_number = ("md5", "lesson", "code", "draw", "recall", "torch", "python")
+    return pd.read_csv(path, dtype=dict.fromkeys(looks_like_a_number, str))
 
 
 def compare(
@@ -84,7 +103,7 @@ def compare(
 ) -> pd.DataFrame:
     """One line per method: mean ± standard deviation over its draws, and the paired difference to the baseline.
 
-    Raises ValueError if the methods differ in dataset, label draws or steps, unless `allow_different`; then a column
+    Raises ValueError if the methods differ in dataset, label draws, network or steps, unless `allow_different`; then a column
     says in what they differ. The constant predictor is the first line, scored on `split` (the test split): hand in the
     one on which the rows were scored.
     """
@@ -119,7 +138,8 @@ def compare(
 
 
 def _protocol(group: pd.DataFrame) -> dict:
-    return {"dataset": set(group["md5"]), "label draws": set(group["draw"]), "steps": set(group["steps"])}
+    names = {"dataset": "md5", "label draws": "draw", "network": "network", "steps": "steps"}
+    return {name: set(group[column]) for name, column in names.items()}
 
 
 def _paired(frame: pd.DataFrame, group: pd.DataFrame, baseline: str) -> pd.Series:
@@ -141,7 +161,7 @@ def gains(
 
     Each cell: mean difference ± its standard error, and on how many of the draws the method is above.
     """
-    rows = pd.DataFrame(reference(dataset)["rows"], columns=["method", "draw", *metrics])
+    rows = pd.DataFrame(reference(dataset), columns=["method", "draw", *metrics])
     lines: dict[str, dict[str, str]] = {}
     for method in methods:
         for metric in metrics:
@@ -155,7 +175,7 @@ def gains(
 
 def band(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
     """The span of the reference runs of a method, widened by what a change of machine does to one run."""
-    values = [row[metric] for row in reference(dataset)["rows"] if row["method"] == method]
+    values = [row[metric] for row in reference(dataset) if row["method"] == method]
     if not values:
         raise LookupError(f"there are no reference runs of {method} on {dataset.name}")
     return min(values) - PLATFORM_TOLERANCE[metric], max(values) + PLATFORM_TOLERANCE[metric]

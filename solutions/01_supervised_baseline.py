@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, SEED, augment, evaluation, models, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, models, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, load_dataset
 from course_utils.training import train
@@ -93,8 +93,8 @@ check("1.1", stratified_draw)
 # again, to the classes that rounding hurt most:
 
 # %% tags=["dataset"]
-mine = stratified_draw(dataset.train.labels, 500, np.random.default_rng(SEED))
-draw = draw_labels(dataset, 500, SEED)
+mine = stratified_draw(dataset.train.labels, NUM_LABELS, np.random.default_rng(SEED))
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 counts = {
     "by hand": np.bincount(dataset.train.labels[mine]),
     "draw_labels": draw.class_counts().numpy(),
@@ -220,7 +220,7 @@ print(f"a wild guess  {np.log(dataset.num_classes):.3f}")
 # %% tags=["nbval-ignore-output", "dataset"]
 model = models.new_model(dataset, SEED)
 stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
-run = train(model, supervised_loss, stream, num_steps=1600)
+run = train(model, supervised_loss, stream, num_steps=NUM_STEPS)
 print(f"{run.steps_done} steps, {run.images_seen} images seen, {run.seconds:.0f} seconds")
 
 # %%
@@ -405,10 +405,10 @@ def ancestor_run(draw, num_steps):
     )
 
 
-# %% tags=["nbval-ignore-output", "dataset"]
+# %% tags=["nbval-ignore-output", "dataset", "aside"]
 plan = {
     "supervised, ancestor's 350 balanced": (drawn["balanced 350"], 220),
-    "supervised, ancestor's recipe": (draw, 1600),
+    "supervised, ancestor's recipe": (draw, NUM_STEPS),
 }
 beside = {}
 for name, (labelled, num_steps) in plan.items():
@@ -460,7 +460,7 @@ def fit(draw, loss, num_steps):
     return train(models.new_model(dataset, SEED), loss, stream, num_steps)
 
 
-# %% tags=["nbval-ignore-output", "dataset"]
+# %% tags=["nbval-ignore-output", "dataset", "aside"]
 curve = {}
 for n in sizes:
     short = fit(ladder[n], supervised_loss, num_steps=500)
@@ -469,13 +469,13 @@ for n in sizes:
         results.record(f"supervised, {n} labels, 500 steps", dataset, ladder[n], short, curve[n])
     )
 
-# %% tags=["nbval-ignore-output", "dataset"]
-long = fit(ladder[2000], supervised_loss, num_steps=1600)
+# %% tags=["nbval-ignore-output", "dataset", "aside"]
+long = fit(ladder[2000], supervised_loss, num_steps=NUM_STEPS)
 longer = {500: scores, 2000: evaluation.evaluate(long.ema, dataset.test)}
 rows.append(results.record("supervised, 2000 labels", dataset, ladder[2000], long, longer[2000]))
 
 # %% tags=["dataset"]
-reference = pd.DataFrame(results.reference(dataset)["rows"], columns=list(rows[0]))
+reference = pd.DataFrame(results.reference(dataset), columns=list(rows[0]))
 constant = evaluation.constant_scores(dataset, dataset.test)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for ax, metric in zip(axes, ("macro-F1", "AUC")):
@@ -564,7 +564,7 @@ def adjusted_loss(model, batch):
 
 
 # %% tags=["nbval-ignore-output", "dataset"]
-adjusted_run = fit(draw, adjusted_loss, num_steps=1600)
+adjusted_run = fit(draw, adjusted_loss, num_steps=NUM_STEPS)
 adjusted = evaluation.evaluate(adjusted_run.ema, dataset.test)
 rows.append(results.record("supervised, logit adjustment", dataset, draw, adjusted_run, adjusted))
 
@@ -703,7 +703,7 @@ results.compare(rows, dataset, allow_different=True)
 
 # %% tags=["dataset"]
 methods = [row["method"] for row in rows]
-five_seeds = [row for row in results.reference(dataset)["rows"] if row["method"] in methods]
+five_seeds = [row for row in results.reference(dataset) if row["method"] in methods]
 results.compare(
     sorted(five_seeds, key=lambda row: methods.index(row["method"])), dataset, allow_different=True
 )

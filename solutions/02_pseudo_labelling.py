@@ -31,7 +31,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from course_utils import SEED, augment, evaluation, plots, results
+from course_utils import NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import Batch, LabelDraw, Split, batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
@@ -43,7 +43,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 weak, strong = augment.views(dataset)
 print(dataset)
 print(draw)
@@ -53,7 +53,7 @@ print(draw)
 # runs, beside the constant predictor.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -176,7 +176,6 @@ check("2.2", lee_loss)
 # For training somebody has to count the steps. An object can remember them:
 
 # %%
-NUM_STEPS = 1600
 
 
 class Lee:
@@ -649,7 +648,7 @@ def warm_start(first_run, num_rounds, num_steps):
     return pairs
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 warm = warm_start(baseline, NUM_ROUNDS, NUM_STEPS // 8)
 name = "self-training, warm start"
 scores[name] = evaluation.evaluate(warm[-1][0].ema, dataset.test)
@@ -737,7 +736,7 @@ print(f"kept in both of two augmented answers: {both.sum() / either.sum():.0%} o
 # What does the threshold do to the *result*? One round each, with the answers of the same baseline, in short runs (`400`
 # steps); `tau 0` believes everything. The baseline beside them is as short.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 short = {"supervised": known}
 for tau in (0.0, 0.5, 0.75, 0.95):
     short[f"one round, tau {tau:g}"] = merge(
@@ -769,7 +768,7 @@ results.compare(five_draws, dataset, baseline=short_names[0]).reindex(columns=co
 # scikit-learn has self-training ready-made. Give both the same: the features of our baseline (their first 16 principal
 # components), a logistic regression as the model, the threshold `.75`. Your loop takes `fit` and `predict` as they come.
 
-# %%
+# %% tags=["aside"]
 with torch.no_grad():
     parts = [baseline.ema.features(augment.plain(part)).cpu() for part in draw.images.split(512)]
 features = PCA(16, whiten=True, random_state=0).fit_transform(torch.cat(parts).numpy())

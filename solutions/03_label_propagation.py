@@ -38,7 +38,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import Split, batches, draw_labels, load_dataset
 from course_utils.models import new_model
@@ -49,7 +49,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -57,7 +57,7 @@ print(draw)
 # And where we stand: the supervised baseline over the five label draws of the reference runs.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -471,7 +471,6 @@ def supervised_loss(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
-NUM_STEPS = 1600
 weak, strong = augment.views(dataset)
 stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
 run = train(new_model(dataset, SEED), supervised_loss, stream, NUM_STEPS, label="supervised")
@@ -499,7 +498,7 @@ print(*(features.shape for features in network_features))
 # $\gamma$ has a unit: one over a squared distance. scikit-learn's default is `gamma=20`. Fifty images with labels, fifty
 # without, the features as they come from the network:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 few = np.concatenate([draw.labelled[:50], np.setdiff1d(np.arange(200), draw.labelled)[:50]])
 few_labels = np.where(np.arange(100) < 50, np.resize(draw.y_l[:50], 100), -1)
 few_graph = gaussian_affinity(network_features[0][few].astype(float), 20.0)
@@ -939,7 +938,7 @@ def contrastive_loss(model, batch):
     return F.cross_entropy(alike, partner), {"partner found": found.item()}
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 with torch.random.fork_rng(devices=[]):
     torch.manual_seed(SEED)
     contrastive = Contrastive(new_model(dataset, SEED)).to(DEVICE)

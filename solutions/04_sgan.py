@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import Generator, new_model, num_parameters
@@ -37,7 +37,7 @@ from course_utils.training import cosine_7_16, train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -46,7 +46,7 @@ print(draw)
 # predictor.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -562,7 +562,6 @@ means.assign(draws=tried.size())
 # unlabelled image beside each labelled one.
 
 # %% tags=["nbval-ignore-output"]
-NUM_STEPS = 1600
 weak, strong = augment.views(dataset)
 
 
@@ -617,7 +616,7 @@ alt = (
     "Rows of ten generated images at steps 1, 100, 200, 400, 800 and 1600, above a row of real ones. They begin as grey noise, "
     "become coloured spots within a hundred steps, and at the end are blurred spots on skin, each of them different."
 )
-show_pages(pages, (1, 100, 200, 400, 800, 1600), alt)
+show_pages(pages, (1, 100, 200, 400, 800, NUM_STEPS), alt)
 
 # %% [markdown]
 # Out of `64` numbers of noise and a comparison of averages came pictures. Nobody told the generator what a lesion is; all it
@@ -641,7 +640,7 @@ plots.show(figure, alt)
 #
 # Now the vanilla aim, $-\log D$. Everything else stays as it was.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 name = "SGAN, vanilla generator"
 vanilla_sgan = SGAN(vanilla)
 look, vanilla_pages = album(vanilla_sgan)
@@ -661,7 +660,7 @@ alt = (
     "Rows of ten images of the vanilla generator at steps 1, 200, 400, 800 and 1600, above a row of real ones. From step 200 on "
     "they are spots on a background; at the end several columns look alike."
 )
-show_pages(vanilla_pages, (1, 200, 400, 800, 1600), alt)
+show_pages(vanilla_pages, (1, 200, 400, 800, NUM_STEPS), alt)
 
 # %% [markdown]
 # Which of the two should make the better classifier? Vanilla aims at images that pass for real, matching only at the right
@@ -725,7 +724,7 @@ def as_above(step, num_steps):
     return cosine_7_16(step, NUM_STEPS)
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 albums = {"matching": pages, "vanilla": vanilla_pages}
 for game, new_loss in games.items():
     loss = new_loss()

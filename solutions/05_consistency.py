@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from skimage import filters, measure
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import (
     Batch,
@@ -48,7 +48,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -57,7 +57,7 @@ print(draw)
 # runs, beside the constant predictor.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -73,7 +73,6 @@ def supervised_loss(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
-NUM_STEPS = 1600
 weak, strong = augment.views(dataset)
 labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
 baseline = train(
@@ -898,7 +897,7 @@ def supervised_masks(model, batch):
     return mask_loss(model(batch.x_l), batch.y_l), {}
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 finished = {}
 mask_run = train(new_unet(), supervised_masks, mask_batches(), SEG_STEPS, label="supervised")
 finished["supervised"] = mask_run.ema

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import SEED, augment, evaluation, plots, results
+from course_utils import NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
@@ -34,7 +34,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -43,7 +43,7 @@ print(draw)
 # runs, beside the constant predictor. Whatever FixMatch brings has to show up against this.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )
@@ -337,7 +337,6 @@ def look_in(step, model):
 
 
 # %% tags=["nbval-ignore-output"]
-NUM_STEPS = 1600
 ssl_batches = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
 run = train(
     new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch"
@@ -502,7 +501,7 @@ ablations = {
     "mean over kept": mean_over_kept,
 }
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 for name, loss in ablations.items():
     if name == "supervised":
         stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
@@ -586,7 +585,7 @@ def ancestor_loss(model, batch):
     return loss_l + unlabelled_loss(model(batch.x_s), guess, mask), {"mask": mask.mean().item()}
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
 stream = batches(draw, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "ancestor's FixMatch"}
@@ -620,7 +619,7 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %%
 def gain(dataset):
-    rows = pd.DataFrame(results.reference(dataset)["rows"], columns=["method", "draw", "macro-F1"])
+    rows = pd.DataFrame(results.reference(dataset), columns=["method", "draw", "macro-F1"])
     by_draw = rows.pivot(index="draw", columns="method", values="macro-F1").reindex(columns=methods[:2])
     return (by_draw["FixMatch"] - by_draw["supervised"]).dropna()
 

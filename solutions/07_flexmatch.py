@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
@@ -32,7 +32,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 num_classes, num_images = dataset.num_classes, len(draw.images)
 print(dataset)
 print(draw)
@@ -41,7 +41,7 @@ print(draw)
 # Where we stand after lesson 06, over the five label draws of the reference runs:
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 before = [row for row in reference if row["method"] in ("supervised", "FixMatch")]
 results.compare(before, dataset).drop(columns="seconds", errors="ignore")
 
@@ -452,7 +452,6 @@ class FlexMatch:
 # the mask is new. The paper's settings for FlexMatch are FixMatch's, too.
 
 # %% tags=["nbval-ignore-output"]
-NUM_STEPS = 1600
 weak, strong = augment.views(dataset)
 runs, scores = {}, {}
 
@@ -738,7 +737,7 @@ class AncestorFlexMatch:
         return loss_l + masked_loss(model(batch.x_s), guess, mask), {"mask": mask.mean().item()}
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
 stream = batches(draw, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 turned_round = AncestorFlexMatch(num_classes)
@@ -778,7 +777,7 @@ digit_draw = draw_labels(digits, 500, SEED)
 digit_oracle = digit_draw.measure_labels(torch.arange(len(digit_draw.images)))
 threshold_table(digit_oracle, learning_status(digit_oracle, 10), digits.class_names).T
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 CONTROL_STEPS = 600
 stream = batches(digit_draw, *augment.views(digits), batch_size=32, mu=2, seed=SEED)
 control = FlexMatch(lambda memory: learning_status(memory, 10), len(digit_draw.images))
@@ -823,7 +822,7 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %%
 def differences(dataset, metric="macro-F1"):
-    rows = pd.DataFrame(results.reference(dataset)["rows"], columns=["method", "draw", metric])
+    rows = pd.DataFrame(results.reference(dataset), columns=["method", "draw", metric])
     by_draw = rows.pivot_table(index="draw", columns="method", values=metric).reindex(columns=methods)
     lines = {}
     for name in methods[3:]:

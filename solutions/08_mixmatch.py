@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import batches, draw_labels, generator, load_dataset
 from course_utils.models import new_model
@@ -38,7 +38,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -46,7 +46,7 @@ print(draw)
 # And where we stand: the supervised baseline and FixMatch, over the five label draws of the reference runs.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 earlier = ["supervised", "FixMatch"]
 results.compare([row for row in reference if row["method"] in earlier], dataset).drop(
     columns="seconds", errors="ignore"
@@ -570,7 +570,7 @@ means.rename(index=lambda name: name.replace(" views", "").replace(" by half", "
 # AUC below. We took this setting, weak views and $\lambda_U = 10$, and expect no miracles.
 
 # %%
-NUM_STEPS, RAMP_STEPS = 1600, 400
+RAMP_STEPS = NUM_STEPS // 4
 LAMBDA_U, TEMPERATURE, ALPHA, ADJUST = 10.0, 0.5, 0.75, 0.5
 view = weak
 
@@ -631,7 +631,7 @@ def ancestor_run(loss, num_steps, k=1, label="MixMatch"):
     return train(new_model(dataset, SEED), loss, stream, num_steps, **options)
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 name = "MixMatch, ancestor's recipe"
 ancestor = ancestor_run(MixMatch(50.0, per_image=False), NUM_STEPS, label=name)
 scores[name] = evaluation.evaluate(ancestor.model, dataset.test)
@@ -736,7 +736,7 @@ def keep(factor, run, model):
     return results.record(short_name(factor), dataset, draw, run, result)
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "aside"]
 short, rows = {}, {}
 for factor, (change, k) in factors.items():
     loss = MixMatch(**{**as_it_was, **change})

@@ -20,15 +20,13 @@
 # %% tags=["setup"]
 import dataclasses
 import itertools
-import json
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, SEED, augment, evaluation, plots, results
+from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.data import Split, batches, draw_labels, generator, load_dataset, load_lesions
 from course_utils.models import new_model
@@ -36,7 +34,7 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+draw = draw_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
 print(draw)
 
@@ -181,7 +179,6 @@ print(f"AUC of the probabilities {macro_auc(softmax, six_labels):.4f}")
 # lesson 08. Same draw, same initial weights, same steps, the same two augmentations to choose from. Their losses once more, as you built them:
 
 # %%
-NUM_STEPS = 1600
 TAU = 0.95  # FixMatch
 LAMBDA_U, TEMPERATURE, ALPHA = 10.0, 0.5, 0.75  # MixMatch, as chosen in lesson 08
 RAMP, ADJUST = 400, 0.5  # steps, and the strength of the logit adjustment
@@ -348,7 +345,7 @@ SHORT_LIST = [METHODS[n] for n in (0, 4, 6, 7, 10, 11, 14, 15)]  # one for each 
 
 def reference_rows(methods, dataset=dataset):
     """The shipped rows of these methods on a dataset, in the order of the list."""
-    rows = [row for row in results.reference(dataset)["rows"] if row["method"] in methods]
+    rows = [row for row in results.reference(dataset) if row["method"] in methods]
     return sorted(rows, key=lambda row: methods.index(row["method"]))
 
 
@@ -791,12 +788,9 @@ if groups:
 # course's answer, over five draws, for DermaMNIST:
 
 # %%
-reference_file = files("course_utils") / "reference" / "dermamnist.json"
-shipped = [
-    {**row, "method": row["method"].removesuffix(", lesson 09")}
-    for row in json.loads(reference_file.read_text())["rows"]
-    if row["method"].endswith(", lesson 09") and "unseen AUC" in row
-]
+benchmark = results.read_runs(results.shipped_file("dermamnist"))
+benchmark = benchmark[benchmark["method"].str.endswith(", lesson 09") & benchmark["unseen AUC"].notna()]
+shipped = benchmark.assign(method=benchmark["method"].str.removesuffix(", lesson 09")).to_dict("records")
 print(f"{len(shipped)} shipped runs with lesion ids")
 
 # %%

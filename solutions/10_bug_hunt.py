@@ -44,7 +44,7 @@ print(draw)
 # Where we stand, from lesson 01: the supervised baseline on the test split, over the five draws of the reference runs.
 
 # %% tags=["dataset"]
-reference = results.reference(dataset)["rows"]
+reference = results.reference(dataset)
 results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
     columns="seconds", errors="ignore"
 )

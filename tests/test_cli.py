@@ -1,8 +1,7 @@
-"""The `course` command: run, reference, lab, benchmark."""
+"""The `course` command: run, benchmark, lab, speed."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from course_utils import cli, data, evaluation, models, results, training
-from course_utils.authoring import build
+from course_utils.authoring import benchmark, build
 
 
 @cache
@@ -63,35 +62,31 @@ def test_run_really_executes(capsys):
     assert "digits: train 3500" in capsys.readouterr().out
 
 
-def test_reference_runs_each_seed_and_keeps_other_methods(monkeypatch, tmp_path, capsys):
-    shelf = tmp_path / "course_utils"
-    (shelf / "reference").mkdir(parents=True)
-    (shelf / "reference" / "digits.json").write_text(
-        json.dumps({"rows": [{"method": "FixMatch"}, {"method": "MixMatch"}]})
-    )
-    monkeypatch.setattr(results, "__file__", str(shelf / "results.py"))
-    monkeypatch.setattr(cli, "ROOT", tmp_path)
-    home = tmp_path / "recorded"
-    for seed in range(3):  # what each lesson will have recorded, in a process of its own
-        monkeypatch.setenv("COURSE_RUNS", str(home / str(seed)))
-        record("supervised", seed)
-        record("FixMatch", seed)
-        record("chosen by validation", seed, split="val")
+def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, tmp_path, capsys):
+    seen = []
 
-    def run(command, env, **options):
-        assert Path(command[1]).name in ("06_fixmatch.py", "07_flexmatch.py") and options["check"]
-        shutil.copytree(home / env["COURSE_SEED"], env["COURSE_RUNS"])
+    def run(job):
+        seen.append((job.dataset, job.network, job.num_steps, job.budget, job.seed, job.lesson))
+        if job.lesson == "07":
+            return job, [], "its last line says why"
+        scores = {"macro-F1": 0.5, "network": job.network, "budget": job.budget, "steps": job.num_steps}
+        return (
+            job,
+            [{"method": "FixMatch", "dataset": job.dataset, "md5": "x", "draw": "d", "lesson": "06", **scores}],
+            None,
+        )
 
-    monkeypatch.setattr(cli.subprocess, "run", run)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    assert cli.main(["reference", "06", "07", "--seeds", "3"]) == 0
-    assert "6 runs written" in capsys.readouterr().out
-    made = json.loads((shelf / "reference" / "digits.json").read_text())
-    assert made["command"] == "course reference --seeds 3" and made["dataset"] == "digits"
-    # known methods stay where they stood, a new one comes last, and what two lessons train counts once
-    expected = [("FixMatch", 0), ("FixMatch", 1), ("FixMatch", 2), ("MixMatch", None)]
-    expected += [("supervised", 0), ("supervised", 1), ("supervised", 2)]
-    assert [(row["method"], row.get("seed")) for row in made["rows"]] == expected
+    monkeypatch.setattr(benchmark, "run", run)
+    monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / "shipped.csv")
+    settings = ["--labels", "40", "all", "--seeds", "1", "--networks", "ResNet", "--steps", "5", "--datasets", "digits"]
+    out = ["--output", str(tmp_path / "out"), "--jobs", "1"]
+    assert cli.main(["benchmark", "06", "07", *settings, *out, "--ship"]) == 1  # one failed
+    assert len(results.read_runs(tmp_path / "shipped.csv")) == 2
+    expected = [("digits", "ResNet", 5, budget, 1, lesson) for budget in (40, 3500) for lesson in ("06", "07")]
+    assert sorted(seen) == sorted(expected)
+    printed = capsys.readouterr()
+    assert "FixMatch" in printed.out and "0.500" in printed.out and "shipped.csv" in printed.out
+    assert "its last line says why" in printed.err and "tried again by the same command" in printed.err
 
 
 @pytest.mark.parametrize(("user", "as_root"), [(0, ["--allow-root"]), (1000, [])])
@@ -104,10 +99,10 @@ def test_lab_opens_the_first_lesson(monkeypatch, user, as_root):
     assert called[0][5:] == [*as_root, "--no-browser"]
 
 
-def test_benchmark_starts_the_benchmark(monkeypatch):
+def test_speed_starts_the_timings(monkeypatch):
     called = []
     monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
-    assert cli.main(["benchmark"]) == 0
+    assert cli.main(["speed"]) == 0
     assert Path(called[0][1]).is_file() and Path(called[0][1]).name == "benchmark_training.py"
 
 

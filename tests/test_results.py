@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from course_utils import data, evaluation, models, results, training
@@ -18,6 +19,7 @@ def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
         "images": 51200,
         "seconds": 10.0,
         "labels": 500,
+        "network": "SimpleCNN",
         "seed": 0,
         **values,
         **more,
@@ -44,6 +46,7 @@ def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, di
         100,
         1.2,
     )
+    assert recorded_row["network"] == "SimpleCNN" and len(recorded_row["recall"].split()) == 10
     assert recorded_row["parameters"] == models.num_parameters(models.new_model(digits))
     assert set(evaluation.METRICS) <= set(recorded_row)
 
@@ -86,6 +89,7 @@ def test_comparison_of_runs_that_are_alike(digits):
         (row("FixMatch", draw="d9"), "FixMatch differs in label draws"),
         (row("FixMatch", steps=400), "FixMatch differs in steps"),
         (row("FixMatch", md5="y"), "FixMatch differs in dataset"),
+        (row("FixMatch", network="ResNet"), "FixMatch differs in network"),
     ],
 )
 def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
@@ -97,7 +101,7 @@ def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
 
 def test_the_band_spans_the_reference_runs(monkeypatch, digits):
     rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
-    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": rows})
+    monkeypatch.setattr(results, "reference", lambda dataset: rows)
     assert results.band("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
     assert (
         results.within("FixMatch", "macro-F1", 0.5, digits)
@@ -110,22 +114,30 @@ def test_the_band_spans_the_reference_runs(monkeypatch, digits):
 
 
 @pytest.mark.parametrize("name", ["dermamnist", "digits"])
-def test_the_shipped_reference_runs_are_complete(name):
-    made = json.loads((results.Path(results.__file__).parent / "reference" / f"{name}.json").read_text())
-    assert made["command"].startswith("course reference") and made["md5"] and made["torch"]
-    methods = {r["method"] for r in made["rows"]}
-    assert {"supervised", "FixMatch"} <= methods
-    for method in methods:
-        own = [r for r in made["rows"] if r["method"] == method]
-        assert len({r["draw"] for r in own}) == len(own) == 5, method
-        assert all(r["stopped"] is None for r in own)
+def test_the_shipped_runs_are_complete(name):
+    rows = results.read_runs(results.shipped_file(name))
+    assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
+    assert rows[["md5", "lesson", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
+    for settings, group in rows.groupby(["network", "budget", "steps", "method"]):
+        assert group["draw"].nunique() == len(group) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
+
+
+def test_reference_gives_the_rows_of_one_budget_and_network(monkeypatch, tmp_path, digits):
+    monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
+    assert results.reference(digits) == []
+    rows = [row(budget=500, draw="1e23"), row(budget=100), row(budget=500, network="ResNet")]
+    pd.DataFrame(rows).assign(stopped=None).to_csv(tmp_path / "digits.csv", index=False)
+    (taught,) = results.reference(digits)
+    assert (taught["budget"], taught["network"], taught["draw"], taught["stopped"]) == (500, "SimpleCNN", "1e23", None)
+    assert [r["labels"] for r in results.reference(digits, 500, "ResNet")] == [500]
+    assert results.reference(digits, budget=100)[0]["budget"] == 100
 
 
 def test_gains_are_paired_by_draw(monkeypatch, digits):
     rows = [row("supervised", f"d{n}", f1) for n, f1 in enumerate((0.40, 0.50, 0.60))]
     rows += [row("FixMatch", f"d{n}", f1) for n, f1 in reversed(list(enumerate((0.43, 0.52, 0.59))))]
     rows += [row("FixMatch", "another draw", 0.99), row("MixMatch", "yet another", 0.99)]
-    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": rows})
+    monkeypatch.setattr(results, "reference", lambda dataset: rows)
     table = results.gains(["FixMatch", "MixMatch", "SGAN"], digits, metrics=("macro-F1",))
     # by hand: differences .03, .02, -.01; mean .04 / 3, standard deviation .02082, divided by the root of 3
     assert table.loc["FixMatch minus supervised", "macro-F1"] == "+0.013 ± 0.012, 2 of 3"
@@ -134,5 +146,5 @@ def test_gains_are_paired_by_draw(monkeypatch, digits):
         "+0.000 ± 0.000, 0 of 3",
         "-0.013 ± 0.012, 1 of 3",
     ]
-    monkeypatch.setattr(results, "reference", lambda dataset: {"rows": []})
+    monkeypatch.setattr(results, "reference", lambda dataset: [])
     assert results.gains(["FixMatch"], digits).iloc[0].tolist() == ["no reference runs"] * 2

@@ -106,8 +106,17 @@ def _stub(source: str, number: str) -> str:
     return "\n".join(lines)
 
 
-def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], None] = lambda: None) -> NotebookNode:
-    """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails."""
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    on_cell: Callable[[], None] = lambda: None,
+    settings: dict[str, str] | None = None,
+    allowed_errors: list[str] | None = None,
+) -> NotebookNode:
+    """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails.
+
+    `settings` are environment variables for the kernel, `allowed_errors` names of exceptions that end only their cell.
+    """
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
@@ -117,8 +126,9 @@ def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], None] = 
         extra_arguments=["--log-level=40"],  # not its warning that it talks over TCP on this very machine
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=lambda **_: on_cell(),
+        allow_error_names=allowed_errors or [],
     )
-    return client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+    return client.execute(env={**os.environ, "TQDM_DISABLE": "1", **(settings or {})})
 
 
 def to_text(notebook: NotebookNode) -> str:

@@ -1,0 +1,181 @@
+"""The benchmark: each lesson is an experiment, repeated with other labels, seeds, steps, networks and data.
+
+One job is one solution lesson, executed in a kernel of its own; so the code that is measured is the code that is taught.
+A finished job is one file, which is there whole or not at all: a benchmark that was killed goes on where it stopped.
+"""
+
+import csv
+import hashlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+from tqdm import tqdm
+
+from course_utils import SOLUTIONS, results
+from course_utils.authoring import build, lessons
+from course_utils.data import load_dataset
+
+# What a line says besides what `results.record` says of a run
+SETTINGS = ("dataset", "md5", "lesson", "code", "network", "budget", "method", "seed")
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One lesson with its settings; `budget` is the number of labels that it draws."""
+
+    dataset: str
+    network: str
+    num_steps: int
+    budget: int
+    seed: int
+    lesson: str
+
+    def read(self) -> NotebookNode:
+        """The lesson, without its side experiments unless it runs with the settings with which it is taught."""
+        notebook = build.read_source(lessons([self.lesson])[0])
+        if (self.network, self.num_steps, self.budget) != ("SimpleCNN", 1600, 500):
+            notebook.cells = [cell for cell in notebook.cells if "aside" not in build.tags(cell)]
+        return notebook
+
+    @property
+    def code(self) -> str:
+        """A fingerprint of the code that runs: a lesson whose code has changed has not been measured yet."""
+        cells = [cell.source for cell in self.read().cells if cell.cell_type == "code"]
+        return hashlib.md5("\n".join(cells).encode()).hexdigest()[:8]
+
+    def path(self, folder: Path) -> Path:
+        names = (self.dataset, self.network, self.num_steps, self.budget, f"seed{self.seed}", self.lesson, self.code)
+        return folder / ("-".join(map(str, names)) + ".csv")
+
+
+def jobs(datasets, networks, num_steps, budgets, seeds, numbers) -> list[Job]:
+    """Every combination, seed by seed, so that a table can be read before all seeds are through."""
+    found = itertools.product(datasets, networks, [num_steps], budgets, seeds, numbers)
+    return sorted((Job(*settings) for settings in found), key=lambda job: (job.seed, job.budget, job.lesson))
+
+
+def run(job: Job) -> tuple[Job, list[dict], str | None]:
+    """Execute the lesson; return its test rows, or the error that ended it in words."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "COURSE_RUNS": folder,
+            "COURSE_SEED": str(job.seed),
+            "COURSE_LABELS": str(job.budget),
+            "COURSE_STEPS": str(job.num_steps),
+            "COURSE_NETWORK": job.network,
+        }
+        if job.dataset == "digits":
+            settings["COURSE_DATA"] = "embedded"
+        try:
+            # Tables and figures of what was left out, or never ran with these settings, may fail: nothing is measured there
+            build.execute(job.read(), SOLUTIONS, settings=settings, allowed_errors=["NameError", "KeyError"])
+        except CellExecutionError as error:
+            return job, [], str(error)
+        recorded = Path(folder) / "runs.jsonl"
+        rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
+    mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget}
+    rows = [row | mine for row in rows if row["split"] == "test" and row["dataset"] == job.dataset]
+    if not rows:
+        return job, [], f"the lesson recorded nothing on {job.dataset}: does it train, and is the data there?"
+    return job, rows, None
+
+
+def benchmark(todo: list[Job], folder: Path, num_jobs: int, scheduler: str | None = None) -> dict[Job, str]:
+    """Run the jobs that have no file yet, `num_jobs` at a time or on a Dask cluster; return the errors of those that failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in todo if not job.path(folder).is_file()]
+    failed = {}
+    with (
+        _workers(num_jobs, scheduler) as parallel,
+        tqdm(total=len(todo), initial=len(todo) - len(missing), unit="lesson", smoothing=0) as bar,
+    ):
+        for job, rows, error in parallel(joblib.delayed(run)(job) for job in missing):
+            if error is None:
+                _write_whole(job.path(folder), rows)
+            else:
+                failed[job] = error
+                bar.write(f"failed: {job}")
+            bar.update()
+    return failed
+
+
+@contextmanager
+def _workers(num_jobs: int, scheduler: str | None) -> Iterator[joblib.Parallel]:
+    if scheduler is None:
+        yield joblib.Parallel(num_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+        return
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout="10s")
+    except OSError as error:
+        raise RuntimeError(
+            f"no Dask scheduler answers at {scheduler}: start one by `dask scheduler` ({error})"
+        ) from error
+    with client, joblib.parallel_config("dask"):
+        yield joblib.Parallel(return_as="generator_unordered", batch_size=1)
+
+
+def _write_whole(path: Path, rows: list[dict]) -> None:
+    unfinished = path.with_suffix(".part")
+    pd.DataFrame(rows).to_csv(unfinished, index=False)
+    os.replace(unfinished, path)
+
+
+def collect(done: list[Job], folder: Path) -> pd.DataFrame:
+    """The rows of the jobs that are finished, one line for each run."""
+    parts = [results.read_runs(job.path(folder)) for job in done if job.path(folder).is_file()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SETTINGS)
+
+
+def ship(rows: pd.DataFrame) -> list[Path]:
+    """Put these rows among the shipped ones, in place of those with the same settings; a method stays where it stood."""
+    key = ["network", "budget", "steps", "method", "draw"]
+    written = []
+    for name, new in rows.groupby("dataset"):
+        path = results.shipped_file(name)
+        old = results.read_runs(path) if path.is_file() else new.iloc[:0]
+        # a method that several lessons train counts once: from the lesson that trained it first
+        merged = pd.concat([old, new.drop_duplicates(key)]).drop_duplicates(key, keep="last")
+        place = {method: n for n, method in enumerate(dict.fromkeys([*old["method"], *new["method"]]))}
+        merged = merged.sort_values(["network", "budget", "steps"], kind="stable", ascending=[False, True, True])
+        merged = merged.sort_values(["method"], key=lambda methods: methods.map(place), kind="stable")
+        first = [column for column in SETTINGS if column in merged]
+        rest = [column for column in merged if column not in (*first, "split")]
+        merged[first + rest].to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL)
+        written.append(path)
+    return written
+
+
+def table(rows: pd.DataFrame, metric: str = "macro-F1") -> pd.DataFrame:
+    """One line for each method, one column for each budget: mean ± sd, and the paired difference to supervised ± its error."""
+    cells: dict = {}
+    for settings, alike in rows.groupby(["dataset", "network", "budget", "steps"], sort=False):
+        by_draw = alike.pivot_table(index="draw", columns="method", values=metric, aggfunc="last", sort=False)
+        for method in by_draw:
+            own = by_draw[method].dropna()
+            text = f"{own.mean():.3f} ± {own.std():.3f} ({len(own)})"
+            if method != "supervised" and "supervised" in by_draw:
+                d = (by_draw[method] - by_draw["supervised"]).dropna()
+                text += f", {d.mean():+.3f} ± {d.std() / max(len(d), 1) ** 0.5:.3f}"
+            cells.setdefault(method, {})[settings] = text
+    return pd.DataFrame(cells).T.fillna("")
+
+
+def budgets_of(words: list[str], dataset: str) -> list[int]:
+    """Numbers of labels from the command line, where `all` stands for the whole training split."""
+    total = len(load_dataset(dataset).train)
+    for word in words:
+        if word != "all" and not word.isdigit():
+            raise ValueError(f"--labels {word}: neither a number nor 'all'")
+    return [total if word == "all" else int(word) for word in words]
