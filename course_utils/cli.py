@@ -149,7 +149,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 def speed(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the course's ancestor's, and say where its time goes."""
-    return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_training.py")], cwd=ROOT)
+    return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_speed.py")], cwd=ROOT)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -103,7 +103,7 @@ def test_speed_starts_the_timings(monkeypatch):
     called = []
     monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
     assert cli.main(["speed"]) == 0
-    assert Path(called[0][1]).is_file() and Path(called[0][1]).name == "benchmark_training.py"
+    assert Path(called[0][1]).is_file() and Path(called[0][1]).name == "benchmark_speed.py"
 
 
 def test_a_data_folder_without_data_is_one_line(monkeypatch, tmp_path, capsys):

@@ -1,15 +1,17 @@
-"""Training speed: the course's loop, a loop built like its ancestor's, and the bare forward and backward passes.
+"""Speed: the course's training loop against its ancestor's and the bare passes, its profile, memory, import time.
 
-    course benchmark                      (python tests/benchmark_training.py)
-    OMP_NUM_THREADS=2 course benchmark    (two threads)
+    course speed                      (python tests/benchmark_speed.py)
+    OMP_NUM_THREADS=2 course speed    (two threads)
 
-All three do the same FixMatch work: SimpleCNN, the ancestor's augmentations drawn for each image, 16 labelled and 64
-unlabelled images a step, 1,600 steps. They take turns, 160 steps each, so that a slow spell of the machine hits all
-three. A benchmark, not a test: run it on an idle machine.
+The three loops do the same FixMatch work: SimpleCNN, the ancestor's augmentations drawn for each image, 16 labelled and
+64 unlabelled images a step, 1,600 steps. A benchmark, not a test: run it on an idle machine.
 """
 
 import statistics
+import subprocess
+import sys
 import time
+from unittest import mock
 
 import numpy as np
 import torch
@@ -125,9 +127,8 @@ def bare(dataset, draw):
     return run
 
 
-if __name__ == "__main__":
-    dataset = data.load_dataset()
-    draw = data.draw_labels(dataset, 500)
+def take_turns(dataset, draw) -> dict[str, list[float]]:
+    """Seconds of each round of each loop; they take turns, so that a slow spell of the machine hits all three."""
     loops = {loop.__name__: loop(dataset, draw) for loop in (ancestor, course, bare)}
     seconds = {name: [] for name in loops}
     for _ in tqdm(range(ROUNDS), unit="round"):
@@ -135,15 +136,93 @@ if __name__ == "__main__":
             start = time.perf_counter()
             loop()
             seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def profile(dataset, draw) -> dict[str, float]:
+    """Where the time of the course's loop goes, as shares, measured by a stopwatch around each part."""
+    spent = dict.fromkeys(("forward", "backward", "optimizer", "batches"), 0.0)
+
+    def timed(part, function):
+        def call(*arguments, **options):
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                spent[part] += time.perf_counter() - start
+
+        return call
+
+    course(dataset, draw)()  # the first steps of a process load and compile
+    views = {"weak": augment.ancestor_weak, "strong": augment.ancestor_strong, "labelled_view": augment.ancestor_strong}
+    stream = data.batches(draw, batch_size=16, mu=4, **views)
+    next_batch = timed("batches", stream.__next__)
+    with (
+        mock.patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
+        mock.patch.object(torch.optim.Adam, "step", timed("optimizer", torch.optim.Adam.step)),
+    ):
+        model, endless = models.new_model(dataset), iter(next_batch, None)
+        start = time.perf_counter()
+        training.train(model, timed("forward", joint_loss), endless, 2 * STEPS)
+        total = time.perf_counter() - start
+    shares = {part: seconds / total for part, seconds in spent.items()}
+    return shares | {"all else (averaged weights, checks, curves)": 1 - sum(shares.values())}
+
+
+def memory(side: int, num_images: int) -> float:
+    """Megabytes that a data set of this size adds to the process: images, label draw, ten batches of 64."""
+    code = f"""
+import numpy as np, psutil
+from course_utils import augment, data
+def used(): return psutil.Process().memory_info().rss / 2**20
+def parts():
+    rng = np.random.default_rng(0)
+    for name, n in (("train", {num_images}), ("val", 700), ("test", 700)):
+        images = np.empty((n, {side}, {side}, 3), np.uint8)
+        images[:] = rng.integers(0, 256, images.shape[1:], np.uint8)
+        yield name, data.Split(name, images, np.arange(n) % 7)
+before = used()
+dataset = data.Dataset("made", "made for this measurement", "none", tuple("abcdefg"), **dict(parts()))
+stream = data.batches(data.draw_labels(dataset, 700), augment.derma_weak, augment.derma_strong, batch_size=16, mu=4)
+for _ in range(10): next(stream)
+print(used() - before)
+"""
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def import_seconds() -> float:
+    """Median of five: Python starts, imports torch and everything that a lesson's set-up cell imports, and ends."""
+    rooms = "augment, data, evaluation, models, plots, results, training, check"
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"from course_utils import {rooms}"], check=True)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main():
+    dataset = data.load_dataset()
+    draw = data.draw_labels(dataset, 500)
+    seconds = take_turns(dataset, draw)
     print(
-        f"{dataset}\ntorch {torch.__version__}, {torch.get_num_threads()} thread(s), {ROUNDS} rounds of {STEPS} steps each"
+        f"{dataset}\ntorch {torch.__version__}, {torch.get_num_threads()} thread(s), {ROUNDS} rounds of {STEPS} steps\n"
     )
+    print("| measured | |\n|---|---|")
     for name, times in seconds.items():
-        print(
-            f"{name:9} {sum(times):6.1f} s for {ROUNDS * STEPS} steps, {statistics.median(times) / STEPS * 1000:5.1f} ms a step (median of rounds)"
-        )
+        per_step = statistics.median(times) / STEPS * 1000
+        print(f"| {name}: {ROUNDS * STEPS} steps | {sum(times):.1f} s, {per_step:.1f} ms a step |")
     for name, other in (("ancestor", "course"), ("course", "bare")):
         ratios = [a / b for a, b in zip(seconds[name], seconds[other])]
-        print(
-            f"{name} / {other}: {statistics.median(ratios):.2f} (paired median; {min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"| {name} / {other}, median of pairs | {statistics.median(ratios):.2f} ({spread}) |")
+    shares = profile(dataset, draw)
+    print(f"| course: share of {', '.join(shares)} | {', '.join(f'{share:.0%}' for share in shares.values())} |")
+    for num_images in (7_000, 70_000):
+        used = ", ".join(f"{memory(side, num_images):.0f}" for side in (28, 64, 128))
+        print(f"| memory for {num_images:,} images of 28, 64, 128 pixels | {used} MB |")
+    print(f"| import of torch and all that a lesson uses | {import_seconds():.1f} s |")
+
+
+if __name__ == "__main__":
+    main()
