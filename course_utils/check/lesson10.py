@@ -1,12 +1,17 @@
 """Checks of lesson 10: eight published mistakes mended and named, and a hybrid of one's own held to its properties."""
 
+import contextlib
+import copy
+import functools
+import io
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
-from course_utils.data import Batch
+from course_utils.data import Batch, Dataset, load_dataset
 from course_utils.models import SimpleCNN
 
 # ------------------------------------------------------------------------------------------------------- 10.1 bytes
@@ -100,6 +105,8 @@ def _(student):
     x_s, x_w = z_s.view(2, 3, 1, 1), z_w.view(2, 3, 1, 1)
     learner, teacher = Probe(), Probe(power=2)  # the teacher squares its logits, so each of four passes is known
     loss = student(learner, teacher, x_w, x_s)
+    if not (torch.equal(learner.scale, torch.ones(1)) and torch.equal(teacher.scale, torch.ones(1))):
+        raise Fix("a network's weights are changed inside: the training loop does that, after the loss")
     own, its = z_s.softmax(1), (z_w**2).softmax(1)
     right = (own - its).square().mean()
     same_name = "the loss is zero whatever the images are: one network's output stands on both sides (is a name overwritten between the two?)"
@@ -159,6 +166,9 @@ def _(student):
         raise Fix(no_gradient)
     if not teacher.scale.requires_grad or not learner.scale.requires_grad:
         raise Fix("requires_grad is switched off for good: use no_grad around the teacher's pass")
+    for name, network, x in (("student", learner, x_s), ("teacher", teacher, x_w)):
+        if len(network.images) != 1 or not torch.equal(network.images[0], x.flatten(1)):
+            raise Fix(f"the {name} gets more images than its own view: one pass of each network, the student on x_s, the teacher on x_w (BatchNorm sees what goes through)")  # fmt: skip
     to_student, to_teacher = torch.autograd.grad(loss, [learner.scale, teacher.scale], allow_unused=True)
     if to_teacher is not None:
         raise Fix("a gradient flows into the teacher: its answer is made under no_grad")
@@ -235,6 +245,9 @@ def _(student):
     nothing = student(np.zeros((2, 4)), Y)
     expect(nothing, [-1, -1], "the answers when no image has any mass", [([0, 0], "rows without mass are unknown: -1")])
     expect(student(W[:1] / 1e3, Y), [2], "the answer about one image with small weights", [([-1], small)])
+    expect(student(np.exp([[-720.0, -740.0]]), np.eye(2)), [0], "the answer about weights of e^-720 and e^-740", [([-1], small)])  # fmt: skip
+    alike = student(np.full((1, 2), 0.3), np.eye(2))
+    expect(np.asarray(alike).clip(0), alike, "the answer where two classes have the same mass", [([0], "equal masses are called unknown: there is mass, so either of the two is an answer")])  # fmt: skip
     rng = np.random.default_rng(0)
     many, of = rng.random((50, 30)), np.eye(5)[rng.integers(0, 5, 30)]
     expect(student(many, of), (many @ of).argmax(1), "the answers about fifty images with mass")
@@ -318,6 +331,16 @@ def _(student):
     if not torch.isfinite(torch.as_tensor(sure)).all():
         raise Fix("a target that is very sure gives nan, 0 times the logarithm of 0: use log_softmax, or F.kl_div")
     expect(sure, -torch.tensor([1.0, 0, 0]).log_softmax(0)[0], "the loss where the target is very sure")
+    target = torch.tensor([[2.0, 0, 0]])
+    far = torch.tensor([[-60.0, 60, 0]], requires_grad=True)
+    loss = student(target, far, 0.5)
+    by_hand = _kl((target / 0.5).log_softmax(1), far.log_softmax(1)).mean()
+    no_floor = "the logarithm of a probability is taken on the side that learns: it is infinite or cut off, and has no gradient; log_softmax of the logits"
+    if not torch.isclose(loss, by_hand, atol=1e-3):
+        raise Fix(
+            f"where the strong view is surely wrong the loss is {loss.item():.4g}, expected {by_hand.item():.4g}: {no_floor}"
+        )
+    expect(torch.autograd.grad(loss, far)[0], torch.autograd.grad(by_hand, far)[0], f"the gradient where the strong view is surely wrong ({no_floor})", tolerance=1e-4)  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- 10.5 hold back the known
@@ -346,7 +369,10 @@ def _(student):
             (losses[2] / 3, wrong_way),
             ((losses[0] + losses[2]) / 2, "the comparison is the wrong way round, and the highest probability decides"),
             (losses.mean(), "nothing is held back"),
-            (losses[:2].sum() / 3, "the mean runs over all images: divide by the number of those that take part"),
+            (
+                losses[:2].sum() / 3,
+                "divided by 3, and two images take part: divide by their number (not by that of all, nor by one more)",
+            ),
             (losses[:2].sum(), "this is the sum: the mean over the images that take part is wanted"),
             (losses * torch.tensor([1.0, 1, 0]), "return one number: the mean over the images that take part"),
             (losses[:2], "return one number: the mean over the images that take part"),
@@ -397,8 +423,19 @@ def _(student):
     if torch.as_tensor(none).isnan().any():
         raise Fix("if no image takes part the loss is nan: divide by at least 1 (clamp)")
     expect(none, 0.0, "the loss if no image takes part")
+    cut_off = "if no image takes part the loss is cut off from the logits, so that backward() fails or finds nothing: make it 0 times something that hangs on the logits"
     if not (isinstance(none, torch.Tensor) and none.requires_grad):
-        raise Fix("if no image takes part the loss is cut off from the graph, and backward() fails: 0 times something that hangs on the logits")  # fmt: skip
+        raise Fix(cut_off)
+    (gradient,) = torch.autograd.grad(none, known, allow_unused=True)
+    if gradient is None:
+        raise Fix(cut_off)
+    expect(gradient, torch.zeros(2, 2), "the gradient if no image takes part")
+    lost = torch.tensor([[60.0, -60.0]], requires_grad=True)
+    loss = student(lost, torch.tensor([1]), 0.9)
+    no_floor = "the logarithm of a probability is infinite or cut off there, and the image from which most is to be learnt sends no gradient; cross_entropy of the logits"
+    if not torch.isclose(torch.as_tensor(loss), torch.tensor(120.0)):
+        raise Fix(f"the loss of a label with the logits 60 and -60 is {torch.as_tensor(loss).item():.4g}, expected 120: {no_floor}")
+    expect(torch.autograd.grad(loss, lost)[0], [[1.0, -1.0]], f"the gradient of a surely wrong image ({no_floor})")
     everything = student(z, y, 1.0)
     expect(everything, losses.mean(), "the loss at eta = 1, where nothing is held back")
 
@@ -471,11 +508,13 @@ class _Moody(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
-        self.inner = nn.Dropout(0.5)
+        self.inner = nn.Sequential(nn.Sequential(nn.Dropout(0.5)))
         self.calls: list[bool] = []
+        self.modes: list[bool] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls.append(torch.is_grad_enabled())
+        self.modes += [part.training for part in self.modules()]
         if self.training:
             self.batches += 1
             return -self.weight * x.flatten(1)
@@ -494,10 +533,10 @@ def _(student):
             raise Fix(
                 f"the model was in {was} mode before the call and is in the other one after it: note model.training first, and go back to that"
             )
-        if model.inner.training != before:
+        if any(part.training != before for part in model.modules()):
             raise Fix("a part of the model stays in another mode: model.train(mode) sets all of its parts")
-        if model.batches != 0:
-            raise Fix("the model answers in training mode, so that its buffers change: evaluation mode, eval()")
+        if any(model.modes) or model.batches != 0:
+            raise Fix("the model, or a part of it, answers in training mode: evaluation mode, eval(), which reaches all parts")  # fmt: skip
         expect(
             result,
             4 / 6,
@@ -526,28 +565,37 @@ def _(student):
 
 @exercise("10.8", "the number for the paper")
 def _(student):
-    val, test = np.array([0.60, 0.80, 0.70, 0.80]), np.array([0.90, 0.75, 0.85, 0.65])
+    val = np.array([0.601, 0.804, 0.703, 0.804, 0.65, 0.62, 0.801])
+    test = np.array([0.72, 0.75, 0.71, 0.853, 0.90, 0.70, 0.68])
     result = student(val, test)
     expect(
         result,
         0.75,
-        "the score for val .60, .80, .70, .80 and test .90, .75, .85, .65",
+        "the score for val .601, .804, .703, .804, .65, .62, .801 and test .72, .75, .71, .853, .90, .70, .68",
         wrong=[
             (0.90, "the highest TEST score is reported: the test split itself has chosen"),
             (
-                0.80,
+                0.804,
                 "this is the validation score of the chosen look: it was chosen for being high, report the test score",
             ),
-            (0.65, "of two equal validation scores the later one is taken (or the last look): the earliest decides"),
-            (0.70, "this is a mean over the looks with the highest validation score: the earliest of them is reported"),
             (
-                0.60,
+                0.853,
+                "of two equal validation scores the later one is taken, or the one with the higher TEST score: the earliest decides",
+            ),
+            (
+                0.8015,
+                "this is a mean over the looks with the highest validation score: the earliest of them is reported",
+            ),
+            (
+                0.65,
                 "the look with the highest TEST score is chosen, and its validation score reported: the other way round",
             ),
+            (0.68, "this is the last look: which one has the highest validation score?"),
+            (0.72, "this is the first look, or the one with the lowest validation score: the highest decides"),
+            (0.71, "this is the look after, or beside, the chosen one: does the search begin at the first?"),
             (1, "this is the position of the look: its test score is wanted"),
-            (0.7875, "this is the mean of all test scores"),
+            (test.mean(), "this is the mean of all test scores"),
             (test, "one number is wanted"),
-            (0.85, "neither the best nor the last: which look has the highest validation score?"),
         ],
     )
     if isinstance(result, torch.Tensor | np.ndarray) and np.ndim(result):
@@ -564,6 +612,12 @@ def _(student):
         -0.9,
         "the score where all scores are negative",
         [(0.0, "a search that starts at 0 finds no negative score"), (-0.1, "the highest TEST score is reported")],
+    )
+    expect(
+        student(np.array([0.801, 0.804]), np.array([0.7, 0.8])),
+        0.8,
+        "the score for val .801, .804 and test .7, .8",
+        [(0.7, "nearly equal is not equal: compare the scores as they are, without rounding")],
     )
     expect(student(np.array([0.4]), np.array([0.2])), 0.2, "the score of a single look")
 
@@ -620,8 +674,8 @@ class _Log(list):
 class _Watched(SimpleCNN):
     """The course's network with a head so strong that it is sure about some images; it notes every pass."""
 
-    def __init__(self, strength: float):
-        super().__init__(channels=3, num_classes=5)
+    def __init__(self, strength: float, dataset: Dataset):
+        super().__init__(dataset.channels, dataset.num_classes)
         self.log, self.switched = _Log(), False
         with torch.no_grad():
             self.head.weight.mul_(strength)
@@ -631,21 +685,27 @@ class _Watched(SimpleCNN):
         self.switched = True
         return super().train(mode)
 
+    @torch.no_grad()
+    def guess(self, x: torch.Tensor) -> torch.Tensor:
+        """(len(x),) its answers, without a note of the pass."""
+        return F.linear(self.convolutions(x), self.head.weight, self.head.bias).argmax(1)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = super().forward(x)
         self.log.append((x.detach(), z, torch.is_grad_enabled()))
         return z
 
 
-def _hybrid_batch(rng: torch.Generator, labelled: int = 4, unlabelled: int = 8) -> Batch:
+def _hybrid_batch(rng: torch.Generator, dataset: Dataset, labelled: int = 4, unlabelled: int = 8) -> Batch:
     def images(n: int, like: torch.Tensor | None = None) -> torch.Tensor:
-        noise = torch.rand(n, 3, 28, 28, generator=rng) * 2 - 1
-        coarse = F.interpolate(torch.rand(n, 3, 4, 4, generator=rng) * 2 - 1, size=28)
+        noise = torch.rand(n, dataset.channels, 28, 28, generator=rng) * 2 - 1
+        coarse = F.interpolate(torch.rand(n, dataset.channels, 4, 4, generator=rng) * 2 - 1, size=28)
         return 0.2 * noise + 0.8 * coarse if like is None else 0.7 * like + 0.3 * noise
 
     x_u = images(unlabelled)
     x_l, x_w, x_s = (x.requires_grad_() for x in (images(labelled), images(unlabelled, x_u), images(unlabelled, x_u)))
-    return Batch(x_l, torch.randint(5, (labelled,), generator=rng), x_w, x_s, torch.arange(unlabelled))
+    y_l = torch.randint(dataset.num_classes, (labelled,), generator=rng)
+    return Batch(x_l, y_l, x_w, x_s, torch.arange(unlabelled))
 
 
 def _loss_of(student, model: _Watched, batch: Batch) -> torch.Tensor:
@@ -703,31 +763,60 @@ class _Gradients:
         return any(g[_among(x, images) ^ others].abs().sum() > 0 for x, g in self.answers)
 
 
-def _labels_teach(student, model: _Watched, batch: Batch) -> None:
-    """Raise Fix unless wrong labels cost more than right ones, and the gradient follows the labels."""
-    with torch.no_grad():
-        guess = F.linear(model.convolutions(batch.x_l), model.head.weight, model.head.bias).argmax(1)
-    costs, gradients, wanted = [], [], []
-    for y in (guess, (guess + 1) % 5):
-        losses = [_loss_of(student, model, batch._replace(y_l=y)) for _ in range(5)]
-        costs.append(np.mean([loss.item() for loss in losses]))
-        gradients.append(torch.autograd.grad(sum(losses), model.head.weight)[0])
-        wanted.append(torch.autograd.grad(F.cross_entropy(model(batch.x_l), y), model.head.weight)[0])
-    if costs[1] < costs[0] + 0.05:
+def _labels_teach(student, model: _Watched, batch: Batch, guess: torch.Tensor) -> None:
+    """Raise Fix unless the labels that the model would give, `guess`, cost least on their own images, and send a gradient."""
+
+    def losses(y):
+        return [_loss_of(student, model, batch._replace(y_l=y)) for _ in range(5)]
+
+    def cost(y):
+        return np.mean([loss.item() for loss in losses(y)])
+
+    others = (guess + 1) % model.head.out_features
+    if cost(others) < cost(guess) + 0.05:
         raise Fix(
-            "wrong labels cost no more than right ones: is y_l used, and with the right sign? (it is not to be replaced by a guess)"
+            "wrong labels cost no more than right ones: is y_l used (not a guess in its place), with the right sign, and in the same order as the images, also where a joint pass is cut apart?"
         )
-    if ((gradients[1] - gradients[0]) * (wanted[1] - wanted[0])).sum() <= 0:
+    if cost(guess) >= min(cost(y) for y in (guess.flip(0), *(guess.roll(n) for n in range(1, len(guess))))):
+        raise Fix("right labels cost no less than the same labels on the wrong images: are images and labels, and the pieces of a joint pass, in the same order?")  # fmt: skip
+    by_student, by_hand = (
+        [torch.autograd.grad(loss, model.head.weight)[0] for loss in found]
+        for found in (
+            (sum(losses(guess)), sum(losses(others))),
+            [F.cross_entropy(model(batch.x_l), y) for y in (guess, others)],
+        )
+    )
+    if ((by_student[1] - by_student[0]) * (by_hand[1] - by_hand[0])).sum() <= 0:
         raise Fix("other labels change the loss, but not the gradient: is the labelled loss detached?")
+
+
+def _of_different_classes(model: _Watched, images: torch.Tensor) -> torch.Tensor:
+    """Positions of up to four images about which the model says different things."""
+    guess = model.guess(images)
+    return torch.cat([(guess == c).nonzero()[0] for c in guess.unique()[:4]])
+
+
+def _of_different_classes(model: _Watched, images: torch.Tensor) -> torch.Tensor:
+    """Positions of up to four images about which the model says different things."""
+    guess = model.guess(images)
+    return torch.cat([(guess == c).nonzero()[0] for c in guess.unique()[:4]])
+
+
+@functools.cache
+def _dataset_of_the_lesson() -> Dataset:
+    with contextlib.redirect_stdout(io.StringIO()):  # not once more where the data come from
+        return load_dataset()
 
 
 @exercise("10.10", "a hybrid of your own")
 def _(student):
     rng = torch.Generator().manual_seed(1)
-    model = _Watched(strength=8.0)
+    dataset = _dataset_of_the_lesson()  # its classes and channels, for a hybrid that knows them
+    student = copy.deepcopy(student)  # what a method remembers of these batches must not go into its training
+    model = _Watched(8.0, dataset)
     used = labelled = False
     for _ in range(_PATIENCE):  # a ramp may start at zero, and a memory is empty at first
-        batch = _hybrid_batch(rng)
+        batch = _hybrid_batch(rng, dataset)
         loss = _loss_of(student, model, batch)
         if not torch.isfinite(loss):
             raise Fix(f"the loss of random images is {loss.item()}: a logarithm of 0, or a division by an empty count?")
@@ -747,19 +836,26 @@ def _(student):
         raise Fix("the labelled images send no gradient: the cross-entropy on x_l, y_l is missing, or detached")
     if not used:
         raise Fix(f"in {_PATIENCE} steps the unlabelled images have sent no gradient: are both sides detached, is one output on both sides, or does a mask never open?")  # fmt: skip
-    _labels_teach(student, model, batch)
+    for _ in range(3):
+        many = _hybrid_batch(rng, dataset, labelled=200)
+        apart = _of_different_classes(model, many.x_l)
+        chosen = many._replace(x_l=many.x_l[apart].detach().requires_grad_())
+        _labels_teach(student, model, chosen, model.guess(many.x_l)[apart])
+    many = _hybrid_batch(rng, dataset, unlabelled=200)
+    x_w = many.x_w[_of_different_classes(model, many.x_w)].detach().repeat(2, 1, 1, 1).requires_grad_()
+    known = chosen._replace(y_l=model.guess(chosen.x_l), x_w=x_w, index=torch.arange(len(x_w)))
     agree, disagree = (
-        np.mean([_loss_of(student, model, batch._replace(x_s=x_s)).item() for _ in range(6)])
-        for x_s in (batch.x_w, batch.x_w.roll(1, 0))
+        np.mean([_loss_of(student, model, known._replace(x_s=x_s)).item() for _ in range(12)])
+        for x_s in (x_w, x_w.roll(1, 0))
     )
-    if agree > disagree + 1:
+    if agree > disagree + 0.25:
         raise Fix("the loss is much higher where both views are the same image than where they are different ones: is the sign of the unlabelled loss wrong?")  # fmt: skip
     for strength, words in ((0.0, "no guess is sure"), (3000.0, "all guesses are sure")):
-        extreme = _Watched(strength)
-        loss = _loss_of(student, extreme, _hybrid_batch(rng))
+        extreme = _Watched(strength, dataset)
+        loss = _loss_of(student, extreme, _hybrid_batch(rng, dataset))
         gradients = torch.autograd.grad(loss, list(extreme.parameters()), allow_unused=True)
         if not (torch.isfinite(loss) and all(g is None or torch.isfinite(g).all() for g in gradients)):
             raise Fix(
                 f"where {words}, the loss or its gradient is not finite: a mean over nothing (0 / 0), or a logarithm of 0?"
             )
-    _loss_of(student, model, _hybrid_batch(rng, labelled=4, unlabelled=4))
+    _loss_of(student, model, _hybrid_batch(rng, dataset, labelled=4, unlabelled=4))

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from course_utils.check.lesson10 import _dataset_of_the_lesson
+
 # ------------------------------------------------------------------------------------------------------- 10.1 bytes
 
 
@@ -118,6 +120,26 @@ def consistency_own_target(student, teacher, x_w, x_s):
     return F.mse_loss(student(x_s).softmax(1), q)
 
 
+def consistency_both_views(student, teacher, x_w, x_s):
+    with torch.no_grad():
+        q = teacher(x_w).softmax(1)
+    return F.mse_loss(student(torch.cat([x_w, x_s]))[len(x_w) :].softmax(1), q)
+
+
+def consistency_once_more(student, teacher, x_w, x_s):
+    with torch.no_grad():
+        teacher(x_s)
+    return consistency_mse(student, teacher, x_w, x_s)
+
+
+def consistency_with_ema(student, teacher, x_w, x_s):
+    loss = consistency_mse(student, teacher, x_w, x_s)
+    with torch.no_grad():
+        for slow, fast in zip(teacher.parameters(), student.parameters()):
+            slow.mul_(0.95).add_(fast, alpha=0.1)
+    return loss
+
+
 # -------------------------------------------------------------------------------------------------------- 10.3 vote
 
 
@@ -166,6 +188,11 @@ def vote_epsilon_to_zero(W, Y):
 
 def vote_frequent(W, Y):
     return np.where((W @ Y).sum(1) > 0, (W @ Y).argmax(1), Y.sum(0).argmax())
+
+
+def vote_equal_is_unknown(W, Y):
+    mass = W @ Y
+    return np.where(mass.max(1) == mass.min(1), -1, mass.argmax(1))
 
 
 # --------------------------------------------------------------------------------------------------- 10.4 divergence
@@ -235,6 +262,16 @@ def uda_hard(logits_w, logits_s, T):
     return F.cross_entropy(logits_s, logits_w.detach().argmax(1))
 
 
+def uda_with_floor(logits_w, logits_s, T):
+    q, p = (logits_w.detach() / T).softmax(1), logits_s.softmax(1)
+    return (q * ((q + 1e-8).log() - (p + 1e-8).log())).sum(1).mean()
+
+
+def uda_log_of_probability(logits_w, logits_s, T):
+    q = (logits_w.detach() / T).softmax(1)
+    return F.kl_div(logits_s.softmax(1).log(), q, reduction="batchmean")
+
+
 # ----------------------------------------------------------------------------------------- 10.5 hold back the known
 
 
@@ -271,6 +308,23 @@ def _tsa(keep, reduce=lambda losses, keep: (losses * keep).sum() / keep.sum().cl
 
 def _by_truth(p, of_truth, y, eta):
     return of_truth <= eta
+
+
+def tsa_cut_off_when_empty(logits, y, eta):
+    keep = logits.softmax(1).gather(1, y[:, None])[:, 0] <= eta
+    return F.cross_entropy(logits[keep], y[keep]) if keep.any() else torch.tensor(0.0, requires_grad=True)
+
+
+def tsa_with_floor(logits, y, eta):
+    p = logits.softmax(1).gather(1, y[:, None])[:, 0]
+    keep = p <= eta
+    return (-(p + 1e-8).log() * keep).sum() / keep.sum().clamp(min=1)
+
+
+def tsa_log_of_probability(logits, y, eta):
+    p = logits.softmax(1).gather(1, y[:, None])[:, 0]
+    keep = (p <= eta).float()
+    return (-p.log() * keep).sum() / keep.sum().clamp(min=1)
 
 
 # ------------------------------------------------------------------------------------------------- 10.6 rates to keep
@@ -357,6 +411,33 @@ def accuracy_left_in_eval(model, x, y):
 def accuracy_frozen(model, x, y):
     model.requires_grad_(False)
     return _look()(model, x, y)
+
+
+def accuracy_children_only(model, x, y):
+    was = model.training
+    model.eval()
+    with torch.no_grad():
+        right = (model(x).argmax(1) == y).float().mean().item()
+    model.training = was
+    for part in model.children():
+        part.training = was
+    return right
+
+
+def accuracy_restored(model, x, y):
+    before = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        right = (model(x).argmax(1) == y).float().mean().item()
+    model.load_state_dict(before)
+    return right
+
+
+def accuracy_own_switch(model, x, y):
+    was, model.training = model.training, False
+    with torch.no_grad():
+        right = (model(x).argmax(1) == y).float().mean().item()
+    model.training = was
+    return right
 
 
 # ----------------------------------------------------------------------------------------------- 10.8 the reported number
@@ -607,6 +688,30 @@ def hybrid_mask_never_opens(model, batch):
     return _ce(z_l, batch.y_l) + loss_u, {}
 
 
+def hybrid_cut_the_other_way(model, batch):
+    p, guess = _weak(model, batch).max(1)
+    n = len(batch.x_l)
+    z = model(torch.cat([batch.x_s, batch.x_l]))
+    loss_u = ((p >= 0.95) * F.cross_entropy(z[n:], guess, reduction="none")).mean()
+    return F.cross_entropy(z[:n], batch.y_l) + loss_u, {}
+
+
+class KnowsTheData:
+    """Logit adjustment and a memory of all guesses, as long as the pool and as wide as the classes of the data set."""
+
+    def __init__(self):
+        dataset = _dataset_of_the_lesson()
+        self.memory = torch.full((len(dataset.train), dataset.num_classes), 1 / dataset.num_classes)
+        shares = np.bincount(dataset.train.labels, minlength=dataset.num_classes) / len(dataset.train)
+        self.log_prior = torch.from_numpy(shares).float().log()
+
+    def __call__(self, model, batch):
+        self.memory[batch.index] = 0.5 * self.memory[batch.index] + 0.5 * _weak(model, batch)
+        z_l, z_s = _glued(model, batch)
+        loss_l = F.cross_entropy(z_l + 0.5 * self.log_prior, batch.y_l)
+        return loss_l + F.cross_entropy(z_s, self.memory[batch.index].clone()), {}
+
+
 RIGHT = {
     "10.1": [bytes_numpy, bytes_by_half, bytes_in_steps],
     "10.2": [consistency_mse, consistency_by_hand, consistency_log_softmax],
@@ -617,7 +722,15 @@ RIGHT = {
     "10.7": [accuracy_decorated, accuracy_of_a_copy, accuracy_numpy],
     "10.8": [report_loop, report_max, report_list],
     "10.9": [named_in_lower_case, named_by_text, named_one_by_one],
-    "10.10": [hybrid_fixmatch, hybrid_all_together, hybrid_both_views, MeanTeacherMatch(), MixedUp(), Ensembled()],
+    "10.10": [
+        hybrid_fixmatch,
+        hybrid_all_together,
+        hybrid_both_views,
+        MeanTeacherMatch(),
+        MixedUp(),
+        Ensembled(),
+        KnowsTheData(),
+    ],
 }
 
 WRONG = {
@@ -662,6 +775,9 @@ WRONG = {
         (_pair(lambda z, t: F.cross_entropy(z, _p(t))), "cross-entropy"),
         (_pair(lambda z, t: F.l1_loss(_p(z), _p(t))), "absolute"),
         (_pair(lambda z, t: F.mse_loss(_p(z), _p(t)).item()), "no .item()"),
+        (consistency_both_views, "more images than its own view"),
+        (consistency_once_more, "more images than its own view"),
+        (consistency_with_ema, "weights are changed inside"),
     ],
     "10.3": [
         (vote_default, "argmax of zeros is 0"),
@@ -679,6 +795,9 @@ WRONG = {
         (lambda W, Y: (W @ Y).argmax(1)[(W @ Y).sum(1) > 0], "stay in their place"),
         (lambda W, Y: (W @ Y).sum(1) > 0, "whether something is known"),
         (lambda W, Y: _vote(-1)(W, Y).astype(float), "integers"),
+        (vote_equal_is_unknown, "equal masses"),
+        (_vote(-1, lambda mass: mass.sum(1) >= 1e-300), "a small mass"),
+        (_vote(-1, lambda mass: mass.sum(1) >= np.finfo(float).tiny), "a small mass"),
     ],
     "10.4": [
         (_uda(_as_is, _div), "wrong side"),
@@ -700,6 +819,8 @@ WRONG = {
         (uda_hard, "UDA's is soft"),
         (lambda w, s, T: T * T * uda_by_hand(w, s, T), "distillation"),
         (lambda w, s, T: uda_by_hand(w, s, 0.5), "the loss where the prediction is the sharpened target"),
+        (uda_with_floor, "no gradient"),
+        (uda_log_of_probability, "no gradient"),
     ],
     "10.5": [
         (_tsa(lambda p, t, y, eta: p.amax(1) <= eta), "surely WRONG"),
@@ -707,11 +828,15 @@ WRONG = {
         (_tsa(lambda p, t, y, eta: t > eta), "wrong way round"),
         (_tsa(lambda p, t, y, eta: p.amax(1) > eta), "and the highest probability decides"),
         (_tsa(lambda p, t, y, eta: t > -1), "nothing is held back"),
-        (_tsa(_by_truth, lambda l, k: (l * k).mean()), "divide by the number of those"),
+        (_tsa(_by_truth, lambda l, k: (l * k).mean()), "divide by their number"),
+        (_tsa(_by_truth, lambda l, k: (l * k).sum() / (k.sum() + 1)), "divide by their number"),
+        (tsa_cut_off_when_empty, "cut off from the logits"),
+        (tsa_with_floor, "no gradient"),
+        (tsa_log_of_probability, "no gradient"),
         (_tsa(_by_truth, lambda l, k: (l * k).sum()), "this is the sum"),
         (_tsa(_by_truth, lambda l, k: l[k > 0]), "one number"),
         (_tsa(_by_truth, lambda l, k: l[k > 0].mean()), "nan"),
-        (_tsa(_by_truth, lambda l, k: l[k > 0].mean() if k.any() else torch.tensor(0.0)), "cut off from the graph"),
+        (_tsa(_by_truth, lambda l, k: l[k > 0].mean() if k.any() else torch.tensor(0.0)), "cut off from the logits"),
         (_tsa(lambda p, t, y, eta: p.argmax(1) != y), "however unsure"),
         (_tsa(lambda p, t, y, eta: ~((p.argmax(1) == y) & (t > eta))), "also guessed right"),
         (_tsa(lambda p, t, y, eta: t < eta), "ABOVE"),
@@ -747,17 +872,25 @@ WRONG = {
         (_look(result=lambda right: 1 - right.float().mean().item()), "wrong answers"),
         (_look(result=lambda right: right.float()), "one number"),
         (accuracy_frozen, "requires_grad is switched off"),
+        (accuracy_children_only, "a part of the model stays in another mode"),
+        (accuracy_restored, "answers in training mode"),
+        (accuracy_own_switch, "answers in training mode"),
     ],
     "10.8": [
         (lambda val, test: max(test), "highest TEST score"),
         (lambda val, test: max([0.0, *test]), "highest TEST score"),
         (lambda val, test: val.max(), "validation score of the chosen look"),
-        (lambda val, test: test[-1], "the later one"),
+        (lambda val, test: test[-1], "the last look"),
+        (lambda val, test: test[0], "the first look"),
+        (lambda val, test: test[np.argmin(val)], "lowest validation score"),
+        (lambda val, test: test[np.argmax(val[1:])] if len(val) > 1 else test[0], "the first look"),
+        (lambda val, test: max(zip(val, test))[1], "higher TEST score"),
+        (lambda val, test: test[val == val.max()].max(), "higher TEST score"),
+        (lambda val, test: test[np.argmax(np.round(val, 2))], "without rounding"),
         (lambda val, test: test[np.flatnonzero(val == val.max())[-1]], "the later one"),
         (lambda val, test: test[val == val.max()].mean(), "mean over the looks"),
         (lambda val, test: int(np.argmax(val)), "position"),
         (lambda val, test: test.mean(), "mean of all test scores"),
-        (lambda val, test: test[np.argmin(val)], "highest TEST score"),
         (lambda val, test: val[np.argmax(test)], "the other way round"),
         (lambda val, test: test, "one number"),
     ],
@@ -798,5 +931,7 @@ WRONG = {
         (lambda model, batch: (hybrid_fixmatch(model, batch)[0], 0.5), "logs must be a dict"),
         (lambda model, batch: (hybrid_fixmatch(model, batch)[0].item(), {}), "no .item()"),
         (lambda model, batch: (hybrid_fixmatch(model, batch)[0], {"mask": torch.ones(3)}), "no plain number"),
+        (hybrid_cut_the_other_way, "in the same order"),
+        (lambda model, batch: hybrid_fixmatch(model, batch._replace(y_l=batch.y_l.flip(0))), "in the same order"),
     ],
 }
