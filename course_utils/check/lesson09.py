@@ -768,3 +768,62 @@ def _predictions(top: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarr
     p = np.repeat((1 - top)[:, None] / 2, 3, axis=1)
     p[np.arange(len(top)), guess] = top
     return p, np.where(hit == 1, guess, (guess + 1) % 3)
+
+
+# ------------------------------------------------------------------------------------------------------ 9.7 committee
+
+
+@exercise("9.7", "the committee")
+def _(student):
+    first = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3]])
+    second = np.array([[0.3, 0.3, 0.4], [0.6, 0.1, 0.3]])
+    third = np.array([[0.6, 0.2, 0.2], [0.4, 0.0, 0.6]])
+    members, shares = [first, second, third], np.array([0.64, 0.25, 0.11])
+    total = sum(members)
+
+    def scaled(p, axis=1):
+        return p / p.sum(axis=axis, keepdims=True)
+
+    right = scaled(total * shares**-0.5)
+    geometric = scaled(np.prod([member + 1e-12 for member in members], axis=0) ** (1 / 3) * shares**-0.5)
+    members_first = np.mean([scaled(member * shares**-0.5) for member in members], axis=0)
+    result = student(members, shares, 0.5)
+    expect(
+        result,
+        right,
+        "the committee of three members on two images at strength .5",
+        wrong=[
+            (total / 3, "strength is ignored: no class has moved"),
+            (total, "this is the sum of the members: their mean, adjusted, each row divided by its sum"),
+            (total * shares**-0.5, "the rows do not sum to 1: divide each by its sum"),
+            (total / 3 * shares**-0.5, "the rows do not sum to 1: divide each by its sum"),
+            (scaled(total * shares**0.5), "the factors favour the FREQUENT classes: the exponent is minus the strength"),
+            (scaled(total / shares), "the strength is ignored: it is the exponent of the shares"),
+            (scaled(total * shares), "the factors favour the frequent classes, and the strength is ignored"),
+            (scaled(total / shares**2), "the exponent is the strength itself, not one over it"),
+            (scaled(total / 3 - 0.5 * np.log(shares)), "the logarithms belong to logits: probabilities are multiplied by shares ** -strength"),
+            (scaled(np.exp(total / 3 - 0.5 * np.log(shares))), "probabilities are taken for logits: no exp, they are multiplied by shares ** -strength"),
+            (scaled(total * shares**-0.5, axis=0), "divided along the wrong axis: each ROW sums to 1"),
+            (total * shares**-0.5 / (total * shares**-0.5).sum(), "divided by the sum of the whole array: each row by its own"),
+            (geometric, "this is the geometric mean (a mean of logarithms): the arithmetic one is wanted"),
+            (members_first, "each member is adjusted and rescaled by itself: first the mean, then the factors, then the rows"),
+            (scaled(third * shares**-0.5), "only the last member has a voice: the mean over all of them"),
+            (scaled(first * shares**-0.5), "only the first member has a voice: the mean over all of them"),
+            (right.argmax(1), "these are the answers: the probabilities are wanted"),
+            (right.max(1), "this is the highest probability of each image: all of them are wanted"),
+            (right.mean(1), "averaged over the classes: the mean runs over the members, axis 0 of the list"),
+        ],
+        tolerance=1e-6,
+    )  # fmt: skip
+    expect(student(members, shares, 0.0), total / 3, "the committee at strength 0", tolerance=1e-6)
+    expect(student(members, shares, 2.0), scaled(total * shares**-2.0), "the committee at strength 2", [(scaled(total / shares), "the strength stops at 1: it may be larger")], tolerance=1e-6)  # fmt: skip
+    expect(student([first], shares, 1.0), scaled(first / shares), "a committee of one at strength 1", tolerance=1e-6)
+    example = student([np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])], np.array([0.8, 0.2]), 1.0)
+    expect(example, [[0.875 / 2.375, 1.5 / 2.375]], "the example of the text at strength 1", tolerance=1e-6)
+    rng = np.random.default_rng(0)
+    many = [rng.dirichlet(np.ones(7), 40).astype(np.float32) for _ in range(5)]
+    skewed = rng.dirichlet(np.ones(7))
+    wanted = scaled(np.mean(many, axis=0, dtype=np.float64) * skewed**-0.25)
+    expect(student(many, skewed, 0.25), wanted, "the committee of five members on forty images", tolerance=1e-5)
+    if not isinstance(result, np.ndarray):
+        raise Fix(f"the values are right, but later cells need a numpy array, not {type(result).__name__}")

@@ -434,7 +434,9 @@ def _(student):
     loss = student(lost, torch.tensor([1]), 0.9)
     no_floor = "the logarithm of a probability is infinite or cut off there, and the image from which most is to be learnt sends no gradient; cross_entropy of the logits"
     if not torch.isclose(torch.as_tensor(loss), torch.tensor(120.0)):
-        raise Fix(f"the loss of a label with the logits 60 and -60 is {torch.as_tensor(loss).item():.4g}, expected 120: {no_floor}")
+        raise Fix(
+            f"the loss of a label with the logits 60 and -60 is {torch.as_tensor(loss).item():.4g}, expected 120: {no_floor}"
+        )
     expect(torch.autograd.grad(loss, lost)[0], [[1.0, -1.0]], f"the gradient of a surely wrong image ({no_floor})")
     everything = student(z, y, 1.0)
     expect(everything, losses.mean(), "the loss at eta = 1, where nothing is held back")

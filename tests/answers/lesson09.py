@@ -522,6 +522,59 @@ def ece_all_bins_right(p, y, num_bins):
     return np.nansum(np.where(a > 0, s * abs(a - c), 0))
 
 
+# ------------------------------------------------------------------------------------------------------ 9.7 committee
+
+
+def committee_loop(members, shares, strength):
+    total = np.zeros(members[0].shape)
+    for p in members:
+        total = total + p
+    for c, share in enumerate(shares):
+        total[:, c] = total[:, c] / share**strength
+    return np.array([row / row.sum() for row in total])
+
+
+def committee_logits(members, shares, strength):
+    with np.errstate(divide="ignore"):
+        z = np.log(np.stack(members).mean(0)) - strength * np.log(shares)
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def committee_torch(members, shares, strength):
+    p = torch.from_numpy(np.asarray(members, dtype=np.float64)).mean(0) / torch.from_numpy(shares).pow(strength)
+    return (p / p.sum(1, keepdim=True)).numpy()
+
+
+def _committee(moved, scale=lambda q: q / q.sum(1, keepdims=True)):
+    return lambda members, shares, strength: scale(moved(np.mean(members, axis=0), shares, strength))
+
+
+def committee_in_place(members, shares, strength):
+    p = members[0]
+    for other in members[1:]:
+        p += other
+    p = p * shares**-strength
+    return p / p.sum(1, keepdims=True)
+
+
+def committee_each_first(members, shares, strength):
+    moved = [p * shares**-strength for p in members]
+    return np.mean([q / q.sum(1, keepdims=True) for q in moved], axis=0)
+
+
+def committee_geometric(members, shares, strength):
+    q = np.exp(np.mean([np.log(p + 1e-12) for p in members], axis=0)) * shares**-strength
+    return q / q.sum(1, keepdims=True)
+
+
+def committee_last(members, shares, strength):
+    for p in members:
+        q = p * shares**-strength
+        q = q / q.sum(1, keepdims=True)
+    return q
+
+
 RIGHT = {
     "9.1": [auc_loop, auc_ranks, auc_sign_torch, auc_sklearn, auc_curve],
     "9.2": [flip_product, flip_bits, flip_half, flip_recursive],
@@ -529,6 +582,7 @@ RIGHT = {
     "9.4": [unseen_set, unseen_compare, unseen_pandas],
     "9.5": [bins_loop, bins_bincount, bins_pandas, bins_torch],
     "9.6": [ece_loop, ece_sums, ece_mask, ece_torch],
+    "9.7": [committee_loop, committee_logits, committee_torch],
 }
 
 WRONG = {
@@ -717,5 +771,30 @@ WRONG = {
         (_ece_of(lambda a, c, s: s * abs(a - c)), "in this order"),
         (_ece_of(lambda c, a, s: a * abs(c - s)), "in this order"),
         (ece_all_bins_right, "no empty bin"),
+    ],
+    "9.7": [
+        (_committee(lambda p, s, t: p), "strength is ignored"),
+        (lambda members, s, t: sum(members), "the sum of the members"),
+        (_committee(lambda p, s, t: p * s**-t, scale=lambda q: q), "do not sum to 1"),
+        (lambda members, s, t: sum(members) * s**-t, "do not sum to 1"),
+        (_committee(lambda p, s, t: p * s**t), "favour the FREQUENT"),
+        (_committee(lambda p, s, t: p / s), "the exponent of the shares"),
+        (_committee(lambda p, s, t: p * s), "favour the frequent classes"),
+        (_committee(lambda p, s, t: p / (t * s) if t else p), "the exponent of the shares"),
+        (_committee(lambda p, s, t: p / s ** (1 / t) if t else p), "not one over it"),
+        (_committee(lambda p, s, t: p / s ** min(t, 1.0)), "stops at 1"),
+        (_committee(lambda p, s, t: p - t * np.log(s)), "the logarithms belong to logits"),
+        (_committee(lambda p, s, t: np.exp(p - t * np.log(s))), "probabilities are taken for logits"),
+        (_committee(lambda p, s, t: p * s**-t, scale=lambda q: q / q.sum(0)), "wrong axis"),
+        (_committee(lambda p, s, t: p * s**-t, scale=lambda q: q / q.sum()), "the whole array"),
+        (committee_geometric, "geometric"),
+        (committee_each_first, "first the mean"),
+        (committee_last, "only the last member"),
+        (lambda members, s, t: committee_loop(members[:1], s, t), "only the first member"),
+        (lambda members, s, t: committee_loop(members, s, t).argmax(1), "the answers"),
+        (lambda members, s, t: committee_loop(members, s, t).max(1), "the highest probability"),
+        (lambda members, s, t: committee_loop(members, s, t).mean(1), "averaged over the classes"),
+        (committee_in_place, "changes its input"),
+        (lambda members, s, t: None, "returned None"),
     ],
 }
