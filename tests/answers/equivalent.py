@@ -250,6 +250,11 @@ EQUIVALENT = {
         "share, accuracy, confidence = reliability(probabilities, labels, num_bins) -> share, confidence, accuracy = reliability(probabilities, labels, num_bins)": "the distance has no sign",
         "return np.nansum(share * np.abs(accuracy - confidence)) -> return np.nansum(share * np.abs(confidence - accuracy))": "the distance has no sign",
     },
+    "9.7": {
+        "moved = np.mean(members, axis=0) * shares ** (-strength) -> moved = -(np.mean(members, axis=0) * shares ** (-strength))": "the division by the row's sum takes the sign out again",
+        "moved = np.mean(members, axis=0) * shares ** (-strength) -> moved = np.sum(members, axis=0) * shares ** (-strength)": "the division by the row's sum takes the number of members out again",
+        "return moved / moved.sum(axis=1, keepdims=True) -> return moved / moved.sum(axis=-1, keepdims=True)": "this axis is the last one",
+    },
     "10.1": {
         "scaled = (x + 1) * 127.5 -> scaled = (x.detach() + 1) * 127.5": "bytes carry no gradient",
     },
