@@ -37,7 +37,7 @@ def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Sco
         "seed": draw.seed,
         "steps": run.steps_done,
         "images": run.images_seen,
-        "network": type(run.model).__name__,
+        "network": NETWORK,
         "parameters": num_parameters(run.model),
         "seconds": round(run.seconds, 1),
         **{name: round(value, 4) for name, value in scores.values.items()},

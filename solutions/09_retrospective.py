@@ -1001,7 +1001,7 @@ pd.DataFrame(
 # Salamon 1990](https://doi.org/10.1109/34.58871)); and methods that learn from the unlabelled images in different ways err in different places.
 #
 # The other piece is old, too. In lesson 01 logit adjustment moved the answers towards the rare classes, and at full strength went too far. It
-# can also be done after the training, on the finished probabilities ([Menon et al. 2021](https://arxiv.org/abs/2007.07314), section 4.2),
+# can also be done after the training, on the finished probabilities ([Menon et al. 2021](https://arxiv.org/abs/2007.07314)),
 # and by degrees. With the probabilities $p^{(1)}, \dots, p^{(M)}$ of the members, the shares $\pi_c$ of the classes among the labels and a
 # strength $\tau$:
 #
@@ -1029,7 +1029,7 @@ pd.DataFrame(
 
 # %% tags=["exercise", "ex-9.7"]
 def committee(members: list[np.ndarray], shares: np.ndarray, strength: float) -> np.ndarray:
-    """The mean of the members' probabilities, moved towards the rare classes (Menon et al. 2021, section 4.2).
+    """The mean of the members' probabilities, moved towards the rare classes (Menon et al. 2021).
 
     members: M arrays (N, C), rows sum to 1; shares: (C,) above 0; strength: 0 or more
     returns: (N, C), rows sum to 1
@@ -1152,6 +1152,24 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
+# On DermaMNIST the committee beats the one supervised network in macro-F1 and AUC on every draw, and the committee that is not adjusted has the
+# highest AUC of this course. What carries it?
+#
+# - *Not the number.* Four networks of one kind, not adjusted, gain a tenth of what four methods gain, and cost less, too: none of them looks at an
+#   unlabelled image.
+# - *The variety, in AUC.* The committee is above each of its members; MixMatch is the member that it would miss most.
+# - *In macro-F1 hardly more than its best member.* The lead over the mean teacher alone is about one standard error. What SSL brings, one good
+#   method brings; the committee makes it safer.
+# - *The adjustment moves the operating point*, as in lesson 01: balanced accuracy is gained on every draw, accuracy and AUC are paid on every draw,
+#   macro-F1 stays. The cross-validation had promised a little more for macro-F1. With four supervised networks it does gain some: they lean
+#   towards the frequent classes more.
+# - *No single member carries it*: without any one of the four it is level in macro-F1, or a little lower.
+#
+# We had set ourselves a bar before we began: macro-F1 five hundredths above the baseline, with an AUC of `.88` and an accuracy above `.70`. The
+# accuracy is reached, the AUC by the committee that is not adjusted, and of the five hundredths there are four. The lines above are all that were
+# scored on the test split; nothing was chosen by them.
+
+# %% [markdown]
 # **Analysis** What we know now, about one small network, 500 labels and images of 28 by 28 pixels:
 #
 # *The published table cannot be read.* Its lines come from different experiments, its AUC is one of logits, one line was scored
@@ -1173,6 +1191,10 @@ plots.show(figure, alt)
 #
 # *Another processor* moves the mean macro-F1 of the baseline by some thousandths and that of single draws by up to two hundredths. Gains that
 # small are not gains, and those above are a few times larger.
+#
+# *A recipe.* A committee of four methods is above the baseline in AUC and macro-F1 on every draw, and most of its gain in macro-F1 is that of its best
+# members. Four supervised networks do not do it: the gain comes from the unlabelled images. Its spread over draws is as large as that of its members,
+# since they share the labels.
 #
 # *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images and the seconds. Which methods are on
 # the front depends on the metric and on the draw; SGAN and the mean teacher, which look at fewer images than FixMatch, are on it by
@@ -1229,7 +1251,8 @@ plots.show(figure, alt)
 # - Differences in pairs, with the number of draws in mind: by an exact two-sided test five draws can never pass the usual mark.
 # - Cost belongs beside benefit; a front needs no exchange rate, but it has error bars, too.
 # - Leakage is measured with a control: groups of images differ in more than in having been seen.
-# - Confidence is not accuracy. Measure both, above all where a method learns from its own confidence.
+# - Confidence is not accuracy. Measure both, above all where a method learns from its own confidence. Methods that err in different places make a
+#   committee that ranks better than each; compare it with as many networks of one kind.
 #
 # Next: `10_bug_hunt.ipynb`, mistakes to find and a method of your own.
 

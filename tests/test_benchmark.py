@@ -100,6 +100,8 @@ def test_a_killed_benchmark_goes_on_where_it_stopped(in_process, tmp_path, a_sho
     assert list(benchmark.benchmark(todo, folder, 1)) == todo[4:]
     assert fake_run.calls == todo[2:]
     assert len(benchmark.collect(todo, folder)) == 4
+    a_short_lesson.write_text(LESSON.replace("# %%\nprint", "# a remark\n\n# %%\nprint"))
+    assert len(benchmark.collect(todo, folder)) == 4  # other words only
     a_short_lesson.write_text(LESSON + "\n# %%\n1 + 1\n")  # other code: these results are not its results
     assert len(benchmark.collect(todo, folder)) == 0
 

@@ -11,7 +11,9 @@ def result_lines() -> list[str]:
     rows = rows[(rows["network"] == "SimpleCNN") & (rows["budget"] == 500)]
     baseline = rows[rows["method"] == "supervised"].set_index("draw")
     alike = rows[
-        rows["draw"].isin(baseline.index) & (rows["steps"] == 1600) & ~rows["method"].str.contains("lesson 09|committee without|by a quarter")
+        rows["draw"].isin(baseline.index)
+        & (rows["steps"] == 1600)
+        & ~rows["method"].str.contains("lesson 09|committee without|by a quarter")
     ]
     lines = []
     for method, group in alike.groupby("method", sort=False):

@@ -4,6 +4,7 @@ One job is one solution lesson, executed in a kernel of its own; so the code tha
 A finished job is one file, which is there whole or not at all: a benchmark that was killed goes on where it stopped.
 """
 
+import ast
 import csv
 import hashlib
 import itertools
@@ -49,13 +50,22 @@ class Job:
 
     @property
     def code(self) -> str:
-        """A fingerprint of the code that runs: a lesson whose code has changed has not been measured yet."""
-        cells = [cell.source for cell in self.read().cells if cell.cell_type == "code"]
+        """A fingerprint of the code that runs: a lesson whose code has changed, beyond its comments, has not been measured yet."""
+        cells = [_without_words(cell.source) for cell in self.read().cells if cell.cell_type == "code"]
         return hashlib.md5("\n".join(cells).encode()).hexdigest()[:8]
 
     def path(self, folder: Path) -> Path:
         names = (self.dataset, self.network, self.num_steps, self.budget, f"seed{self.seed}", self.lesson, self.code)
         return folder / ("-".join(map(str, names)) + ".csv")
+
+
+def _without_words(source: str) -> str:
+    """The code without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def jobs(datasets, networks, num_steps, budgets, seeds, numbers) -> list[Job]:
