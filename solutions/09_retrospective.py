@@ -1127,14 +1127,16 @@ for metric in ("AUC", "ACC", "macro-F1"):
 results.compare(reference_rows(["supervised", *votes]), dataset)
 
 # %% tags=["dataset"]
-results.gains(list(votes), dataset, "supervised", ("AUC", "ACC", "macro-F1", "balanced ACC"))
+gained = results.gains(list(votes), dataset, "supervised", ("AUC", "ACC", "macro-F1", "balanced ACC"))
+gained.rename(index=lambda name: name.removesuffix(" minus supervised"))
 
 # %% [markdown]
 # Which piece carries it? Below, the committee minus each of the committees that lack a piece:
 
 # %% tags=["dataset"]
 lacking = [name for name in votes if name != "committee"]
-pd.concat([results.gains(["committee"], dataset, name, ("AUC", "ACC", "macro-F1")) for name in lacking])
+lines = [results.gains(["committee"], dataset, name, ("AUC", "ACC", "macro-F1")) for name in lacking]
+pd.concat(lines).rename(index=lambda name: name.removeprefix("committee minus ")).rename_axis("committee minus ...")
 
 # %% tags=["dataset"]
 shown = ["supervised", "four supervised networks, not adjusted", "committee, not adjusted", "committee"]
