@@ -1,5 +1,6 @@
 """Whatever a student's function does, a check ends in one line, soon, and harms nothing."""
 
+import signal
 import time
 
 import numpy as np
@@ -111,6 +112,16 @@ def test_an_endless_function_is_stopped():
     assert result.status == "fix" and "did not end within 0.3 seconds" in result.message
     assert time.perf_counter() - start < 3
     assert verdict("99.1", lambda x: 2 * x).status == "ok"  # nothing is left behind
+
+
+def test_an_endless_function_is_stopped_where_interrupts_are_ignored():
+    """So it is in a process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert "did not end" in verdict("99.1", endless, time_limit=0.3).message
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_stop_button_still_works():

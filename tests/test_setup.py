@@ -163,5 +163,5 @@ def test_uv_is_used_where_it_is_found(elsewhere):
 
 def test_the_command_is_installed():
     result = subprocess.run([Path(sys.executable).parent / "course", "--help"], capture_output=True, text=True)
-    for command in ("lab", "build", "verify", "run", "reference", "benchmark"):
+    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "speed"):
         assert command in result.stdout

@@ -10,6 +10,7 @@ import importlib
 import io
 import linecache
 import re
+import signal
 import threading
 import time
 import traceback
@@ -353,6 +354,8 @@ def _limited(seconds: float):
                 interrupt_main()
                 return
 
+    # A process that was started in the background may ignore interrupts, and then nothing would stop the function
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
@@ -364,3 +367,4 @@ def _limited(seconds: float):
     finally:
         done.set()
         watcher.join()
+        signal.signal(signal.SIGINT, handler or signal.default_int_handler)  # None: it was not set from Python
