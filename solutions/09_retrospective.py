@@ -1086,7 +1086,8 @@ print(f"{sum(run.seconds for name, run in trained.items() if name not in runs):.
 
 # %% [markdown]
 # The strength is a quarter. It was chosen as everything was, by cross-validation inside 500 labels on other draws, from `0`, `.25` and `.5`: half
-# is a little better in macro-F1 there and costs accuracy. The members were not chosen: they are what the course had trained. Beside the whole committee stand those that lack a piece: the adjustment, the variety, one
+# is a little better in macro-F1 there and costs accuracy. (Three draws; the FixMatch of that trial was the one with distribution alignment.) The
+# members were not chosen: they are what the course had trained. Beside the whole committee stand those that lack a piece: the adjustment, the variety, one
 # of the members, or all of them but one.
 
 # %%

@@ -5,7 +5,6 @@ A finished job is one file, which is there whole or not at all: a benchmark that
 """
 
 import ast
-import csv
 import hashlib
 import itertools
 import json
@@ -162,7 +161,7 @@ def ship(rows: pd.DataFrame) -> list[Path]:
         merged = merged.sort_values(["method"], key=lambda methods: methods.map(place), kind="stable")
         first = [column for column in SETTINGS if column in merged]
         rest = [column for column in merged if column not in (*first, "split")]
-        merged[first + rest].to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL)
+        merged[first + rest].to_csv(path, index=False)
         written.append(path)
     return written
 
