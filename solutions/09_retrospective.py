@@ -1112,6 +1112,8 @@ voted = {
 evaluation.score_table({"supervised": scores["supervised"], **voted}, dataset, dataset.test)
 
 # %% tags=["dataset"]
+alone = evaluation.score(seen["mean teacher"], dataset.test)
+results.record("mean teacher, lesson 09", dataset, draw, teacher_run, alone)
 for name, (members, _) in votes.items():
     cost = {
         "seconds": sum(trained[member].seconds for member in members),

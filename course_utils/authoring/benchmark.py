@@ -87,9 +87,12 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
             settings["COURSE_DATA"] = "embedded"
         try:
             # Tables and figures of what was left out, or never ran with these settings, may fail: nothing is measured there
-            build.execute(job.read(), SOLUTIONS, settings=settings, allowed_errors=["NameError", "KeyError"])
+            done = build.execute(job.read(), SOLUTIONS, settings=settings, allowed_errors=["NameError", "KeyError"])
         except CellExecutionError as error:
             return job, [], str(error)
+        for cell in done.cells:
+            if "record(" in cell.source and any(output.output_type == "error" for output in cell.get("outputs", [])):
+                return job, [], f"nothing was recorded by a cell that failed:\n{cell.source}"
         recorded = Path(folder) / "runs.jsonl"
         rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
     mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget}
