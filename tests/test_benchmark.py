@@ -171,7 +171,7 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
     old = [row("supervised", "d0", 0.1), row("FixMatch", "d0", 0.2), row("SGAN", "d0", 0.3)]
     benchmark.ship(pd.DataFrame(old))
     new = [row("FixMatch", "d0", 0.5), row("FixMatch", "d1", 0.6), row("supervised", "d0", 0.7, budget=100)]
-    new += [row("FixMatch", "d1", 0.9, lesson="09")]  # trained by a second lesson
+    new += [row("FixMatch", "d1", 0.9, lesson="09", ECE=0.2)]  # trained by a second lesson, which measures more
     assert benchmark.ship(pd.DataFrame(new)) == [tmp_path / "digits.csv"]
     shipped = results.read_runs(tmp_path / "digits.csv")
     lines = list(zip(shipped["method"], shipped["budget"], shipped["draw"], shipped["macro-F1"]))
@@ -182,6 +182,7 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
         ("FixMatch", 500, "d1", 0.6),
         ("SGAN", 500, "d0", 0.3),
     ]
+    assert shipped["ECE"].dropna().tolist() == [0.2]
     text = (tmp_path / "digits.csv").read_text()
     benchmark.ship(shipped)
     assert (tmp_path / "digits.csv").read_text() == text  # what is read is what was written

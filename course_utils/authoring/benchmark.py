@@ -157,8 +157,9 @@ def ship(rows: pd.DataFrame) -> list[Path]:
     for name, new in rows.groupby("dataset"):
         path = results.shipped_file(name)
         old = results.read_runs(path) if path.is_file() else new.iloc[:0]
-        # a method that several lessons train counts once: from the lesson that trained it first
-        merged = pd.concat([old, new.drop_duplicates(key)]).drop_duplicates(key, keep="last")
+        # a method that several lessons train counts once: from the lesson that trained it first, with what later ones measured besides
+        once = new.groupby(key, sort=False, as_index=False).first()
+        merged = pd.concat([old, once]).drop_duplicates(key, keep="last")
         place = {method: n for n, method in enumerate(dict.fromkeys([*old["method"], *new["method"]]))}
         merged = merged.sort_values(["network", "budget", "steps"], kind="stable", ascending=[False, True, True])
         merged = merged.sort_values(["method"], key=lambda methods: methods.map(place), kind="stable")
