@@ -126,6 +126,7 @@ def progress(arguments: argparse.Namespace) -> int:
 def benchmark(arguments: argparse.Namespace) -> int:
     """Repeat the lessons with other labels, seeds, networks and data; a run that was killed goes on where it stopped."""
     from course_utils.authoring import benchmark as runner
+    from course_utils.authoring import readme
     from course_utils.data import load_dataset
 
     numbers = [source.name[:2] for source in lessons(arguments.lessons or MEASURED)]
@@ -140,7 +141,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         print(f"\n{name}, test split, macro-F1: mean ± sd (draws), minus supervised: mean ± standard error")
         print(runner.table(own).to_string())
     if arguments.ship:
-        for path in runner.ship(rows):
+        for path in [*runner.ship(rows), readme.renew()]:
             print(f"written to {path}")
     for job, error in failed.items():
         print(f"\n{job} failed, and is tried again by the same command:\n{error[-2000:]}", file=sys.stderr)
@@ -174,7 +175,9 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--jobs", type=int, help="lessons at a time (default: one for each core, at most 4)")
             command.add_argument("--scheduler", help="address of a Dask scheduler, to use the machines of its workers")
             command.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmark", help="where they go")
-            command.add_argument("--ship", action="store_true", help="put the rows into course_utils/reference")
+            command.add_argument(
+                "--ship", action="store_true", help="put the rows into course_utils/reference and the README"
+            )
     arguments = parser.parse_args(argv)
     try:
         return arguments.function(arguments)

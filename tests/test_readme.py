@@ -1,33 +1,43 @@
 """The README's tables of results are what the shipped runs give."""
 
-import pandas as pd
+import pytest
 
-from course_utils import ROOT, results
-
-METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
-BESIDE = "committee without|by a quarter"  # lines that only lesson 09 discusses
-
-
-def result_lines(rows: pd.DataFrame) -> list[str]:
-    """One line of a table for each method that has the baseline's draws, in the order of recording."""
-    baseline = rows[rows["method"] == "supervised"].set_index("draw")
-    alike = rows[rows["draw"].isin(baseline.index) & ~rows["method"].str.contains(BESIDE)]
-    lines = []
-    for method, group in alike.groupby("method", sort=False):
-        scores = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
-        d = (group.set_index("draw")["macro-F1"] - baseline["macro-F1"]).dropna()
-        paired = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
-        lines.append(f"| {method} | {' | '.join(scores)} | {'' if method == 'supervised' else paired} |")
-    return lines
+from course_utils import results
+from course_utils.authoring import readme
+from course_utils.evaluation import constant_scores
 
 
-def test_the_tables_of_results_are_those_of_the_shipped_runs():
-    rows = results.read_runs(results.shipped_file("dermamnist"))
-    rows = rows[rows["steps"] == 1600]
-    readme = (ROOT / "README.md").read_text()
-    for (network, budget), group in rows.groupby(["network", "budget"]):
-        heading = f"{network}, {budget:,} labels"
-        lines = result_lines(group)
-        table = readme.partition(heading)[2].partition("\n\n| method")[2].partition("\n\n")[0]
-        missing = [line for line in lines if line not in table]
-        assert not missing, f"lines to put under '{heading}' in README.md:\n" + "\n".join(lines)
+def test_the_tables_are_those_of_the_shipped_runs():
+    text = readme.README.read_text()
+    fresh = readme.with_tables(text)
+    assert text == fresh, "bring them up to date: python -c 'from course_utils.authoring import readme; readme.renew()'"
+    assert len(readme.TABLE.findall(text)) >= 3
+
+
+@pytest.mark.parametrize("dataset", ["dermamnist", "digits"])
+def test_every_network_that_ships_has_a_table(dataset):
+    networks = results.read_runs(results.shipped_file(dataset))["network"].unique()
+    shown = {(name, network) for _, _, name, network, _ in readme.TABLE.findall(readme.README.read_text())}
+    assert {(dataset, network) for network in networks} <= shown
+
+
+def test_another_score_is_another_table(monkeypatch):
+    mark = "<!-- one budget: digits, SimpleCNN, 500 -->\n\n"
+    right = readme.with_tables(mark + "| old |\n\nWords that follow.")
+    assert right.startswith(mark + "| method |") and right.endswith("|\n\nWords that follow.") and "old" not in right
+    assert readme.with_tables(right) == right
+    runs = results.read_runs(results.shipped_file("digits"))
+    monkeypatch.setattr(results, "read_runs", lambda path: runs.assign(AUC=runs["AUC"] - 0.1))
+    assert readme.with_tables(right) != right
+
+
+def test_the_constant_predictor_is_quoted_right(dermamnist):
+    constant = constant_scores(dermamnist, dermamnist.test)
+    text = " ".join(readme.README.read_text().split())
+    for metric, words in {
+        "AUC": "in AUC",
+        "ACC": "in accuracy",
+        "macro-F1": "in macro-F1",
+        "balanced ACC": "in balanced",
+    }.items():
+        assert f"{constant[metric]:.3f} {words}" in text

@@ -1,0 +1,56 @@
+"""The README's tables of results, made from the shipped runs.
+
+Above each table stands a line that says what it holds, such as `<!-- one budget: dermamnist, SimpleCNN, 500 -->` or
+`<!-- all budgets: digits, SimpleCNN, ACC -->`.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from course_utils import ROOT, results
+from course_utils.authoring import benchmark
+
+README = ROOT / "README.md"
+TABLE = re.compile(r"(<!-- (one budget|all budgets): (\w+), (\w+), (\S+) -->\n\n)(?:\|.*\n)*")
+METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
+BESIDE = "committee without|by a quarter"  # lines that only lesson 09 discusses
+
+
+def with_tables(text: str) -> str:
+    """The text, each of its tables made anew."""
+    return TABLE.sub(lambda found: found[1] + _made(*found.groups()[1:]), text)
+
+
+def renew() -> Path:
+    """Bring the README's tables up to the shipped runs."""
+    README.write_text(with_tables(README.read_text()))
+    return README
+
+
+def _made(kind: str, dataset: str, network: str, what: str) -> str:
+    rows = results.read_runs(results.shipped_file(dataset))
+    rows = rows[(rows["network"] == network) & (rows["steps"] == 1600) & ~rows["method"].str.contains(BESIDE)]
+    table = _one_budget(rows[rows["budget"] == int(what)]) if kind == "one budget" else _all_budgets(rows, what)
+    lines = [["method", *table.columns], ["---"] * (1 + len(table.columns)), *table.reset_index().to_numpy()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _one_budget(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line for each method that has the baseline's draws: mean ± sd, and the paired difference in macro-F1."""
+    baseline = rows[rows["method"] == "supervised"].set_index("draw")["macro-F1"]
+    lines = {}
+    for method, group in rows[rows["draw"].isin(baseline.index)].groupby("method", sort=False):
+        d = (group.set_index("draw")["macro-F1"] - baseline).dropna()
+        gain = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
+        lines[method] = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
+        lines[method].append("" if method == "supervised" else gain)
+    return pd.DataFrame.from_dict(lines, "index", columns=[*METRICS, "macro-F1 minus supervised"])
+
+
+def _all_budgets(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    table = benchmark.table(rows[rows["draw"].isin(rows.loc[rows["method"] == "supervised", "draw"])], metric)
+    several = table[(table != "").sum(axis=1) > 1].sort_index(axis=1)
+    several = several.replace(r" \(5\)", "", regex=True)  # all that ships has five draws
+    return several.set_axis([f"{budget:,} labels" for _, _, budget, _ in several], axis=1)
