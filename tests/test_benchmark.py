@@ -71,6 +71,9 @@ def test_a_lesson_that_fails_or_records_nothing_is_an_error_in_words(a_short_les
     a_short_lesson.write_text(LESSON.replace("results.record", "print").replace("beside = ", ""))
     _, rows, error = benchmark.run(JOB)
     assert rows == [] and "recorded nothing on digits" in error
+    a_short_lesson.write_text(LESSON.replace('results.record("chosen"', 'results.record({}["no such run"]'))
+    _, rows, error = benchmark.run(JOB)
+    assert rows == [] and "nothing was recorded by a cell that failed" in error and "no such run" in error
 
 
 def fake_run(job):
@@ -140,11 +143,14 @@ def test_a_dask_cluster_runs_the_jobs(tmp_path):
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        # the workers import the package anew: they read the lesson from where it is
-        cluster.get_client().run(use_lesson, str(tmp_path / "01_short.py"))
+        # the workers have a lesson of their own, which says who ran it
+        theirs = tmp_path / "workers" / "01_short.py"
+        theirs.parent.mkdir()
+        theirs.write_text(LESSON.replace('"supervised"', '"by a worker"'))
+        cluster.get_client().run(use_lesson, str(theirs))
         assert benchmark.benchmark(todo, tmp_path / "out", 1, scheduler=cluster.scheduler_address) == {}
     rows = benchmark.collect(todo, tmp_path / "out")
-    assert sorted(rows["seed"]) == [0, 1, 2] and set(rows["method"]) == {"supervised"}
+    assert sorted(rows["seed"]) == [0, 1, 2] and set(rows["method"]) == {"by a worker"}
 
 
 def use_lesson(path):
