@@ -750,7 +750,11 @@ for metric, budget in itertools.product(("AUC", "macro-F1"), budgets):
 pd.DataFrame(lines).T.fillna("")
 
 # %% [markdown]
-# EFFICIENCY TEXT
+# On DermaMNIST the unlabelled images are worth, in AUC, between a few and some hundred labels more: the mean teacher and MixMatch rank with 500 labels
+# as the baselines do with half as many again or more. In macro-F1 the first baseline gets there with none of the budgets, since it never works
+# enough; the second does. And the more labels there are, the less is left: with 2000 the gain in AUC is small, if steady, and in macro-F1 no
+# method is clearly above a baseline that works as much. Which is the better bargain, labels or images, depends on the metric that counts for
+# you, and on what a label costs.
 #
 # And two costs are in no table: the hours of whoever builds the method, and the settings that were tried before one was good.
 
@@ -1250,7 +1254,7 @@ for name in ("supervised", "FixMatch", "MixMatch", "committee"):
     recalls[name] = np.mean(of_draws, axis=0)
 alt = (
     "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five draws. On DermaMNIST the most frequent class, nv, is "
-    "recalled by all alike; RECALL ALT."
+    "recalled by all alike; the committee gains among the others."
 )
 plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 
@@ -1268,19 +1272,9 @@ plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 #   towards the frequent classes more.
 # - *No single member carries it*: without any one of the four it is level in macro-F1, or a little lower.
 #
-# Is that a matter of the small network? The same lesson, run with a residual network that has nineteen times the parameters and is not
-# pre-trained either. (A GPU or patience: `course benchmark 09 --networks ResNet`. Nothing was tuned again.)
-
-# %% tags=["dataset"]
-larger = [row for row in results.reference(dataset, network="ResNet") if row["method"] in (*trained, *votes)]
-results.compare(larger, dataset)
-
-# %% tags=["dataset"]
-pd.concat(
-    {metric: against("supervised", metric, larger) for metric in ("AUC", "macro-F1")}, axis=1
-) if larger else "no such runs on this dataset"
-
-# %% [markdown]
+# - *Half of it is work.* Against the baseline that looks at as many images as FixMatch the lead in macro-F1 is half as large, two standard errors or
+#   so; the lead in AUC stays whole.
+#
 # We had set ourselves a bar before we began: macro-F1 five hundredths above the baseline, with an AUC of `.88` and an accuracy above `.70`. The
 # accuracy is reached, the AUC by the committee that is not adjusted, and of the five hundredths there are four. The lines above are all that were
 # scored on the test split; nothing was chosen by them.
@@ -1311,6 +1305,9 @@ pd.concat(
 # *A recipe.* A committee of four methods is above the baseline in AUC and macro-F1 on every draw, and most of its gain in macro-F1 is that of its best
 # members. Four supervised networks do not do it: the gain comes from the unlabelled images. Its spread over draws is as large as that of its members,
 # since they share the labels.
+#
+# *Work.* A baseline that looks at as many images as FixMatch, all of them labelled, has half of the gain in macro-F1 and none of that in AUC; with
+# 2000 labels it has all of the gain in macro-F1. So what the unlabelled images bring here is a better order of the answers.
 #
 # *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images and the seconds. Which methods are on
 # the front depends on the metric and on the draw; SGAN and the mean teacher, which look at fewer images than FixMatch, are on it by
