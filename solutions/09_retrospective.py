@@ -1271,7 +1271,6 @@ plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 #   macro-F1 stays. The cross-validation had promised a little more for macro-F1. With four supervised networks it does gain some: they lean
 #   towards the frequent classes more.
 # - *No single member carries it*: without any one of the four it is level in macro-F1, or a little lower.
-#
 # - *Half of it is work.* Against the baseline that looks at as many images as FixMatch the lead in macro-F1 is half as large, two standard errors or
 #   so; the lead in AUC stays whole.
 #
