@@ -353,8 +353,7 @@ def reference_rows(methods, dataset=dataset):
     return sorted(rows, key=lambda row: methods.index(row["method"]))
 
 
-def of_those(by_draw, methods):
-    """The columns of these methods, without those that have no runs on this dataset."""
+def of_those(by_draw, methods):  # without those that have no runs on this dataset
     return by_draw[[method for method in methods if method in by_draw]]
 
 
