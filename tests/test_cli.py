@@ -78,6 +78,8 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
 
     monkeypatch.setattr(benchmark, "run", run)
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / "shipped.csv")
+    monkeypatch.setattr("course_utils.authoring.readme.README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("Words without a table.\n")
     settings = ["--labels", "40", "all", "--seeds", "1", "--networks", "ResNet", "--steps", "5", "--datasets", "digits"]
     out = ["--output", str(tmp_path / "out"), "--jobs", "1"]
     assert cli.main(["benchmark", "06", "07", *settings, *out, "--ship"]) == 1  # one failed
