@@ -696,8 +696,8 @@ paired_table("supervised, batches of 160", "supervised", ["ACC", "balanced ACC",
 
 # %% [markdown]
 # On DermaMNIST more work with the same labels raises the macro-F1 and the balanced accuracy, by two standard errors and more, and leaves the AUC
-# where it was: the rare classes are learnt last, and whoever works longer answers them more often. So a gain of this size in macro-F1 is no sign
-# that unlabelled images helped; a gain in AUC may be one. The later lessons compare at equal steps, as papers do; lesson 09 holds every
+# where it was: probably the rare classes are learnt last, and whoever works longer answers them more often. So a gain of this size in macro-F1 is no sign
+# that unlabelled images helped; a gain in AUC may be one. The later lessons compare at equal steps; lesson 09 holds every
 # method against this line, too.
 
 # %% [markdown]
