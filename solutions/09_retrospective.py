@@ -1251,8 +1251,8 @@ for name in ("supervised", "FixMatch", "MixMatch", "committee"):
     of_draws = [[float(value) for value in row["recall"].split()] for row in reference_rows([name])]
     recalls[name] = np.mean(of_draws, axis=0)
 alt = (
-    "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five draws. On DermaMNIST the supervised "
-    "run recalls nv, the most frequent class, best, and bcc, bkl and mel least; the committee is the other way round."
+    "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five draws. On DermaMNIST, of the four, "
+    "supervised has the highest recall of nv, the most frequent class, and the lowest of bcc, bkl and mel; the committee is higher there and lower at nv."
 )
 plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 
