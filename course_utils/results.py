@@ -18,6 +18,9 @@ from course_utils.training import Run
 # What a change of machine, thread count or torch version was seen to do to a result of one seed, doubled.
 PLATFORM_TOLERANCE = {"AUC": 0.01, "ACC": 0.035, "macro-F1": 0.07, "weighted-F1": 0.035, "balanced ACC": 0.07}
 
+# Two runs are a pair if they have the same labels and the same seed (with all labels, the draw alone is always the same).
+PAIR = ["draw", "seed"]
+
 
 def runs_file() -> Path:
     """The untracked file that `record` appends to."""
@@ -56,7 +59,7 @@ def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Sco
 
 
 def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
-    """The latest recorded run of each (method, draw) on this very dataset, in the order of recording."""
+    """The latest recorded run of each (method, draw, seed) on this very dataset, in the order of recording."""
     latest: dict[tuple, dict] = {}
     if runs_file().is_file():
         for line in runs_file().read_text().splitlines():
@@ -65,8 +68,9 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
             except json.JSONDecodeError:
                 continue  # a line cut short when a machine went down; the other lines are whole
             if row["md5"] == dataset.md5 and (methods is None or row["method"] in methods):
-                latest.pop((row["method"], row["draw"]), None)
-                latest[row["method"], row["draw"]] = row
+                key = (row["method"], *(row[name] for name in PAIR))
+                latest.pop(key, None)
+                latest[key] = row
     return list(latest.values())
 
 
@@ -143,8 +147,8 @@ def _protocol(group: pd.DataFrame) -> dict:
 
 
 def _paired(frame: pd.DataFrame, group: pd.DataFrame, baseline: str) -> pd.Series:
-    base = frame[frame["method"] == baseline].set_index("draw")["macro-F1"]
-    return (group.set_index("draw")["macro-F1"] - base).dropna()
+    base = frame[frame["method"] == baseline].set_index(PAIR)["macro-F1"]
+    return (group.set_index(PAIR)["macro-F1"] - base).dropna()
 
 
 def _mean_sd(values: pd.Series, sign: str = "") -> str:
@@ -161,11 +165,11 @@ def gains(
 
     Each cell: mean difference ± its standard error, and on how many of the draws the method is above.
     """
-    rows = pd.DataFrame(reference(dataset), columns=["method", "draw", *metrics])
+    rows = pd.DataFrame(reference(dataset), columns=["method", *PAIR, *metrics])
     lines: dict[str, dict[str, str]] = {}
     for method in methods:
         for metric in metrics:
-            by_draw = rows.pivot(index="draw", columns="method", values=metric).reindex(columns=[method, baseline])
+            by_draw = rows.pivot(index=PAIR, columns="method", values=metric).reindex(columns=[method, baseline])
             d = (by_draw[method] - by_draw[baseline]).dropna()
             error = d.std() / max(len(d), 1) ** 0.5
             cell = f"{d.mean():+.3f} ± {error:.3f}, {(d > 0).sum()} of {len(d)}" if len(d) else "no reference runs"

@@ -87,12 +87,13 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
             settings["COURSE_DATA"] = "embedded"
         try:
             # Tables and figures of what was left out, or never ran with these settings, may fail: nothing is measured there
-            done = build.execute(job.read(), SOLUTIONS, settings=settings, allowed_errors=["NameError", "KeyError"])
+            done = build.execute(job.read(), SOLUTIONS, settings=settings, errors_end_it=False)
         except CellExecutionError as error:
             return job, [], str(error)
         for cell in done.cells:
-            if "record(" in cell.source and any(output.output_type == "error" for output in cell.get("outputs", [])):
-                return job, [], f"nothing was recorded by a cell that failed:\n{cell.source}"
+            errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+            if errors and "record(" in cell.source:
+                return job, [], f"a cell that records failed, {errors[0].ename}: {errors[0].evalue}\n{cell.source}"
         recorded = Path(folder) / "runs.jsonl"
         rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
     mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget}
@@ -152,7 +153,7 @@ def collect(done: list[Job], folder: Path) -> pd.DataFrame:
 
 def ship(rows: pd.DataFrame) -> list[Path]:
     """Put these rows among the shipped ones, in place of those with the same settings; a method stays where it stood."""
-    key = ["network", "budget", "steps", "method", "draw"]
+    key = ["network", "budget", "steps", "method", *results.PAIR]
     written = []
     for name, new in rows.groupby("dataset"):
         path = results.shipped_file(name)
@@ -174,7 +175,7 @@ def table(rows: pd.DataFrame, metric: str = "macro-F1") -> pd.DataFrame:
     """One line for each method, one column for each budget: mean ± sd, and the paired difference to supervised ± its error."""
     cells: dict = {}
     for settings, alike in rows.groupby(["dataset", "network", "budget", "steps"], sort=False):
-        by_draw = alike.pivot_table(index="draw", columns="method", values=metric, aggfunc="last", sort=False)
+        by_draw = alike.pivot_table(index=results.PAIR, columns="method", values=metric, aggfunc="last", sort=False)
         for method in by_draw:
             own = by_draw[method].dropna()
             text = f"{own.mean():.3f} ± {own.std():.3f} ({len(own)})"

@@ -111,11 +111,11 @@ def execute(
     folder: Path,
     on_cell: Callable[[], None] = lambda: None,
     settings: dict[str, str] | None = None,
-    allowed_errors: list[str] | None = None,
+    errors_end_it: bool = True,
 ) -> NotebookNode:
     """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails.
 
-    `settings` are environment variables for the kernel, `allowed_errors` names of exceptions that end only their cell.
+    `settings` are environment variables for the kernel. Without `errors_end_it` an error ends its cell only, and stays there.
     """
     client = NotebookClient(
         notebook,
@@ -126,7 +126,7 @@ def execute(
         extra_arguments=["--log-level=40"],  # not its warning that it talks over TCP on this very machine
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=lambda **_: on_cell(),
-        allow_error_names=allowed_errors or [],
+        allow_errors=not errors_end_it,
     )
     return client.execute(env={**os.environ, "TQDM_DISABLE": "1", **(settings or {})})
 

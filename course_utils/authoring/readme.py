@@ -39,10 +39,10 @@ def _made(kind: str, dataset: str, network: str, what: str) -> str:
 
 def _one_budget(rows: pd.DataFrame) -> pd.DataFrame:
     """One line for each method that has the baseline's draws: mean ± sd, and the paired difference in macro-F1."""
-    baseline = rows[rows["method"] == "supervised"].set_index("draw")["macro-F1"]
+    baseline = rows[rows["method"] == "supervised"].set_index(results.PAIR)["macro-F1"]
     lines = {}
-    for method, group in rows[rows["draw"].isin(baseline.index)].groupby("method", sort=False):
-        d = (group.set_index("draw")["macro-F1"] - baseline).dropna()
+    for method, group in rows[rows["draw"].isin(baseline.index.get_level_values("draw"))].groupby("method", sort=False):
+        d = (group.set_index(results.PAIR)["macro-F1"] - baseline).dropna()
         gain = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
         lines[method] = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
         lines[method].append("" if method == "supervised" else gain)
