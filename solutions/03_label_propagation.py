@@ -574,7 +574,8 @@ labelled, y_l = draw.labelled.numpy(), draw.y_l.numpy()
 one_hot = np.eye(dataset.num_classes)
 class_shares = draw.class_counts().numpy() / len(labelled)
 label_split = Split("labels", dataset.train.images[labelled], y_l)
-folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(y_l, y_l))
+num_folds = min(5, draw.class_counts().max().item())  # each needs a label of the most frequent class
+folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=0).split(y_l, y_l))
 
 
 def seeds(positions, classes):

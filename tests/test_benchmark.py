@@ -191,6 +191,13 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
         ("SGAN", 500, "d0", 0.3),
     ]
     assert shipped["ECE"].dropna().tolist() == [0.2]
+    # the first lesson once more: one run came out as before and keeps what lesson 09 measured of it, one did not
+    benchmark.ship(pd.DataFrame([row("FixMatch", "d0", 0.5), row("FixMatch", "d1", 0.6)]))
+    shipped = results.read_runs(tmp_path / "digits.csv")
+    assert shipped["ECE"].dropna().tolist() == [0.2]
+    benchmark.ship(pd.DataFrame([row("FixMatch", "d1", 0.61)]))
+    shipped = results.read_runs(tmp_path / "digits.csv")
+    assert shipped["ECE"].isna().all() and shipped["macro-F1"].tolist() == [0.7, 0.1, 0.5, 0.61, 0.3]
     text = (tmp_path / "digits.csv").read_text()
     benchmark.ship(shipped)
     assert (tmp_path / "digits.csv").read_text() == text  # what is read is what was written

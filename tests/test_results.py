@@ -126,6 +126,14 @@ def test_the_shipped_runs_are_complete(name):
         assert group["draw"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
 
 
+@pytest.mark.parametrize("method", ["supervised", "FixMatch", "MixMatch"])
+def test_calibration_and_unseen_lesions_ship_for_five_draws(method):
+    rows = results.read_runs(results.shipped_file("dermamnist"))
+    rows = rows[(rows["network"] == "SimpleCNN") & (rows["budget"] == 500) & (rows["method"] == method)]
+    assert len(rows) == 5 and rows.filter(regex="ECE|unseen").notna().all(axis=None)
+    assert rows.filter(regex="ECE|unseen").shape[1] >= 2
+
+
 def test_reference_gives_the_rows_of_one_budget_and_network(monkeypatch, tmp_path, digits):
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
     assert results.reference(digits) == []

@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from course_utils import SOLUTIONS, results
+from course_utils import SOLUTIONS, evaluation, results
 from course_utils.authoring import build, lessons
 from course_utils.data import load_dataset
 
@@ -160,7 +160,10 @@ def ship(rows: pd.DataFrame) -> list[Path]:
         old = results.read_runs(path) if path.is_file() else new.iloc[:0]
         # a method that several lessons train counts once: from the lesson that trained it first, with what later ones measured besides
         once = new.groupby(key, sort=False, as_index=False).first()
-        merged = pd.concat([old, once]).drop_duplicates(key, keep="last")
+        # what another lesson measured of the same run stays; of a run that came out differently nothing does
+        scores = [metric for metric in evaluation.METRICS if metric in new]
+        merged = pd.concat([old, once]).groupby([*key, *scores], sort=False, as_index=False).last()
+        merged = merged.drop_duplicates(key, keep="last")
         place = {method: n for n, method in enumerate(dict.fromkeys([*old["method"], *new["method"]]))}
         merged = merged.sort_values(["network", "budget", "steps"], kind="stable", ascending=[False, True, True])
         merged = merged.sort_values(["method"], key=lambda methods: methods.map(place), kind="stable")
