@@ -69,6 +69,14 @@ def objectives(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def mistakes(arguments: argparse.Namespace) -> int:
+    """Print what students get wrong, exercise by exercise, in the words of the checks."""
+    from course_utils.authoring.mistakes import page
+
+    print(page(lessons(arguments.lessons)), end="")
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Execute every solution lesson on the best data found, and print the comparison table."""
     from tqdm import tqdm
@@ -156,10 +164,10 @@ def speed(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, objectives, run, progress, benchmark, speed):
+    for function in (lab, build, verify, objectives, mistakes, run, progress, benchmark, speed):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function in (build, verify, objectives, run, progress, benchmark):
+        if function in (build, verify, objectives, mistakes, run, progress, benchmark):
             command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
         if function is lab:
             command.add_argument("options", nargs="*", help="options for JupyterLab, after --")

@@ -28,7 +28,7 @@ def table(sources: list[Path]) -> str:
     """The table of these lessons as Markdown, one line for each objective and exercise."""
     lines = []
     for source in sources:
-        lesson, answers = read_source(source), _answers(source)
+        lesson, catalogue = read_source(source), answers(source)
         text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
         questions = asked(text)
         lines += [
@@ -43,7 +43,7 @@ def table(sources: list[Path]) -> str:
             for match in mentioned_exercises(lesson):
                 if objective in match["objectives"].split(", "):
                     n = match["number"]
-                    proved = f"{len(answers.WRONG[n])} / {len(answers.RIGHT[n])}"
+                    proved = f"{len(catalogue.WRONG[n])} / {len(catalogue.RIGHT[n])}"
                     exercise = f"{n} {match['title']}"
                     lines.append(f"| **{objective}** {words} | {exercise} | {match['minutes']} | {proved} | {quiz} |")
     return (
@@ -52,7 +52,7 @@ def table(sources: list[Path]) -> str:
     )
 
 
-def _answers(source: Path):
+def answers(source: Path):
     """The catalogue of answers that the tests try on this lesson's checks."""
     path = ROOT / "tests" / "answers" / f"lesson{source.name[:2]}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)

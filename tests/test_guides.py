@@ -1,0 +1,50 @@
+"""The guides for instructors and authors say what holds."""
+
+import re
+
+from lessons import ALL_EXERCISES, SOURCES
+
+from course_utils import ROOT
+from course_utils.authoring import mistakes
+from course_utils.check import core, verdict
+
+GUIDES = ROOT / "docs" / "guides"
+
+
+def test_the_plan_teaches_every_exercise_once_and_in_order():
+    plan = re.findall(r"^\| \d+ \|.*$", (GUIDES / "teaching.md").read_text(), re.MULTILINE)
+    cells = [line.split("|")[4] for line in plan]
+    taught = []
+    for first, last in re.findall(r"(\d+\.\d+)(?: to (\d+\.\d+))?", " ".join(cells)):
+        lesson, start = first.split(".")
+        stop = (last or first).split(".")[1]
+        taught += [f"{lesson}.{n}" for n in range(int(start), int(stop) + 1)]
+    assert taught == [number for _, number in ALL_EXERCISES]
+
+
+def test_the_page_of_mistakes_is_up_to_date():
+    text = (GUIDES / "mistakes.md").read_text()
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    assert len(parts) == 1 + len(SOURCES)
+    for number in (0, 6):  # all would take longer than this test is worth
+        fresh = mistakes.page([SOURCES[number]])
+        assert fresh.startswith(parts[0]) and fresh.endswith(parts[number + 1].rstrip() + "\n"), "course mistakes"
+    assert re.findall(r"^### (\d+\.\d+) ", text, re.MULTILINE) == [number for _, number in ALL_EXERCISES]
+
+
+def test_the_example_of_a_new_exercise_works(monkeypatch):
+    """What the guide tells an author to paste, pasted."""
+    lesson, check, right, wrong = re.findall(r"```python\n(.*?)```", (GUIDES / "new_exercise.md").read_text(), re.DOTALL)
+    monkeypatch.setattr(core, "_registry", {**core._registry})
+    names = {"exercise": core.exercise, "expect": core.expect, "check": lambda number, function: None}
+    exec(lesson, names)
+    exec(check, names)
+    exec(f"import math\nimport numpy as np\nRIGHT = {{{right}}}\nWRONG = {{{wrong}}}", names)
+    (number,) = names["RIGHT"]
+    assert all(number != other for _, other in ALL_EXERCISES)
+    assert verdict(number, names["images_learnt_from"]).status == "ok"
+    assert len(names["RIGHT"][number]) >= 3 and len(names["WRONG"][number]) >= 6
+    assert all(verdict(number, answer).status == "ok" for answer in names["RIGHT"][number])
+    for answer, cause in names["WRONG"][number]:
+        result = verdict(number, answer)
+        assert result.status == "fix" and cause in result.message, result
