@@ -158,7 +158,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 def speed(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the course's ancestor's, and say where its time goes."""
-    return subprocess.call([sys.executable, str(ROOT / "tests" / "benchmark_speed.py")], cwd=ROOT)
+    script = [sys.executable, str(ROOT / "tests" / "benchmark_speed.py")]
+    return subprocess.call([*script, *(["--ship"] if arguments.ship else [])], cwd=ROOT)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -174,6 +175,8 @@ def main(argv: list[str] | None = None) -> int:
         if function is build:
             command.add_argument("--no-execute", action="store_true", help="build the student notebooks only")
             command.add_argument("--force", action="store_true", help="execute unchanged lessons too")
+        if function is speed:
+            command.add_argument("--ship", action="store_true", help="put the table into the README")
         if function is benchmark:
             command.add_argument("--labels", nargs="+", default=["500"], help="numbers, or all (default: 500)")
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")

@@ -1,12 +1,15 @@
 """Speed: the course's training loop against its ancestor's and the bare passes, its profile, memory, import time.
 
-    course speed                      (python tests/benchmark_speed.py)
-    OMP_NUM_THREADS=2 course speed    (two threads)
+    course speed           (python tests/benchmark_speed.py)
+    course speed --ship    the same, and the table into the README
 
 The three loops do the same FixMatch work: SimpleCNN, the ancestor's augmentations drawn for each image, 16 labelled and
 64 unlabelled images a step, 1,600 steps. A benchmark, not a test: run it on an idle machine.
 """
 
+import argparse
+import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +17,7 @@ import time
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -23,6 +27,7 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from course_utils import augment, data, models, training
+from course_utils.authoring import readme
 
 ROUNDS, STEPS = 10, 160
 TAU = 0.95
@@ -201,27 +206,63 @@ def import_seconds() -> float:
     return statistics.median(times)
 
 
-def main():
+def timings() -> dict[str, str]:
+    """One column of the table: the loops and the profile, with the number of threads that the environment sets."""
     dataset = data.load_dataset()
     draw = data.draw_labels(dataset, 500)
     seconds = take_turns(dataset, draw)
-    print(
-        f"{dataset}\ntorch {torch.__version__}, {torch.get_num_threads()} thread(s), {ROUNDS} rounds of {STEPS} steps\n"
-    )
-    print("| measured | |\n|---|---|")
-    for name, times in seconds.items():
-        per_step = statistics.median(times) / STEPS * 1000
-        print(f"| {name}: {ROUNDS * STEPS} steps | {sum(times):.1f} s, {per_step:.1f} ms a step |")
-    for name, other in (("ancestor", "course"), ("course", "bare")):
-        ratios = [a / b for a, b in zip(seconds[name], seconds[other])]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"| {name} / {other}, median of pairs | {statistics.median(ratios):.2f} ({spread}) |")
+    ratios = {
+        (a, b): [one / other for one, other in zip(seconds[a], seconds[b])]
+        for a, b in (("ancestor", "course"), ("course", "bare"))
+    }
     shares = profile(dataset, draw)
-    print(f"| course: share of {', '.join(shares)} | {', '.join(f'{share:.0%}' for share in shares.values())} |")
+    return (
+        {LINES[name]: f"{sum(times):.1f} s" for name, times in seconds.items()}
+        | {
+            LINES[pair]: f"{statistics.median(of_pairs):.2f} ({min(of_pairs):.2f} to {max(of_pairs):.2f})"
+            for pair, of_pairs in ratios.items()
+        }
+        | {f"share of this course's time: {part}": f"{share:.0%}" for part, share in shares.items()}
+    )
+
+
+def sizes() -> dict[str, str]:
+    """The lines that do not depend on the number of threads."""
+    lines = {}
     for num_images in (7_000, 70_000):
         used = ", ".join(f"{memory(side, num_images):.0f}" for side in (28, 64, 128))
-        print(f"| memory for {num_images:,} images of 28, 64, 128 pixels | {used} MB |")
-    print(f"| import of torch and all that a lesson uses | {import_seconds():.1f} s |")
+        lines[f"memory for {num_images:,} images of 28, 64, 128 pixels"] = f"{used} MB"
+    return lines | {"import of torch and all that a lesson uses": f"{import_seconds():.1f} s"}
+
+
+LINES = {
+    "ancestor": "as in the notebook that the course grew from: Albumentations in a `DataLoader`, three forward passes",
+    "course": "this course: `batches` and `train`",
+    "bare": "bare forward and backward passes on a ready batch",
+    ("ancestor", "course"): "the ancestor's time / the course's (median of pairs, smallest to largest)",
+    ("course", "bare"): "the course's time / the bare passes'",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--column", action="store_true", help="print the timings for OMP_NUM_THREADS as JSON, no table")
+    parser.add_argument("--ship", action="store_true", help="put the table into the README")
+    arguments = parser.parse_args()
+    if arguments.column:
+        print(json.dumps(timings()))
+        return
+    columns = {}
+    for threads in (1, 2):  # the number of threads is settled when torch is loaded
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(
+            [sys.executable, __file__, "--column"], env=environment, stdout=subprocess.PIPE, check=True
+        )
+        columns["1 thread (the course's default)" if threads == 1 else f"{threads} threads"] = json.loads(done.stdout)
+    table = pd.concat([pd.DataFrame(columns), pd.DataFrame({next(iter(columns)): sizes()})]).fillna("")
+    print(f"torch {torch.__version__}\n\n{readme.markdown(table.rename_axis('measured'))}")
+    if arguments.ship:
+        print(f"written to {readme.put_speed(table.rename_axis('measured'))}")
 
 
 if __name__ == "__main__":

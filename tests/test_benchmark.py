@@ -76,6 +76,9 @@ def test_a_lesson_that_fails_or_records_nothing_is_an_error_in_words(a_short_les
     a_short_lesson.write_text(LESSON.replace('results.record("chosen"', 'results.record({}["no such run"]'))
     _, rows, error = benchmark.run(JOB)
     assert rows == [] and "a cell that records failed, KeyError" in error and "no such run" in error
+    a_short_lesson.write_text(LESSON + "\n# %%\nimport os\nos._exit(1)\n")
+    _, rows, error = benchmark.run(JOB)
+    assert rows == [] and "the kernel died" in error
 
 
 def fake_run(job):

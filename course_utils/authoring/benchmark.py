@@ -17,7 +17,7 @@ from pathlib import Path
 
 import joblib
 import pandas as pd
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
@@ -87,9 +87,10 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
             settings["COURSE_DATA"] = "embedded"
         try:
             # Tables and figures of what was left out, or never ran with these settings, may fail: nothing is measured there
-            done = build.execute(job.read(), SOLUTIONS, settings=settings, errors_end_it=False)
-        except CellExecutionError as error:
-            return job, [], str(error)
+            # (and a training takes the time that it takes)
+            done = build.execute(job.read(), SOLUTIONS, settings=settings, errors_end_it=False, cell_timeout=None)
+        except DeadKernelError as error:  # most often the memory
+            return job, [], f"the kernel died: {error}"
         for cell in done.cells:
             errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
             if errors and "record(" in cell.source:

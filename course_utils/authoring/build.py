@@ -112,14 +112,16 @@ def execute(
     on_cell: Callable[[], None] = lambda: None,
     settings: dict[str, str] | None = None,
     errors_end_it: bool = True,
+    cell_timeout: int | None = CELL_TIMEOUT,
 ) -> NotebookNode:
-    """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails.
+    """Run a notebook top to bottom in a fresh kernel; raises nbclient's CellExecutionError where a cell fails, CellTimeoutError
+    where it takes too long, and DeadKernelError where it takes the kernel with it.
 
     `settings` are environment variables for the kernel. Without `errors_end_it` an error ends its cell only, and stays there.
     """
     client = NotebookClient(
         notebook,
-        timeout=CELL_TIMEOUT,
+        timeout=cell_timeout,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,

@@ -14,6 +14,7 @@ from course_utils.authoring import benchmark
 
 README = ROOT / "README.md"
 TABLE = re.compile(r"(<!-- (one budget|all budgets): (\w+), (\w+), (\S+) -->\n\n)(?:\|.*\n)*")
+SPEED = re.compile(r"(<!-- speed -->\n\n)(?:\|.*\n)*")
 METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
 BESIDE = "committee without|by a quarter"  # lines that only lesson 09 discusses
 
@@ -33,8 +34,19 @@ def _made(kind: str, dataset: str, network: str, what: str) -> str:
     rows = results.read_runs(results.shipped_file(dataset))
     rows = rows[(rows["network"] == network) & (rows["steps"] == 1600) & ~rows["method"].str.contains(BESIDE)]
     table = _one_budget(rows[rows["budget"] == int(what)]) if kind == "one budget" else _all_budgets(rows, what)
-    lines = [["method", *table.columns], ["---"] * (1 + len(table.columns)), *table.reset_index().to_numpy()]
+    return markdown(table.rename_axis("method"))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts as Markdown, with its index as the first column."""
+    lines = [[table.index.name, *table.columns], ["---"] * (1 + len(table.columns)), *table.reset_index().to_numpy()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def put_speed(table: pd.DataFrame) -> Path:
+    """Put the table of speed below its mark."""
+    README.write_text(SPEED.sub(lambda found: found[1] + markdown(table), README.read_text()))
+    return README
 
 
 def _one_budget(rows: pd.DataFrame) -> pd.DataFrame:
