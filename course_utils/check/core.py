@@ -32,7 +32,7 @@ PATIENCE = (
 )
 SHOWN_LINES = 5  # of what a student's function printed
 
-CHANGES_INPUT = "it changes its input: work on a copy (no `x[...] = `, no `+=`, no `.sort()` of an array, no methods that end in `_`)"
+CHANGES_INPUT = "it changes its input: work on a copy (no `x[...] = `, no `+=`, no `.sort()` of an array, no `.pop()` of a list, no methods that end in `_`)"
 
 _registry: dict[str, tuple[str, Callable]] = {}
 
@@ -192,7 +192,10 @@ def expect(
             raise Fix(cause)
     if actual.shape != right.shape:
         raise Fix(f"{what} has shape {tuple(actual.shape)}, expected {tuple(right.shape)}")
-    raise Fix(f"{what} is {_short(actual)}, expected {_short(right)}")
+    shown, wanted = _short(actual), _short(right)
+    if shown == wanted:  # the same in all digits that are shown
+        raise Fix(f"{what} is off by up to {(actual - right).abs().max():.1e}: is something rounded, cut off or added?")
+    raise Fix(f"{what} is {shown}, expected {wanted}")
 
 
 def expect_tuple(result: Any, names: tuple[str, ...]) -> tuple:
@@ -262,6 +265,8 @@ def wrong_weights(loss_l: Any, loss_u: Any, weight: float) -> list[tuple[Any, st
 
 def _tensor(value: Any, what: str) -> torch.Tensor:
     try:
+        if isinstance(value, np.ndarray) and not value.flags.writeable:  # torch would warn
+            value = value.copy()
         return torch.as_tensor(value).detach().cpu().to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Fix(f"{what} must be a tensor, but is {type(value).__name__}") from None

@@ -773,6 +773,19 @@ def _predictions(top: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarr
 # ------------------------------------------------------------------------------------------------------ 9.7 committee
 
 
+def _rows_sum_to_1(result, total, moved) -> None:
+    """If they do not, say which step is missing or wrong, before the rows are compared number by number."""
+    if np.allclose(result.sum(axis=1), 1):
+        return
+    if np.allclose(result, total):
+        raise Fix("this is the sum of the members: their mean, adjusted, each row divided by its sum")
+    if np.allclose(result, moved / moved.sum(axis=0)):
+        raise Fix("divided along the wrong axis: each ROW sums to 1")
+    if np.allclose(result, moved / moved.sum()):
+        raise Fix("divided by the sum of the whole array: each row by its own")
+    raise Fix("the rows do not sum to 1: at the very end, divide each row by its own sum")
+
+
 @exercise("9.7", "the committee")
 def _(student):
     first = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3]])
@@ -784,31 +797,34 @@ def _(student):
     def scaled(p, axis=1):
         return p / p.sum(axis=axis, keepdims=True)
 
-    right = scaled(total * shares**-0.5)
-    geometric = scaled(np.prod([member + 1e-12 for member in members], axis=0) ** (1 / 3) * shares**-0.5)
-    members_first = np.mean([scaled(member * shares**-0.5) for member in members], axis=0)
+    def moved(p):
+        return scaled(p * shares**-0.5)
+
+    right = moved(total)
+    geometric = "this is the geometric mean (a mean of logarithms): the arithmetic one is wanted"
+    members_first = np.mean([moved(member) for member in members], axis=0)
     result = student(members, shares, 0.5)
+    if np.shape(result) == right.shape:
+        _rows_sum_to_1(np.asarray(result, dtype=np.float64), total, total * shares**-0.5)
     expect(
         result,
         right,
         "the committee of three members on two images at strength .5",
         wrong=[
             (total / 3, "strength is ignored: no class has moved"),
-            (total, "this is the sum of the members: their mean, adjusted, each row divided by its sum"),
-            (total * shares**-0.5, "the rows do not sum to 1: divide each by its sum"),
-            (total / 3 * shares**-0.5, "the rows do not sum to 1: divide each by its sum"),
             (scaled(total * shares**0.5), "the factors favour the FREQUENT classes: the exponent is minus the strength"),
-            (scaled(total / shares), "the strength is ignored: it is the exponent of the shares"),
+            (scaled(total / shares), "the strength is ignored (or cancels when the rows are divided): it is the exponent of the shares"),
             (scaled(total * shares), "the factors favour the frequent classes, and the strength is ignored"),
             (scaled(total / shares**2), "the exponent is the strength itself, not one over it"),
             (scaled(total / 3 - 0.5 * np.log(shares)), "the logarithms belong to logits: probabilities are multiplied by shares ** -strength"),
             (scaled(np.exp(total / 3 - 0.5 * np.log(shares))), "probabilities are taken for logits: no exp, they are multiplied by shares ** -strength"),
-            (scaled(total * shares**-0.5, axis=0), "divided along the wrong axis: each ROW sums to 1"),
-            (total * shares**-0.5 / (total * shares**-0.5).sum(), "divided by the sum of the whole array: each row by its own"),
-            (geometric, "this is the geometric mean (a mean of logarithms): the arithmetic one is wanted"),
+            *((moved(np.prod([member + tiny for member in members], axis=0) ** (1 / 3)), geometric) for tiny in (0, 1e-12, 1e-9, 1e-8)),
+            (moved(np.median(members, axis=0)), "this is the median of the members: the mean is wanted"),
+            (moved(np.prod(members, axis=0)), "this is the product of the members: the mean is wanted"),
+            (moved(np.max(members, axis=0)), "this is the highest of the members: the mean is wanted"),
             (members_first, "each member is adjusted and rescaled by itself: first the mean, then the factors, then the rows"),
-            (scaled(third * shares**-0.5), "only the last member has a voice: the mean over all of them"),
-            (scaled(first * shares**-0.5), "only the first member has a voice: the mean over all of them"),
+            (moved(third), "only the last member has a voice: the mean over all of them"),
+            (moved(first), "only the first member has a voice: the mean over all of them"),
             (right.argmax(1), "these are the answers: the probabilities are wanted"),
             (right.max(1), "this is the highest probability of each image: all of them are wanted"),
             (right.mean(1), "averaged over the classes: the mean runs over the members, axis 0 of the list"),
@@ -820,6 +836,8 @@ def _(student):
     expect(student([first], shares, 1.0), scaled(first / shares), "a committee of one at strength 1", tolerance=1e-6)
     example = student([np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])], np.array([0.8, 0.2]), 1.0)
     expect(example, [[0.875 / 2.375, 1.5 / 2.375]], "the example of the text at strength 1", tolerance=1e-6)
+    twins = moved(2 * first + second)
+    expect(student([first, first, second], shares, 0.5), twins, "the committee in which two members agree (each has a voice)", tolerance=1e-6)  # fmt: skip
     rng = np.random.default_rng(0)
     many = [rng.dirichlet(np.ones(7), 40).astype(np.float32) for _ in range(5)]
     skewed = rng.dirichlet(np.ones(7))

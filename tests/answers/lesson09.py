@@ -550,6 +550,17 @@ def _committee(moved, scale=lambda q: q / q.sum(1, keepdims=True)):
     return lambda members, shares, strength: scale(moved(np.mean(members, axis=0), shares, strength))
 
 
+def _by_strength(p, shares, strength):
+    q = p * shares**-strength
+    return q / q.sum(axis=1, keepdims=True)
+
+
+def committee_read_only(members, shares, strength):
+    q = committee_loop(members, shares, strength)
+    q.flags.writeable = False
+    return q
+
+
 def committee_in_place(members, shares, strength):
     p = members[0]
     for other in members[1:]:
@@ -582,7 +593,7 @@ RIGHT = {
     "9.4": [unseen_set, unseen_compare, unseen_pandas],
     "9.5": [bins_loop, bins_bincount, bins_pandas, bins_torch],
     "9.6": [ece_loop, ece_sums, ece_mask, ece_torch],
-    "9.7": [committee_loop, committee_logits, committee_torch],
+    "9.7": [committee_loop, committee_logits, committee_torch, committee_read_only],
 }
 
 WRONG = {
@@ -795,6 +806,23 @@ WRONG = {
         (lambda members, s, t: committee_loop(members, s, t).max(1), "the highest probability"),
         (lambda members, s, t: committee_loop(members, s, t).mean(1), "averaged over the classes"),
         (committee_in_place, "changes its input"),
+        (
+            lambda members, s, t: _by_strength(np.exp(np.mean([np.log(p) for p in members], axis=0)), s, t),
+            "geometric mean",
+        ),
+        (
+            lambda members, s, t: _by_strength(np.exp(np.mean([np.log(p.clip(1e-9)) for p in members], axis=0)), s, t),
+            "geometric mean",
+        ),
+        (lambda members, s, t: _by_strength(np.median(members, axis=0), s, t), "the median"),
+        (lambda members, s, t: _by_strength(np.prod(members, axis=0), s, t), "the product"),
+        (lambda members, s, t: _by_strength(np.max(members, axis=0), s, t), "the highest of the members"),
+        (lambda members, s, t: np.mean(members, axis=0) * s**-t / (s**-t).sum(), "do not sum to 1"),
+        (lambda members, s, t: (q := np.mean(members, axis=0) * s**-t) / q.max(1, keepdims=True), "do not sum to 1"),
+        (lambda members, s, t: _by_strength(np.mean(members, axis=0), t * s, 1.0), "cancels when the rows are divided"),
+        (lambda members, s, t: committee_loop(members, s, t).round(4), "off by up to"),
+        (lambda members, s, t: _by_strength(np.unique(np.stack(members), axis=0).mean(0), s, t), "two members agree"),
+        (lambda members, s, t: committee_loop([members.pop() for _ in range(len(members))], s, t), "changes its input"),
         (lambda members, s, t: None, "returned None"),
     ],
 }
