@@ -465,7 +465,6 @@ plots.show(plots.class_bars(bars, dataset.class_names, "share"), alt)
 #
 # The supervised line keeps the recipe that suits it best, strong views of its labelled images.
 #
-
 # A view is a function of images and a generator, and `batch.index` says which images of the pool are in the batch: so
 # an ablation can make another view of the same images.
 

@@ -273,7 +273,7 @@ def survives(source: Path, number: str, mutant: Mutant) -> bool:
         return verdict(number, namespace[ast.parse(mutant.code).body[0].name], TIME_LIMIT).status != "fix"
 
 
-def main(only: list[str]) -> None:
+def main(only: list[str]) -> int:
     print("lesson  exercises  mutants  rejected  equivalent  holes")
     holes = []
     for source in lessons(only):
@@ -287,7 +287,8 @@ def main(only: list[str]) -> None:
         holes += open_ones
     for number, mutant in holes:
         print(f"{number}  line {mutant.line}: {mutant.change}")
+    return 1 if holes else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

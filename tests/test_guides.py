@@ -2,7 +2,7 @@
 
 import re
 
-from lessons import ALL_EXERCISES, SOURCES
+from lessons import ALL_EXERCISES, SOURCES, numbers
 
 from course_utils import ROOT
 from course_utils.authoring import mistakes
@@ -20,6 +20,12 @@ def test_the_plan_teaches_every_exercise_once_and_in_order():
         stop = (last or first).split(".")[1]
         taught += [f"{lesson}.{n}" for n in range(int(start), int(stop) + 1)]
     assert taught == [number for _, number in ALL_EXERCISES]
+
+
+def test_the_readme_counts_the_exercises_of_each_lesson():
+    rows = re.findall(r"^\| (\d\d) \|.*\| (\d+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    counted = [(source.name[:2], str(len(numbers(source)))) for source in SOURCES]
+    assert rows == counted
 
 
 def test_the_page_of_mistakes_is_up_to_date():
