@@ -26,7 +26,15 @@ from course_utils.authoring import build, repository
 
 LESSONS = ("00", "06")
 # What Colab had in 2025, as far as the lessons meet it; IPython is the part that differs most from JupyterLab's.
-PRESENT = ["ipykernel==6.17.1", "ipython==7.34.0", "matplotlib==3.10.0", "numpy==2.0.2", "pandas==2.2.2", "tqdm==4.67.1"]
+PRESENT = [
+    "ipykernel==6.17.1",
+    "ipython==7.34.0",
+    "ipywidgets",
+    "matplotlib==3.10.0",
+    "numpy==2.0.2",
+    "pandas==2.2.2",
+    "tqdm==4.67.1",
+]
 TORCH = ("torch", "torchgen", "functorch", "torchvision", "torchvision.libs")
 
 
