@@ -63,8 +63,9 @@ newest:
 	@command -v uv >/dev/null || { echo "make newest needs uv: pip install uv"; exit 1; }
 	@uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(NEWEST)
 	@uv pip install --quiet --compile-bytecode --python $(NEWEST)/bin/python setuptools -e . --all-extras -r pyproject.toml
-	@uv pip freeze --python $(NEWEST)/bin/python | grep -v '^-e' > $(NEWEST)/versions.txt
-	@sed 's/ ;.*//; /^#/d' requirements.txt | diff -U0 - $(NEWEST)/versions.txt | tee $(NEWEST)/versions.diff
+	@uv pip freeze --python $(NEWEST)/bin/python | grep -vE '^(-e|nvidia-|cuda-|triton)' > $(NEWEST)/versions.txt
+	@echo "Newer than the pins:"
+	@sed 's/ ;.*//' requirements.txt | grep -vxF -f - $(NEWEST)/versions.txt | tee $(NEWEST)/newer.txt
 	@$(NEWEST)/bin/python $(TESTS) --deselect tests/test_setup.py::test_what_is_installed_is_what_is_pinned
 
 clean:
