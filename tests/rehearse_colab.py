@@ -23,7 +23,7 @@ from lessons import SOURCES, notebook, tagged
 from nbclient import NotebookClient
 
 from course_utils import ROOT
-from course_utils.authoring import build, repository
+from course_utils.authoring import repository
 
 LESSONS = ("00", "06")
 # What Colab had in 2025, as far as the lessons meet it; IPython is the part that differs most from JupyterLab's.

@@ -56,7 +56,11 @@ def replies(figure) -> None:
     for tried in TRIES:
         function = eval(f"lambda labels, num_classes: {tried}", {"torch": torch})
         first, *rest = tried.split(" / ")
-        lines += ["def class_shares(labels, num_classes):", f"    return {first}", *(f"        / {part}" for part in rest)]
+        lines += [
+            "def class_shares(labels, num_classes):",
+            f"    return {first}",
+            *(f"        / {part}" for part in rest),
+        ]
         lines += [*_folded(str(verdict("0.1", function)), 48), ""]
     color = "black"
     for position, line in enumerate(lines):
