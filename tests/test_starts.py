@@ -76,7 +76,7 @@ def test_an_address_that_differs_is_seen():
         "repository-code: https://github.com/me/mine",
     ):
         assert addresses(line) == {"me/mine"}
-    assert addresses("see https://github.com/others/paper and OWNER/ssl-course") == {"OWNER/ssl-course"}
+    assert addresses("see https://github.com/others/paper and OWNER/left-over") == {"OWNER/left-over"}
 
 
 def test_the_links_lead_to_what_is_there():
