@@ -165,3 +165,59 @@ def test_the_command_is_installed():
     result = subprocess.run([Path(sys.executable).parent / "course", "--help"], capture_output=True, text=True)
     for command in ("lab", "build", "verify", "run", "progress", "benchmark", "speed"):
         assert command in result.stdout
+
+
+# ------------------------------------------------------------------------------------------------ pins and newest
+
+
+@pytest.fixture
+def with_uv(elsewhere):
+    """The same with a uv that logs its calls, compiles to three lines, and lists two versions as installed."""
+    for tool in ("cp", "grep", "mv", "sed", "tee", "cat"):
+        (elsewhere / "tools" / tool).symlink_to(shutil.which(tool))
+    script(elsewhere / "tools" / "pip-python", 'echo "$@" >> calls')
+    script(elsewhere / "tools" / "python3", "echo python3")
+    script(
+        elsewhere / "tools" / "uv",
+        """echo "uv $@" >> calls
+case "$1 $2" in
+    "pip compile") cat > stdin; printf 'numpy==9.9\\nnvidia-cublas==1.0\\ntriton==1.0\\n' > requirements.txt.new; exit $FAILS;;
+    "pip freeze") printf -- '-e file:///course\\nnumpy==9.9\\nsix==1.17.0\\nnvidia-cublas==1.0\\n';;
+    venv*) mkdir -p .venv-newest/bin; cp tools/pip-python .venv-newest/bin/python;;
+esac""",
+    )
+    return elsewhere
+
+
+def test_make_pins_keeps_the_comment_and_leaves_the_cuda_libraries_out(with_uv):
+    comment = [line for line in (with_uv / "requirements.txt").read_text().splitlines() if line.startswith("#")]
+    assert make(with_uv, "pins", "UPGRADE=--upgrade-package numpy").returncode == 0
+    assert (with_uv / "requirements.txt").read_text().splitlines() == [*comment, "numpy==9.9"]
+    call = (with_uv / "calls").read_text()
+    assert "--universal" in call and "--all-extras" in call and "--upgrade-package numpy" in call
+    assert (with_uv / "stdin").read_text() == "setuptools\n"
+    assert not [*with_uv.glob("requirements.txt.*")]
+
+
+def test_pins_that_cannot_be_made_leave_the_old_ones(with_uv):
+    before = (with_uv / "requirements.txt").read_text()
+    assert make(with_uv, "pins", "FAILS=1").returncode != 0
+    assert (with_uv / "requirements.txt").read_text() == before and not [*with_uv.glob("requirements.txt.*")]
+
+
+def test_make_newest_lists_what_is_newer_and_runs_all_tests_but_one(with_uv):
+    result = make(with_uv, "newest")
+    assert result.returncode == 0 and (with_uv / ".venv-newest" / "newer.txt").read_text() == "numpy==9.9\n"
+    calls = (with_uv / "calls").read_text()
+    assert "--all-extras" in calls and "requirements.txt" not in calls
+    left_out = "test_what_is_installed_is_what_is_pinned"
+    assert calls.rstrip().endswith(f"tests solutions --deselect tests/test_setup.py::{left_out}")
+    assert left_out in globals()
+    script(with_uv / "tools" / "pip-python", "exit 1")  # a test fails
+    assert make(with_uv, "newest").returncode != 0
+
+
+@pytest.mark.parametrize("target", ["pins", "newest"])
+def test_without_uv_these_two_say_so(elsewhere, target):
+    result = make(elsewhere, target)
+    assert result.returncode and f"make {target} needs uv" in result.stdout

@@ -1,8 +1,14 @@
 """For authors: from one source per lesson to the student's and the solution notebook, and the proof that they agree."""
 
+import tomllib
 from pathlib import Path
 
-from course_utils import SOLUTIONS
+from course_utils import ROOT, SOLUTIONS
+
+
+def repository() -> str:
+    """The address of the course's repository, from the one place where it stands: pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 
 
 def lessons(only: list[str] | None = None) -> list[Path]:

@@ -2,7 +2,8 @@
 
 In a source, a solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`, in a cell tagged `exercise` and
 `ex-N.M`. The student notebook gets `raise NotImplementedError("Exercise N.M")` in its place and no outputs; the
-solution notebook is executed top to bottom.
+solution notebook is executed top to bottom. The student notebook also gets a first code cell that fetches the course on
+Google Colab and does nothing elsewhere.
 """
 
 import hashlib
@@ -16,9 +17,19 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course_utils import NOTEBOOKS
+from course_utils.authoring import repository
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CELL_TIMEOUT = 600  # seconds
+COLAB_CELL = """\
+# @title Google Colab: run this cell first. Anywhere else it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    !test -d /content/ssl-course || git clone --quiet --depth 1 {repository} /content/ssl-course
+    sys.path.insert(0, "/content/ssl-course")
+    from course_utils.colab import install_missing
+    install_missing()"""
 
 
 class SourceError(ValueError):
@@ -84,12 +95,20 @@ def _validate(notebook: NotebookNode, path: Path) -> None:
 
 
 def student_notebook(path: Path) -> NotebookNode:
-    """The notebook that the student opens: stubs in place of the solutions, no outputs."""
+    """The notebook that the student opens: stubs in place of the solutions, no outputs, and a first cell for Colab."""
     notebook = read_source(path)
     for cell in notebook.cells:
         if "exercise" in tags(cell):
             cell.source = _stub(cell.source, exercise_number(cell))
+    first = next(position for position, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    notebook.cells.insert(first, _colab_cell())
     return notebook
+
+
+def _colab_cell() -> NotebookNode:
+    """Folded in JupyterLab and in Colab, where its first line is its title; left out of the site."""
+    folded = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["colab", "remove-cell"]}
+    return nbformat.v4.new_code_cell(COLAB_CELL.format(repository=repository()), id="colab", metadata=folded)
 
 
 def _stub(source: str, number: str) -> str:
