@@ -23,7 +23,7 @@ def test_the_plan_teaches_every_exercise_once_and_in_order():
 
 
 def test_the_readme_counts_the_exercises_of_each_lesson():
-    rows = re.findall(r"^\| (\d\d) \|.*\| (\d+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d\d) \|.*?\| (\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     counted = [(source.name[:2], str(len(numbers(source)))) for source in SOURCES]
     assert rows == counted
 

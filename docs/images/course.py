@@ -58,7 +58,7 @@ def replies(figure) -> None:
         first, *rest = tried.split(" / ")
         lines += [
             "def class_shares(labels, num_classes):",
-            f"    return {first}",
+            f"    return {first}" + " \\" * bool(rest),
             *(f"        / {part}" for part in rest),
         ]
         lines += [*_folded(str(verdict("0.1", function)), 48), ""]
