@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 60_000  # milliseconds; the machine may have other work to do
+PATIENCE = 120_000  # milliseconds; the machine may have other work to do
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH, to drive JupyterLab in it")
 
