@@ -5,7 +5,6 @@ Needs Chromium on the PATH; `.ci/run` installs it.
 
 from browser import (
     browser_page,
-    cell,
     jupyterlab,
     needs_chromium,
     picture_folder,

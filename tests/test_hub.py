@@ -4,6 +4,8 @@ What is put in the place of the guide's: accounts (any name, no password), the s
 systemd), ports and folders. Run by root, the students' processes lose root's right to write what is read-only.
 """
 
+import asyncio
+import getpass
 import json
 import os
 import shutil
@@ -16,15 +18,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 import requests
 import websocket
-from browser import browser_page, free_port, needs_chromium, picture_folder, run_cell, run_set_up, wait_for, write_solution
+from browser import (
+    browser_page,
+    free_port,
+    needs_chromium,
+    picture_folder,
+    run_cell,
+    run_set_up,
+    wait_for,
+    write_solution,
+)
+from systemdspawner import SystemdSpawner, systemd
+from traitlets.config import Config
 
-from course_utils import NOTEBOOKS, ROOT
+from course_utils import ROOT
 from course_utils.authoring import build
 from course_utils.check import board
 
@@ -66,13 +80,12 @@ def hub():
         folder = Path(folder)
         course, homes, log = folder / "ssl-course", folder / "home", folder / "hub.log"
         course.mkdir()
-        for name in ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", ".gitignore"):
+        for name in ("README.md", "LICENSE", "pyproject.toml", "requirements.txt"):
             shutil.copy(ROOT / name, course)
         for name in ("notebooks", "course_utils"):
             shutil.copytree(ROOT / name, course / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
         git(course, "init", "--initial-branch", "main")
         commit(course, "The course")
-        subprocess.run([sys.executable, "-m", "compileall", "-q", course / "course_utils"], check=True)
         subprocess.run(["chmod", "-R", "a-w", course], check=True)
 
         is_root = os.geteuid() == 0
@@ -160,7 +173,13 @@ class Student:
 
 
 def _execute(connection: websocket.WebSocket, code: str) -> str:
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": "1", "version": "5.3"}
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": "execute_request",
+        "username": "",
+        "session": "1",
+        "version": "5.3",
+    }
     message = {"header": header, "parent_header": {}, "metadata": {}, "channel": "shell", "content": {"code": code}}
     connection.send(json.dumps(message))
     printed = ""
@@ -180,6 +199,22 @@ def source(notebook: nbformat.NotebookNode, start: str) -> str:
     return next(cell.source for cell in notebook.cells if cell.source.startswith(start))
 
 
+def test_systemd_enforces_the_limits(monkeypatch):
+    config = Config()
+    exec(compile(CONFIG.read_text(), CONFIG, "exec"), {"get_config": lambda: config})
+    assert config.JupyterHub.spawner_class == "systemd"
+    unit = AsyncMock()
+    monkeypatch.setattr(systemd, "start_transient_service", unit)
+    monkeypatch.setattr(systemd, "service_running", AsyncMock(side_effect=[False, True]))
+    monkeypatch.setattr(systemd, "service_failed", AsyncMock(return_value=False))
+    monkeypatch.setattr(SystemdSpawner, "get_env", lambda self: {})
+    student = SimpleNamespace(name=getpass.getuser(), id=1, url="/")
+    asyncio.run(SystemdSpawner(config=config, hub=SimpleNamespace(), user=student).start())
+    asked = unit.await_args.kwargs
+    assert asked["properties"]["MemoryMax"] == 3 * 2**30 and asked["properties"]["CPUQuota"] == "100%"
+    assert asked["uid"] == os.getuid()
+
+
 def test_two_students_side_by_side(hub, monkeypatch):
     shared = contents(hub.course)
     ada, bo = Student(hub, "ada"), Student(hub, "bo")
@@ -194,16 +229,19 @@ def test_two_students_side_by_side(hub, monkeypatch):
     exercise(work).source = exercise(work).source.split("raise NotImplementedError")[0] + ANSWER
     ada.save(work)
     set_up = next(cell.source for cell in work.cells if "import borrow" in cell.source)
+    transport = "import json, ipykernel.connect as c; print(json.loads(c.get_connection_info())['transport'])"
     intrusion = f"open({str(hub.course / 'course_utils' / 'check' / 'core.py')!r}, 'a')"
     with ThreadPoolExecutor() as pool:
         hers = pool.submit(ada.run, set_up, exercise(work).source, 'check("0.1", class_shares)', 'borrow("0.2")')
-        his = pool.submit(bo.run, set_up, "_ = progress('00')", intrusion, "load_dataset(); import course_utils as c; print(c)")
+        package = "load_dataset(); import course_utils; print(course_utils)"
+        his = pool.submit(bo.run, set_up, "_ = progress('00')", intrusion, package, transport)
         _, _, verdict, no_loan = hers.result()
-        _, progress, denied, package = his.result()
+        _, progress, denied, package, transport = his.result()
     assert verdict.startswith("[ok] Exercise 0.1")
     assert no_loan.startswith("This copy of the course comes without solutions")
     assert progress.startswith("Lesson 00: 0 of 3 exercises solved")
     assert "Permission denied" in denied and str(hub.course) in package
+    assert transport == "ipc\n", "another student of this server could listen to the kernel"
     assert contents(hub.course) == shared, "working on the lessons has changed the shared folder"
 
     # The instructor mends a sentence and the exercise that Ada has solved, and adds a lesson; Ada throws one away.

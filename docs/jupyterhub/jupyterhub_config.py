@@ -20,12 +20,16 @@ c.JupyterHub.authenticator_class = "pam"
 c.PAMAuthenticator.allowed_groups = {"students"}
 c.PAMAuthenticator.admin_groups = {"instructors"}
 
-# Each student gets a unit of systemd, with the rights of the own account and no more than this. One thread trains a lesson.
+# Kernels listen on sockets in the student's home: a port of the loopback address could be read by all on this server.
+c.Spawner.args = ["--KernelManager.transport=ipc"]
+
+# Each student gets a unit of systemd, with the rights of the own account and no more than this: a lesson at work takes about
+# a gigabyte and one core.
 c.JupyterHub.spawner_class = "systemd"
-c.Spawner.mem_limit = "2G"
+c.Spawner.mem_limit = "3G"
 c.Spawner.cpu_limit = 1.0
 # What nobody has touched for two hours gives its memory back; a training that runs counts as touched.
-c.Spawner.args = [
+c.Spawner.args += [
     "--MappingKernelManager.cull_idle_timeout=7200",
     "--MappingKernelManager.cull_connected=True",
     "--ServerApp.shutdown_no_activity_timeout=7200",
