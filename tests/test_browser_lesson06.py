@@ -74,7 +74,7 @@ def insert_cell_above(page: Page, text: str, code: str) -> None:
 @needs_chromium
 def test_a_student_works_lesson_06(tmp_path):
     pictures = picture_folder(tmp_path)
-    with jupyterlab(tmp_path, COURSE_STEPS="100") as lab, browser_page(pictures) as page:
+    with jupyterlab(tmp_path, COURSE_STEPS="150") as lab, browser_page(pictures) as page:
         page.goto(f"{lab}/lab/tree/notebooks/06_fixmatch.ipynb?reset")
         wait_for_lesson(page, "06 · FixMatch")
         page.screenshot(path=pictures / "06_1_opened.png")
@@ -106,13 +106,13 @@ def test_a_student_works_lesson_06(tmp_path):
         page.evaluate(WATCH_THE_BAR)
         press_run(page, "probe = torch.randperm")
         training = press_run(page, "ssl_batches = batches")
+        cell(page, "def supervised_loss").scroll_into_view_if_needed()
         page.wait_for_function("window.shown.length && window.shown.at(-1)[1] > 30")
-        training.locator(".progress-bar").scroll_into_view_if_needed()
         page.screenshot(path=pictures / "06_6_training.png")
-        training.locator(".jp-OutputArea-output", has_text="100 steps, ").wait_for()
+        training.locator(".jp-OutputArea-output", has_text="150 steps, ").wait_for()
         shown = page.evaluate("window.shown")
         widths = [width for _, width in shown]
-        assert shown[0][0].startswith("FixMatch") and widths == sorted(widths) and len(set(widths)) > 2, shown
+        assert shown[0][0].startswith("FixMatch") and widths == sorted(widths) and len(set(widths)) > 1, shown
         assert training.locator(".progress-bar:visible").count() == 0
         page.screenshot(path=pictures / "06_7_trained.png")
 
@@ -140,4 +140,4 @@ def test_a_student_works_lesson_06(tmp_path):
     assert states == ["solved", "borrowed", "solved", "borrowed", "borrowed", "solved"]
     image = next(output for output in output_of(saved, "bars = {") if "image/png" in output.get("data", {}))
     assert image.metadata["image/png"]["alt"].startswith("Two bars for each class")
-    assert "100 steps, " in output_of(saved, "ssl_batches = batches")[-1].text
+    assert "150 steps, " in output_of(saved, "ssl_batches = batches")[-1].text
