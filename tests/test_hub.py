@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import nbformat
 import pytest
@@ -199,9 +199,26 @@ def source(notebook: nbformat.NotebookNode, start: str) -> str:
     return next(cell.source for cell in notebook.cells if cell.source.startswith(start))
 
 
-def test_systemd_enforces_the_limits(monkeypatch):
-    config = Config()
-    exec(compile(CONFIG.read_text(), CONFIG, "exec"), {"get_config": lambda: config})
+@pytest.fixture
+def config(monkeypatch):
+    """The guide's configuration as it stands, with nothing from the environment."""
+    for name in ("HUB_URL", "HUB_COURSE", "HUB_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    read = Config()
+    exec(compile(CONFIG.read_text(), CONFIG, "exec"), {"get_config": lambda: read})
+    return read
+
+
+def test_the_guide_names_what_the_configuration_uses(config):
+    guide = (ROOT / "docs" / "guides" / "jupyterhub.md").read_text()
+    groups = config.PAMAuthenticator.allowed_groups | config.PAMAuthenticator.admin_groups
+    for name in (*config.Spawner.environment.values(), *groups, config.JupyterHub.bind_url):
+        assert name in guide, f"the guide does not name {name}"
+    repository = parse_qs(urlsplit(config.Spawner.default_url).query)["repo"]
+    assert repository == ["file:///srv/ssl-course"] and repository[0] in guide
+
+
+def test_systemd_enforces_the_limits(config, monkeypatch):
     assert config.JupyterHub.spawner_class == "systemd"
     unit = AsyncMock()
     monkeypatch.setattr(systemd, "start_transient_service", unit)
