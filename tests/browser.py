@@ -75,7 +75,7 @@ def jupyterlab(folder: Path, **settings: str) -> Iterator[str]:
     ]
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", *options],
+            [sys.executable, "-m", "jupyterlab", *options],
             env=environment(folder, **settings),
             stdout=output,
             stderr=output,
