@@ -25,7 +25,7 @@ PAIR = ["draw", "seed"]
 def runs_file() -> Path:
     """The untracked file that `record` appends to."""
     folder = os.environ.get("COURSE_RUNS") or ROOT / "runs"
-    return Path(folder) / "runs.jsonl"
+    return Path(folder).expanduser() / "runs.jsonl"
 
 
 def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Scores) -> dict:

@@ -149,6 +149,13 @@ def test_a_quiet_function_gives_one_line(capsys):
     assert capsys.readouterr().out == "[ok] Exercise 99.1: twice the input\n"
 
 
+def test_a_long_verdict_is_broken_between_words(capsys):
+    check("99.1", spoils_its_input)
+    first, *more = capsys.readouterr().out.splitlines()
+    assert len(first) <= core.LINE and " ".join([first, *more]) == str(verdict("99.1", spoils_its_input))
+    assert more
+
+
 def test_the_students_random_numbers_are_left_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)

@@ -1,6 +1,7 @@
 """One list of versions for pip, uv and conda; and a set-up that runs once and says what to do when it fails."""
 
 import importlib.metadata
+import itertools
 import os
 import re
 import shutil
@@ -35,7 +36,7 @@ def test_every_requirement_is_one_exact_version_and_names_no_host():
 
 def test_pyproject_and_requirements_agree():
     pinned = pins()
-    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+    for line in itertools.chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
         direct = Requirement(line)
         (version,) = [specifier.version for specifier in pinned[canonicalize_name(direct.name)].specifier]
         assert direct.specifier.contains(version), f"{line} is pinned to {version}"

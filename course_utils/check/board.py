@@ -186,8 +186,8 @@ def borrow(number: str) -> None:
         shell.user_ns[name].borrowed = number
     note(number, "borrowed")
     print(
-        f"[borrowed] Exercise {number}: `{'`, `'.join(names)}` is the course's function until you run the exercise's own "
-        "cell again. Go on with the lesson, and come back to it."
+        f"[borrowed] Exercise {number}: `{'`, `'.join(names)}` is the course's function now.\n"
+        "Go on, and come back to it later: running the exercise's own cell puts your function in its place."
     )
 
 

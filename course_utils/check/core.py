@@ -11,6 +11,7 @@ import io
 import linecache
 import re
 import signal
+import textwrap
 import threading
 import time
 import traceback
@@ -30,6 +31,7 @@ TIME_LIMIT = 5.0  # seconds of computing for all cases of one exercise; the refe
 PATIENCE = (
     4  # times as many seconds on the clock, for a function that waits, or a machine that is busy with other things
 )
+LINE = 100  # characters; JupyterLab breaks longer lines in the middle of a word
 SHOWN_LINES = 5  # of what a student's function printed
 
 CHANGES_INPUT = "it changes its input: work on a copy (no `x[...] = `, no `+=`, no `.sort()` of an array, no `.pop()` of a list, no methods that end in `_`)"
@@ -75,7 +77,7 @@ def check(number: str, function: Callable) -> None:
         return
     result = verdict(number, function)
     board.note(number, result.status, function)
-    print(result)
+    print("\n".join(textwrap.fill(line, LINE, break_long_words=False) for line in str(result).splitlines()))
     lines = result.printed.splitlines()
     if lines:
         print(f"(your function printed {len(lines)} lines during the check; the first of them:)")

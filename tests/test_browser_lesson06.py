@@ -1,0 +1,143 @@
+"""A real browser: a student works lesson 06 in JupyterLab, from the first line that is read to the board.
+
+Needs Chromium on the PATH; `.ci/run` installs it.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+
+import nbformat
+from answers import lesson06
+from browser import (
+    Page,
+    browser_page,
+    cell,
+    jupyterlab,
+    needs_chromium,
+    picture_folder,
+    press_run,
+    run_cell,
+    run_set_up,
+    wait_for_lesson,
+    write_solution,
+)
+
+FIRST_TRY = lesson06.flip_reseeded
+(CAUSE,) = [cause for answer, cause in lesson06.WRONG["6.1"] if answer is FIRST_TRY]
+
+# Called at each change of the page: which percentages a progress bar has shown, and how wide the bar was.
+WATCH_THE_BAR = """() => {
+    window.shown = [];
+    new MutationObserver(() => {
+        const text = document.querySelector(".jp-OutputArea .widget-html-content")?.innerText ?? "";
+        const bar = document.querySelector(".jp-OutputArea .progress-bar");
+        if (bar) window.shown.push([text, parseFloat(bar.style.width) || 0]);
+    }).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+
+
+def body(function: Callable) -> str:
+    """The code of an answer, to be typed; the editor indents each line like the one before."""
+    _, code = inspect.getsource(function).split(":\n", 1)
+    return textwrap.dedent(code).strip()
+
+
+def output_of(notebook: nbformat.NotebookNode, text: str) -> list[nbformat.NotebookNode]:
+    (found,) = [one.outputs for one in notebook.cells if one.cell_type == "code" and text in one.source]
+    return found
+
+
+def open_hints(page: Page) -> None:
+    """Exercise 6.1's first hint by a click, the second one without the mouse, from the cell below."""
+    hints = page.locator(".jp-MarkdownCell", has=page.locator("h3", has_text="Exercise 6.1")).locator("details")
+    hints.first.locator("summary").click()
+    assert [hint.get_attribute("open") is not None for hint in hints.all()] == [True, False]
+    cell(page, "def flip_each").locator(".cm-content").click()
+    for key in ("Escape", "ArrowUp", "Tab", "Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    assert [hint.get_attribute("open") is not None for hint in hints.all()] == [True, True]
+    assert "torch.where" in hints.last.inner_text()
+
+
+def insert_cell_above(page: Page, text: str, code: str) -> None:
+    """A new cell, made, written and run with the keyboard."""
+    here = cell(page, text)
+    here.scroll_into_view_if_needed()
+    here.locator(".cm-content").click()
+    for key in ("Escape", "a", "Enter"):
+        page.keyboard.press(key)
+    page.keyboard.type(code)
+    page.keyboard.press("Control+Enter")
+
+
+@needs_chromium
+def test_a_student_works_lesson_06(tmp_path):
+    pictures = picture_folder(tmp_path)
+    with jupyterlab(tmp_path, COURSE_STEPS="150") as lab, browser_page(pictures) as page:
+        page.goto(f"{lab}/lab/tree/notebooks/06_fixmatch.ipynb?reset")
+        wait_for_lesson(page, "06 · FixMatch")
+        page.screenshot(path=pictures / "06_1_opened.png")
+        run_set_up(page)
+        run_cell(page, "dataset = load_dataset()", "500 labelled")
+        run_cell(page, "weak, strong = augment.views", "(")
+        press_run(page, "image = dataset.train.images").locator("img").scroll_into_view_if_needed()
+        page.screenshot(path=pictures / "06_2_views.png")
+
+        # A wrong answer, its cause, the hints, the right answer.
+        write_solution(page, "flip_each", "raise NotImplementedError", body(FIRST_TRY))
+        assert CAUSE in run_cell(page, 'check("6.1"', "[fix]")
+        open_hints(page)
+        page.screenshot(path=pictures / "06_3_wrong_and_hints.png")
+        write_solution(page, "flip_each", "torch.manual_seed", body(lesson06.flip_index))
+        assert run_cell(page, 'check("6.1"', "[ok]").startswith("[ok] Exercise 6.1")
+        page.screenshot(path=pictures / "06_4_right.png")
+
+        # The other exercises: two are solved, three are borrowed.
+        write_solution(page, "unlabelled_loss", "raise NotImplementedError", body(lesson06.loss_one_hot))
+        run_cell(page, 'check("6.3"', "[ok]")
+        write_solution(page, "zip_coverage", "raise NotImplementedError", body(lesson06.zip_whole_numbers))
+        run_cell(page, 'check("6.6"', "[ok]")
+        insert_cell_above(page, "probe = torch.randperm", "\n".join(f'borrow("6.{n}")' for n in (2, 4, 5)))
+        cell(page, 'borrow("6.2")').locator(".jp-OutputArea-output", has_text="[borrowed] Exercise 6.5").wait_for()
+        page.screenshot(path=pictures / "06_5_borrowed.png")
+
+        # Training: the bar moves and goes when it is done.
+        page.evaluate(WATCH_THE_BAR)
+        press_run(page, "probe = torch.randperm")
+        training = press_run(page, "ssl_batches = batches")
+        cell(page, "def supervised_loss").scroll_into_view_if_needed()
+        page.wait_for_function("window.shown.length && window.shown.at(-1)[1] > 30")
+        page.screenshot(path=pictures / "06_6_training.png")
+        training.locator(".jp-OutputArea-output", has_text="150 steps, ").wait_for()
+        shown = page.evaluate("window.shown")
+        widths = [width for _, width in shown]
+        assert shown[-1][0].startswith("FixMatch") and widths == sorted(widths) and len(set(widths)) > 1, shown
+        assert training.locator(".progress-bar:visible").count() == 0
+        page.screenshot(path=pictures / "06_7_trained.png")
+
+        # The baseline, the records, the figures with their texts.
+        press_run(page, "def supervised_loss").locator("table").wait_for()
+        press_run(page, "results.record(").scroll_into_view_if_needed()
+        press_run(page, "kept = pd.DataFrame(looks)").locator("img").wait_for()
+        page.screenshot(path=pictures / "06_8_recorded.png")
+        press_run(page, "unlabelled = torch.tensor(sorted")
+        figure = press_run(page, "bars = {")
+        figure.locator("img").scroll_into_view_if_needed()
+        figure.locator("summary").click()
+        assert "Two bars for each class" in figure.locator("details").inner_text()
+        page.screenshot(path=pictures / "06_9_figure.png")
+
+        press_run(page, 'progress("06")').locator("table").scroll_into_view_if_needed()
+        page.screenshot(path=pictures / "06_10_board.png")
+        page.keyboard.press("Control+s")
+        page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+
+    saved = nbformat.read(tmp_path / "notebooks" / "06_fixmatch.ipynb", as_version=4)
+    line, board = output_of(saved, 'progress("06")')
+    assert line.text.startswith("Lesson 06: 3 of 6 exercises solved, 3 borrowed;")
+    states = [row.split()[-1] for row in board.data["text/plain"].splitlines()[2:]]
+    assert states == ["solved", "borrowed", "solved", "borrowed", "borrowed", "solved"]
+    image = next(output for output in output_of(saved, "bars = {") if "image/png" in output.get("data", {}))
+    assert image.metadata["image/png"]["alt"].startswith("Two bars for each class")
+    assert "150 steps, " in output_of(saved, "ssl_batches = batches")[-1].text
