@@ -1,11 +1,12 @@
 # make lab   set up once, then open the course in JupyterLab
 # make test  set up once, then run the whole test suite
 # make run   set up once, then execute every lesson and print the comparison table
+# make site  set up once, then build the course as a static site into build/site
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: lab test run clean
+.PHONY: lab test run site clean
 .DELETE_ON_ERROR:
 
 lab: $(READY)
@@ -16,6 +17,9 @@ test: $(READY)
 
 run: $(READY)
 	@$(BIN)/course run
+
+site: $(READY)
+	@$(BIN)/course site
 
 # uv where it is found, plain venv and pip where not; byte-compiled either way, which saves seconds at each kernel start.
 $(READY): requirements.txt pyproject.toml
