@@ -6,7 +6,7 @@ project = "Semi-supervised learning, step by step"
 html_title = f"{project} · Instructor's edition" if instructor else project
 language = "en"
 extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx.ext.githubpages"]
-exclude_patterns = ["README.md"]
+suppress_warnings = ["myst.header"]  # a part of lesson 10 starts with an exercise; on the page the levels are right
 
 # The notebooks come executed.
 nb_execution_mode = "off"
@@ -34,6 +34,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "navbar_persistent": [],  # one search field is enough, the sidebar's
+    "footer_content_items": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
     "announcement": "Instructor's edition: every page of a lesson shows its solutions." if instructor else "",

@@ -77,7 +77,7 @@ def stage(folder: Path, solutions: bool) -> None:
     """Lay out what Sphinx reads: `docs/` with its tables made, the lessons, and MathJax, so that formulas need no network."""
     shutil.copytree(DOCS, folder)
     for page in folder.rglob("*.md"):
-        page.write_text(with_results(readme.with_tables(page.read_text())))
+        page.write_text(_unbroken(with_results(readme.with_tables(page.read_text()))))
     mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     shutil.copy(mathjax / "tex-svg.js", folder / "_static" / "mathjax.js")
     (folder / "lessons").mkdir()
@@ -94,6 +94,7 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
     if not builder.same_code(executed, builder.read_source(source)):
         raise RuntimeError(f"solutions/{source.stem}.ipynb was executed from another source: course build {source.name[:2]}")
     page = executed if solutions else builder.student_notebook(source)
+    _one_title(page)
     page.cells[0].source = _with_directions(page.cells[0].source, source, solutions)
     cells = []
     for cell, done in zip(page.cells, executed.cells):
@@ -105,6 +106,14 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
             cells += _with_alt_texts(cell)
     page.cells = cells
     return page
+
+
+def _one_title(page: NotebookNode) -> None:
+    """A page has one title: where a lesson has parts, they and all below them move one level down."""
+    text = [cell for cell in page.cells[1:] if cell.cell_type == "markdown"]
+    if any(re.search(r"^# ", cell.source, re.MULTILINE) for cell in text):
+        for cell in text:
+            cell.source = re.sub(r"^#+ ", r"#\g<0>", cell.source, flags=re.MULTILINE)
 
 
 def _with_directions(text: str, source: Path, solutions: bool) -> str:
@@ -186,6 +195,11 @@ def _results_of(methods: list[str]) -> str:
                 + _markdown(readme.all_budgets(others, metric))
             )
     return "\n\n".join(parts)
+
+
+def _unbroken(text: str) -> str:
+    """No line break between a mean and its spread in a table."""
+    return re.sub(r"^\|.*$", lambda row: row[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"), text, flags=re.MULTILINE)
 
 
 def _markdown(table: pd.DataFrame) -> str:
