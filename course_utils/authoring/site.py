@@ -56,6 +56,8 @@ def build(output: Path, solutions: bool = False, check_external: bool = False) -
         if check_external and subprocess.call([*command, "--builder", "linkcheck", str(source), f"{folder}/links"]):
             raise RuntimeError("links to other sites do not answer; which ones stands above. Nothing was written.")
         shutil.rmtree(html / ".doctrees")  # Sphinx's own notes, the full text of all pages among them
+        for template in (html / "_static").glob("*.html"):  # copied by the themes by mistake: no pages
+            template.unlink()
         if output.exists():
             shutil.rmtree(output)
         output.parent.mkdir(parents=True, exist_ok=True)
