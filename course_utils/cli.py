@@ -177,9 +177,13 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--no-execute", action="store_true", help="build the student notebooks only")
             command.add_argument("--force", action="store_true", help="execute unchanged lessons too")
         if function is site:
-            command.add_argument("--solutions", action="store_true", help="the instructor's edition, with the solutions")
+            command.add_argument(
+                "--solutions", action="store_true", help="the instructor's edition, with the solutions"
+            )
             command.add_argument("--output", type=Path, help="folder (default: build/site or build/instructor)")
-            command.add_argument("--check-external", action="store_true", help="ask each link to another site (network)")
+            command.add_argument(
+                "--check-external", action="store_true", help="ask each link to another site (network)"
+            )
         if function is benchmark:
             command.add_argument("--labels", nargs="+", default=["500"], help="numbers, or all (default: 500)")
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")

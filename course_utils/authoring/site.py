@@ -94,7 +94,9 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
     """A lesson as it goes to Sphinx: the executed outputs, beside the solutions or beside the stubs."""
     executed = nbformat.read(builder.solution_path(source), as_version=4)
     if not builder.same_code(executed, builder.read_source(source)):
-        raise RuntimeError(f"solutions/{source.stem}.ipynb was executed from another source: course build {source.name[:2]}")
+        raise RuntimeError(
+            f"solutions/{source.stem}.ipynb was executed from another source: course build {source.name[:2]}"
+        )
     page = executed if solutions else builder.student_notebook(source)
     _one_title(page)
     page.cells[0].source = _with_directions(page.cells[0].source, source, solutions)
@@ -121,7 +123,7 @@ def _one_title(page: NotebookNode) -> None:
 def _with_directions(text: str, source: Path, solutions: bool) -> str:
     """The first cell, and where the notebook is, below its title."""
     title, _, rest = text.partition("\n")
-    shows = "Its solutions are on this page." if solutions else "On this page the exercises are open."
+    shows = "This page shows its solutions." if solutions else "On this page the exercises are not solved."
     return (
         f"{title}\n\n```{{note}}\nTo work on this lesson open `notebooks/{source.stem}.ipynb` in JupyterLab (`make lab`).\n"
         f"{shows} The outputs are those of the course's own run on DermaMNIST.\n```\n{rest}"
@@ -201,7 +203,9 @@ def _results_of(methods: list[str]) -> str:
 
 def _unbroken(text: str) -> str:
     """No line break between a mean and its spread in a table."""
-    return re.sub(r"^\|.*$", lambda row: row[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"), text, flags=re.MULTILINE)
+    return re.sub(
+        r"^\|.*$", lambda row: row[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"), text, flags=re.MULTILINE
+    )
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -211,5 +215,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 def write_constant() -> None:
     """Ship the scores of the constant predictor on the test splits: a site is built without the data."""
-    rows = {name: constant_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]}
+    rows = {
+        name: constant_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]
+    }
     pd.DataFrame.from_dict(rows, "index", columns=list(METRICS)).round(4).to_csv(CONSTANT, index_label="dataset")
