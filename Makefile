@@ -3,6 +3,7 @@
 # make run     set up once, then execute every lesson and print the comparison table
 # make setup   set up, no more
 # make pins    write requirements.txt anew from pyproject.toml; make pins UPGRADE=--upgrade takes the newest versions
+# make site    set up once, then build the course as a static site into build/site
 # make newest  run the tests with the newest versions that pyproject.toml allows, in an environment of their own
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ READY := .venv/ready
 TESTS := -m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions
 NEWEST := .venv-newest
 
-.PHONY: lab test run setup pins newest clean
+.PHONY: lab test run setup site pins newest clean
 .DELETE_ON_ERROR:
 
 lab: $(READY)
@@ -23,6 +24,9 @@ run: $(READY)
 	@$(BIN)/course run
 
 setup: $(READY)
+
+site: $(READY)
+	@$(BIN)/course site
 
 # uv where it is found, plain venv and pip where not; byte-compiled either way, which saves seconds at each kernel start.
 $(READY): requirements.txt pyproject.toml

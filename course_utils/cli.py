@@ -156,6 +156,16 @@ def benchmark(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def site(arguments: argparse.Namespace) -> int:
+    """Build the course as a static site into build/site; with --solutions the instructor's edition, into build/instructor."""
+    from course_utils.authoring import site as builder
+
+    output = arguments.output or ROOT / "build" / ("instructor" if arguments.solutions else "site")
+    builder.build(output, arguments.solutions, arguments.check_external)
+    print(f"open {output / 'index.html'}")
+    return 0
+
+
 def speed(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the course's ancestor's, and say where its time goes."""
     script = [sys.executable, str(ROOT / "tests" / "benchmark_speed.py")]
@@ -165,7 +175,7 @@ def speed(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, objectives, mistakes, run, progress, benchmark, speed):
+    for function in (lab, build, verify, objectives, mistakes, run, progress, benchmark, site, speed):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
         if function in (build, verify, objectives, mistakes, run, progress, benchmark):
@@ -177,6 +187,14 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--force", action="store_true", help="execute unchanged lessons too")
         if function is speed:
             command.add_argument("--ship", action="store_true", help="put the table into the README")
+        if function is site:
+            command.add_argument(
+                "--solutions", action="store_true", help="the instructor's edition, with the solutions"
+            )
+            command.add_argument("--output", type=Path, help="folder (default: build/site or build/instructor)")
+            command.add_argument(
+                "--check-external", action="store_true", help="ask each link to another site (network)"
+            )
         if function is benchmark:
             command.add_argument("--labels", nargs="+", default=["500"], help="numbers, or all (default: 500)")
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")

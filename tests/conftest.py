@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Fast tests first. nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more."""
-    slow = ["test_benchmark.py", "test_lessons.py", "test_journeys.py"]
+    slow = ["test_benchmark.py", "test_lessons.py", "test_journeys.py", "test_site.py"]
     slow += ["test_browser.py", "test_browser_lesson06.py", "test_hub.py"]
     items.sort(key=lambda item: (isinstance(item, IPyNbCell), item.path.name in slow))
     for item in items:

@@ -65,7 +65,7 @@ def test_no_lock_file_with_download_addresses():
 
 def test_the_readme_names_the_commands_that_exist():
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    for target in ("lab", "test", "run"):
+    for target in ("lab", "test", "run", "site"):
         assert f"make {target}" in readme and re.search(rf"^{target}:", makefile, re.MULTILINE)
     assert "conda env create -f environment.yml" in readme
     assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test") and os.access(ROOT / ".ci/run", os.X_OK)
@@ -164,7 +164,7 @@ def test_uv_is_used_where_it_is_found(elsewhere):
 
 def test_the_command_is_installed():
     result = subprocess.run([Path(sys.executable).parent / "course", "--help"], capture_output=True, text=True)
-    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "speed"):
+    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "site", "speed"):
         assert command in result.stdout
 
 

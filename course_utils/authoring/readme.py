@@ -33,7 +33,7 @@ def renew() -> Path:
 def _made(kind: str, dataset: str, network: str, what: str) -> str:
     rows = results.read_runs(results.shipped_file(dataset))
     rows = rows[(rows["network"] == network) & (rows["steps"] == 1600) & ~rows["method"].str.contains(BESIDE)]
-    table = _one_budget(rows[rows["budget"] == int(what)]) if kind == "one budget" else _all_budgets(rows, what)
+    table = one_budget(rows[rows["budget"] == int(what)]) if kind == "one budget" else all_budgets(rows, what)
     return markdown(table.rename_axis("method"))
 
 
@@ -49,19 +49,23 @@ def put_speed(table: pd.DataFrame) -> Path:
     return README
 
 
-def _one_budget(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line for each method that has the baseline's draws: mean ± sd, and the paired difference in macro-F1."""
-    baseline = rows[rows["method"] == "supervised"].set_index(results.PAIR)["macro-F1"]
+def one_budget(rows: pd.DataFrame, baselines: tuple[str, ...] = ("supervised",)) -> pd.DataFrame:
+    """One line for each method that has the first baseline's draws: mean ± sd, and the paired differences in macro-F1."""
+    scores = {name: rows[rows["method"] == name].set_index(results.PAIR)["macro-F1"] for name in baselines}
+    same_draws = rows["draw"].isin(scores[baselines[0]].index.get_level_values("draw"))
     lines = {}
-    for method, group in rows[rows["draw"].isin(baseline.index.get_level_values("draw"))].groupby("method", sort=False):
-        d = (group.set_index(results.PAIR)["macro-F1"] - baseline).dropna()
-        gain = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
+    for method, group in rows[same_draws].groupby("method", sort=False):
         lines[method] = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
-        lines[method].append("" if method == "supervised" else gain)
-    return pd.DataFrame.from_dict(lines, "index", columns=[*METRICS, "macro-F1 minus supervised"])
+        for baseline, score in scores.items():
+            d = (group.set_index(results.PAIR)["macro-F1"] - score).dropna()
+            gain = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
+            lines[method].append("" if method == baseline else gain)
+    columns = [*METRICS, *(f"macro-F1 minus {baseline}" for baseline in baselines)]
+    return pd.DataFrame.from_dict(lines, "index", columns=columns)
 
 
-def _all_budgets(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+def all_budgets(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One line for each method with several numbers of labels: mean ± sd, and the paired difference ± its error."""
     table = benchmark.table(rows[rows["draw"].isin(rows.loc[rows["method"] == "supervised", "draw"])], metric)
     several = table[(table != "").sum(axis=1) > 1].sort_index(axis=1)
     several = several.replace(r" \(5\)", "", regex=True)  # all that ships has five draws

@@ -1,0 +1,217 @@
+"""The course as a static site: the lessons with their figures, a page for each method, glossary and bibliography.
+
+Sphinx builds it from `docs/` and the notebooks, without executing anything and without a network. The student's edition
+shows each exercise as its stub; the instructor's shows the solutions, and says so on every page.
+"""
+
+import copy
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbformat import NotebookNode
+
+from course_utils import ROOT, results
+from course_utils.authoring import build as builder
+from course_utils.authoring import lessons, readme
+from course_utils.data import load_dataset
+from course_utils.evaluation import METRICS, constant_scores
+
+DOCS = ROOT / "docs"
+CONSTANT = results.shipped_file("constant")
+DATASETS = {"dermamnist": "DermaMNIST", "digits": "Digits"}
+BASELINES = ("supervised", "supervised, batches of 160")
+RESULTS = re.compile(r"^<!-- results: (.+) -->$", re.MULTILINE)
+PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinxcontrib.bibtex", "sphinx-mathjax-offline")
+
+
+def build(output: Path, solutions: bool = False, check_external: bool = False) -> None:
+    """Build the student's edition, or with `solutions` the instructor's, into the folder `output`, in place of what was there.
+
+    Raises RuntimeError where a package is missing or Sphinx finds fault (a dead link, say), and ValueError for a folder
+    that holds something else than a site; then the folder is left as it was.
+    """
+    missing = [name for name in PACKAGES if not _installed(name)]
+    if missing:
+        raise RuntimeError(
+            f"the site is built with {', '.join(missing)}, not installed here. "
+            "Cure: python -m pip install -r requirements.txt (or make site, which does it)"
+        )
+    if output.exists() and not _may_be_replaced(output):
+        raise ValueError(f"{output} holds something else than a site: name another --output, or remove it first")
+    with tempfile.TemporaryDirectory() as folder:
+        source, html = Path(folder) / "source", Path(folder) / "html"
+        stage(source, solutions)
+        command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--jobs", "auto"]
+        command += ["--tag", "instructor"] if solutions else []
+        if subprocess.call([*command, "--builder", "html", str(source), str(html)]):
+            raise RuntimeError("Sphinx found fault with the site; what it is stands above. Nothing was written.")
+        if check_external and subprocess.call([*command, "--builder", "linkcheck", str(source), f"{folder}/links"]):
+            raise RuntimeError("links to other sites do not answer; which ones stands above. Nothing was written.")
+        shutil.rmtree(html / ".doctrees")  # Sphinx's own notes, the full text of all pages among them
+        for template in (html / "_static").glob("*.html"):  # copied by the themes by mistake: no pages
+            template.unlink()
+        if output.exists():
+            shutil.rmtree(output)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(html, output)
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "objects.inv").is_file() or not any(folder.iterdir()))
+
+
+def stage(folder: Path, solutions: bool) -> None:
+    """Lay out what Sphinx reads: `docs/` with its tables made, the lessons, and MathJax, so that formulas need no network."""
+    shutil.copytree(DOCS, folder)
+    for page in folder.rglob("*.md"):
+        page.write_text(_unbroken(with_results(readme.with_tables(page.read_text()))))
+    mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+    shutil.copy(mathjax / "tex-svg.js", folder / "_static" / "mathjax.js")
+    (folder / "lessons").mkdir()
+    for source in lessons():
+        (folder / "lessons" / f"{source.stem}.ipynb").write_text(builder.to_text(lesson_page(source, solutions)))
+
+
+# ---------------------------------------------------------------------------------------------------------- lessons
+
+
+def lesson_page(source: Path, solutions: bool) -> NotebookNode:
+    """A lesson as it goes to Sphinx: the executed outputs, beside the solutions or beside the stubs."""
+    executed = nbformat.read(builder.solution_path(source), as_version=4)
+    if not builder.same_code(executed, builder.read_source(source)):
+        raise RuntimeError(
+            f"solutions/{source.stem}.ipynb was executed from another source: course build {source.name[:2]}"
+        )
+    page = executed if solutions else builder.student_notebook(source)
+    page.cells = [cell for cell in page.cells if "colab" not in builder.tags(cell)]
+    _one_title(page)
+    page.cells[0].source = _with_directions(page.cells[0].source, source, solutions)
+    cells = []
+    for cell, done in zip(page.cells, executed.cells):
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"`((\d\d)_\w+)\.ipynb`", r"[lesson \2](\1.ipynb)", _formulas_in_hints(cell.source))
+            cells.append(cell)
+        else:
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            cells += _with_alt_texts(cell)
+    page.cells = cells
+    return page
+
+
+def _one_title(page: NotebookNode) -> None:
+    """A page has one title: where a lesson has parts, they and all below them move one level down."""
+    text = [cell for cell in page.cells[1:] if cell.cell_type == "markdown"]
+    if any(re.search(r"^# ", cell.source, re.MULTILINE) for cell in text):
+        for cell in text:
+            cell.source = re.sub(r"^#+ ", r"#\g<0>", cell.source, flags=re.MULTILINE)
+
+
+def _with_directions(text: str, source: Path, solutions: bool) -> str:
+    """The first cell, and where the notebook is, below its title."""
+    title, _, rest = text.partition("\n")
+    shows = "This page shows its solutions." if solutions else "On this page the exercises are not solved."
+    return (
+        f"{title}\n\n```{{note}}\nTo work on this lesson open `notebooks/{source.stem}.ipynb` in JupyterLab (`make lab`).\n"
+        f"{shows} The outputs are those of the course's own run on DermaMNIST.\n```\n{rest}"
+    )
+
+
+def _formulas_in_hints(text: str) -> str:
+    """Formulas inside raw HTML in the form that MathJax looks for; Markdown does not read there."""
+
+    def marked(hint: re.Match) -> str:
+        return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', hint[0])
+
+    return re.sub(r"<details>.*?</details>", marked, text, flags=re.DOTALL)
+
+
+def _with_alt_texts(cell: NotebookNode) -> Iterator[NotebookNode]:
+    """The cell with the alternative text of its figure where MyST-NB looks for it, which knows one text a cell.
+
+    So a cell that shows several figures is followed by one without code for each further figure.
+    """
+    groups: list[list[NotebookNode]] = [[]]
+    for output in cell.outputs:
+        if "image/png" in output.get("data", {}) and any("image/png" in other.get("data", {}) for other in groups[-1]):
+            groups.append([])
+        groups[-1].append(output)
+    for number, outputs in enumerate(groups):
+        part = copy.deepcopy(cell)
+        part.outputs = outputs
+        if number:
+            part.id = f"{cell.id}-{number}"
+            part.metadata["tags"] = [*builder.tags(cell), "remove-input"]
+        for output in outputs:
+            if "image/png" in output.get("data", {}):
+                part.metadata["mystnb"] = {"image": {"alt": output.metadata["image/png"]["alt"]}}
+        yield part
+
+
+# ---------------------------------------------------------------------------------------------------------- results
+
+
+def with_results(text: str) -> str:
+    """The page, each line `<!-- results: METHOD; METHOD -->` replaced by what the shipped runs say of these methods."""
+    return RESULTS.sub(lambda found: _results_of(found[1].split("; ")), text)
+
+
+def _results_of(methods: list[str]) -> str:
+    shown = [*BASELINES, *(method for method in methods if method not in BASELINES)]
+    parts = []
+    for dataset, title in DATASETS.items():
+        rows = results.read_runs(results.shipped_file(dataset))
+        rows = rows[(rows["network"] == "SimpleCNN") & (rows["steps"] == 1600) & rows["method"].isin(shown)]
+        unknown = sorted(set(shown) - set(rows["method"]))
+        if unknown:
+            raise ValueError(f"a page asks for the results of {', '.join(unknown)}: no such run ships for {dataset}")
+        at_500 = rows[rows["budget"] == 500]
+        table = readme.one_budget(at_500, BASELINES).reindex(shown)
+        constant = pd.read_csv(CONSTANT, index_col="dataset").loc[dataset]
+        table.loc["constant predictor"] = [f"{constant[name]:.3f}" for name in readme.METRICS] + [""] * len(BASELINES)
+        draws = at_500["draw"].nunique()
+        parts.append(
+            f"### {title}, 500 labels\n\n"
+            f"SimpleCNN, 1,600 steps, test split: mean ± standard deviation over {draws} label draws, each with its own "
+            "initial weights. The last columns: mean ± standard error of the paired differences in macro-F1, and on how "
+            "many of the draws the method is above.\n\n" + readme.markdown(table.loc[["constant predictor", *shown]].rename_axis("method"))
+        )
+        metric = "macro-F1" if dataset == "dermamnist" else "ACC"
+        others = rows[rows["budget"].isin(rows.loc[rows["method"].isin(methods), "budget"])]
+        if others["budget"].nunique() > 1:
+            parts.append(
+                f"### {title}, other numbers of labels\n\n{metric}, mean ± standard deviation over the draws, and the mean "
+                "± standard error of the paired differences to the supervised baseline. The settings are those chosen for "
+                f"500 labels. The constant predictor has {constant[metric]:.3f}, however many labels there are.\n\n"
+                + readme.markdown(readme.all_budgets(others, metric).rename_axis("method"))
+            )
+    return "\n\n".join(parts)
+
+
+def _unbroken(text: str) -> str:
+    """No line break between a mean and its spread in a table."""
+    return re.sub(
+        r"^\|.*$", lambda row: row[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"), text, flags=re.MULTILINE
+    )
+
+
+def write_constant() -> None:
+    """Ship the scores of the constant predictor on the test splits: a site is built without the data."""
+    rows = {
+        name: constant_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]
+    }
+    pd.DataFrame.from_dict(rows, "index", columns=list(METRICS)).round(4).to_csv(CONSTANT, index_label="dataset")
