@@ -14,11 +14,11 @@ import nbformat
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import CHROMIUM, FLAGS
 from bs4 import BeautifulSoup
 from lessons import SOURCES, notebook, numbers
 from playwright.sync_api import Page, sync_playwright
 from sphinx.search.en import SearchEnglish
-from test_browser import CHROMIUM, FLAGS
 
 from course_utils import cli, results
 from course_utils.authoring import build, site, verify
