@@ -35,7 +35,8 @@ def test_every_requirement_is_one_exact_version_and_names_no_host():
 
 def test_pyproject_and_requirements_agree():
     pinned = pins()
-    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+    extras = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    for line in [*PROJECT["dependencies"], *extras]:
         direct = Requirement(line)
         (version,) = [specifier.version for specifier in pinned[canonicalize_name(direct.name)].specifier]
         assert direct.specifier.contains(version), f"{line} is pinned to {version}"
@@ -163,5 +164,5 @@ def test_uv_is_used_where_it_is_found(elsewhere):
 
 def test_the_command_is_installed():
     result = subprocess.run([Path(sys.executable).parent / "course", "--help"], capture_output=True, text=True)
-    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "speed"):
+    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "speed", "release"):
         assert command in result.stdout
