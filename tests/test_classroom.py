@@ -1,6 +1,7 @@
 """The classroom: what is handed out holds no answers and works; what is handed in gets the right grade, whatever it is."""
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -17,6 +18,7 @@ from lessons import SOURCES, answers, functions, numbers, tagged
 
 from course_utils import ROOT, cli
 from course_utils.authoring import autograding, build, classroom, kernel, verify
+from course_utils.check import verdict
 
 LESSON = SOURCES[0]
 
@@ -103,6 +105,30 @@ def test_no_file_of_the_bundle_holds_an_answer(bundle):
     }
     assert len(bodies) > 100
     assert [(name, one) for one in bodies - {""} for name, text in whole.items() if one in text] == []
+
+
+SHARED = ["augment", "data", "evaluation", "models", "results", "training"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of functions that are handed what is not meant for them
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_no_function_of_the_package_passes_a_check(source):
+    """What a check needs to compare with is no answer that could be handed in."""
+    modules = [*SHARED, "check.core", f"check.lesson{source.name[:2]}"]
+    found = {
+        f"{name}.{own}": value
+        for name in modules
+        for own, value in vars(importlib.import_module(f"course_utils.{name}")).items()
+        if callable(value) and getattr(value, "__module__", "") == f"course_utils.{name}" and own != "_"
+    }
+    assert len(found) > 40
+    passed = [
+        (number, own)
+        for number in numbers(source)
+        for own, value in found.items()
+        if verdict(number, value, time_limit=1).status == "ok"
+    ]
+    assert passed == []
 
 
 def test_what_later_lessons_show_of_earlier_ones_is_said(capsys, tmp_path):
