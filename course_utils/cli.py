@@ -9,7 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from course_utils import NOTEBOOKS, ROOT, SOLUTIONS
-from course_utils.authoring import lessons
+
+try:
+    from course_utils.authoring import lessons
+except ModuleNotFoundError:  # a student's copy, made by `course release`
+    lessons = None
 
 MOST_AT_A_TIME = 4  # lessons; each takes about a gigabyte of memory
 MEASURED = ["01", "02", "03", "04", "05", "06", "07", "08"]  # the lessons that record runs of their own
@@ -172,13 +176,29 @@ def speed(arguments: argparse.Namespace) -> int:
     return subprocess.call([*script, *(["--ship"] if arguments.ship else [])], cwd=ROOT)
 
 
+def release(arguments: argparse.Namespace) -> int:
+    """Make the bundle for students, without solutions; with --nbgrader, the folder in which nbgrader grades their work."""
+    from course_utils.authoring import classroom
+
+    if arguments.nbgrader:
+        names = classroom.nbgrader_folder(arguments.lessons, arguments.nbgrader)
+        print(f"nbgrader's course folder is {arguments.nbgrader}; next, in it:")
+        print("\n".join(f"  nbgrader generate_assignment {name}" for name in names))
+    else:
+        print(f"for the students: {classroom.release(arguments.lessons, arguments.output)}")
+        if shown := classroom.shown_by_others(arguments.lessons):
+            print("Hand out a lesson when those are due whose solutions it uses:\n  " + "\n  ".join(shown))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The semi-supervised learning course.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (lab, build, verify, objectives, mistakes, run, progress, benchmark, site, speed):
+    for_authors = (build, verify, objectives, mistakes, run, benchmark, site, speed, release) if lessons else ()
+    for function in (lab, progress, *for_authors):
         command = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
-        if function in (build, verify, objectives, mistakes, run, progress, benchmark):
+        if function in (build, verify, objectives, mistakes, run, progress, benchmark, release):
             command.add_argument("lessons", nargs="*", help="lesson numbers, such as 06 (default: all)")
         if function is lab:
             command.add_argument("options", nargs="*", help="options for JupyterLab, after --")
@@ -194,6 +214,11 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--output", type=Path, help="folder (default: build/site or build/instructor)")
             command.add_argument(
                 "--check-external", action="store_true", help="ask each link to another site (network)"
+            )
+        if function is release:
+            command.add_argument("--output", type=Path, default=ROOT / "runs" / "release", help="where the bundle goes")
+            command.add_argument(
+                "--nbgrader", type=Path, metavar="FOLDER", help="lay out nbgrader's course folder instead"
             )
         if function is benchmark:
             command.add_argument("--labels", nargs="+", default=["500"], help="numbers, or all (default: 500)")

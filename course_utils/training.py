@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from course_utils import MAX_STEPS
 from course_utils.data import Batch
 
 Loss = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, float]]]
@@ -73,6 +74,7 @@ def train(
     Ctrl-C (the stop button) ends the training and keeps what was learned. Raises TypeError if the loss does not return
     (scalar tensor, dict), and TrainingDiverged, with the model back at the last good step, if a number is not finite.
     """
+    num_steps = min(num_steps, MAX_STEPS)
     optimizer = torch.optim.Adam(_decay_groups(model, weight_decay), lr=lr, fused=True)
     lr_schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, num_steps))
     run = Run(model, copy.deepcopy(model), num_steps)

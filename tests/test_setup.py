@@ -164,7 +164,7 @@ def test_uv_is_used_where_it_is_found(elsewhere):
 
 def test_the_command_is_installed():
     result = subprocess.run([Path(sys.executable).parent / "course", "--help"], capture_output=True, text=True)
-    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "site", "speed"):
+    for command in ("lab", "build", "verify", "run", "progress", "benchmark", "site", "speed", "release"):
         assert command in result.stdout
 
 

@@ -2,8 +2,9 @@
 
 In a source, a solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`, in a cell tagged `exercise` and
 `ex-N.M`. The student notebook gets `raise NotImplementedError("Exercise N.M")` in its place and no outputs; the
-solution notebook is executed top to bottom. The student notebook also gets a first code cell that fetches the course on
-Google Colab and does nothing elsewhere.
+solution notebook is executed top to bottom. Both carry the metadata by which nbgrader knows the cells that students fill
+and the checks that give points. The student notebook also gets a first code cell that fetches the course on Google Colab and
+does nothing elsewhere.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from nbformat import NotebookNode
 
 from course_utils import NOTEBOOKS
 from course_utils.authoring import repository
+from course_utils.check.board import mentioned_exercises
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CELL_TIMEOUT = 600  # seconds
@@ -48,7 +50,19 @@ def read_source(path: Path) -> NotebookNode:
         cell.metadata = NotebookNode(tags=cell.metadata["tags"]) if cell.metadata.get("tags") else NotebookNode()
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     _validate(notebook, path)
+    points = {match["number"]: int(match["difficulty"]) for match in mentioned_exercises(notebook)}
+    for cell in notebook.cells:
+        if {"exercise", "check"} & set(tags(cell)):
+            cell.metadata.nbgrader = _for_nbgrader(cell, points.get(exercise_number(cell), 1))
     return notebook
+
+
+def _for_nbgrader(cell: NotebookNode, points: int) -> NotebookNode:
+    """An exercise's cell is the student's; its check is locked, and worth as many points as the exercise is difficult."""
+    graded = "check" in tags(cell)
+    name = f"{'check' if graded else 'ex'}-{exercise_number(cell).replace('.', '-')}"
+    marks = NotebookNode(schema_version=3, grade_id=name, solution=not graded, grade=graded, locked=graded, task=False)
+    return NotebookNode(marks, points=points) if graded else marks
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -168,7 +182,7 @@ def same_code(committed: NotebookNode, fresh: NotebookNode) -> bool:
     """Whether two notebooks have the same cells, outputs and execution counts aside."""
 
     def code(notebook):
-        return [(cell.cell_type, cell.id, cell.source, tags(cell)) for cell in notebook.cells]
+        return [(cell.cell_type, cell.id, cell.source, cell.metadata) for cell in notebook.cells]
 
     return code(committed) == code(fresh)
 

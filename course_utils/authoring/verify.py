@@ -115,9 +115,9 @@ def long_cells(lesson: NotebookNode, limit: int = 30) -> list[str]:
 def leaks(lesson: NotebookNode, student: NotebookNode, package: str) -> list[str]:
     """No telling line of a solution stands in the student notebook or in the package."""
     seen = "\n".join(cell.source for cell in student.cells) + "\n" + package
-    known = {_normal(line) for line in seen.splitlines()}
+    known = {normal(line) for line in seen.splitlines()}
     return [
-        f"a line of a solution is in the open: {line!r}" for line in solution_lines(lesson) if _normal(line) in known
+        f"a line of a solution is in the open: {line!r}" for line in solution_lines(lesson) if normal(line) in known
     ]
 
 
@@ -137,7 +137,7 @@ def solution_lines(lesson: NotebookNode) -> list[str]:
     ]
 
 
-def _normal(line: str) -> str:
+def normal(line: str) -> str:
     return "".join(line.split("#")[0].split())
 
 

@@ -9,6 +9,7 @@ import copy
 import importlib
 import io
 import linecache
+import os
 import re
 import signal
 import textwrap
@@ -68,14 +69,30 @@ def exercise(number: str, title: str):
     return register
 
 
+class NotPassed(Exception):
+    """A check that is not passed, for nbgrader, which gives a cell's points unless the cell fails; one line, no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def check(number: str, function: Callable) -> None:
-    """Check a student's function, note the verdict on the board and print it, with the first lines of what the function printed."""
+    """Check a student's function, note the verdict on the board and print it, with the first lines of what the function printed.
+
+    Where nbgrader runs the notebook, to grade or to validate it, an exercise that is not solved raises NotPassed.
+    """
+    graded = "NBGRADER_EXECUTION" in os.environ
     if getattr(function, "borrowed", None):
-        print(
-            f"[borrowed] Exercise {number}: this is the course's function. Write your own in the exercise's cell and run it."
-        )
+        line = f"[borrowed] Exercise {number}: this is the course's function. Write your own in the exercise's cell and run it."
+        if graded:
+            raise NotPassed(line)
+        print(line)
         return
-    result = verdict(number, function)
+    # nbgrader gives no points to a cell that wrote to stderr, be it a warning
+    with contextlib.redirect_stderr(io.StringIO()) if graded else contextlib.nullcontext():
+        result = verdict(number, function)
+    if graded and result.status != "ok":
+        raise NotPassed(str(result))
     board.note(number, result.status, function)
     print("\n".join(textwrap.fill(line, LINE, break_long_words=False) for line in str(result).splitlines()))
     lines = result.printed.splitlines()
