@@ -88,7 +88,9 @@ def test_no_line_of_a_solution_is_in_the_students_edition(editions, source):
 def test_nothing_else_holds_the_lessons(editions):
     """No source of a page, no notebook and no notes of Sphinx lie beside the pages."""
     for edition in editions.values():
-        kinds = {path.suffix for path in edition.rglob("*") if path.is_file()}
+        offered = {path.name for path in (edition / "_downloads").rglob("*.*")}
+        assert offered == {"jupyterhub_config.py"}  # by the guide to the hub
+        kinds = {path.suffix for path in edition.rglob("*") if path.is_file() and path.name not in offered}
         assert not kinds & {".ipynb", ".md", ".py", ".pickle", ".doctree"}, kinds
         assert not (edition / ".doctrees").exists()
 
