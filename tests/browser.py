@@ -29,7 +29,7 @@ FLAGS = [
 ]
 PATIENCE = 120_000  # milliseconds; the machine may have other work to do
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH, to drive JupyterLab in it")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (.ci/run installs it)")
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import CHROMIUM, FLAGS
+from browser import CHROMIUM, FLAGS, needs_chromium
 from bs4 import BeautifulSoup
 from lessons import SOURCES, notebook, numbers
 from playwright.sync_api import Page, sync_playwright
@@ -318,7 +318,6 @@ def test_outputs_of_another_source_are_not_shown(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------------------------------------- browser
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH, to look at the site in it")
 LOOKED_AT = ["index.html", "lessons/06_fixmatch.html", "methods/fixmatch.html", "glossary.html", "search.html?q=mask"]
 
 
