@@ -669,16 +669,17 @@ against_work = {
 pd.concat(against_work, axis=1)
 
 # %% [markdown]
-# On DermaMNIST more than half of the gain in macro-F1 is gone (of SGAN's and temporal ensembling's all of it), and what remains is two standard
-# errors at the most: for the part that is gone no unlabelled images were needed, the work with the labelled ones was enough. In AUC nothing is gone.
+# On DermaMNIST more than half of the gain in macro-F1 is gone (of SGAN's and temporal ensembling's all of it), and what remains is about two
+# standard errors at the most: for the part that is gone no unlabelled images were needed, the work with the labelled ones was enough. In AUC nothing is gone.
 # The second baseline ranks no better than the first, and the Π-model, the mean teacher and MixMatch are above it on every draw. That is what the
 # images without labels brought: a better *order* of the answers. The macro-F1 looks at one point of that order only, and more work moves the point.
 #
 # On the digits, the control, it is otherwise. There the second baseline gains little, and the methods stay above it:
 
 # %% tags=["dataset"]
-own = load_dataset("digits")
-results.gains(list(of_those(by_draw, SHORT_LIST[1:])), own, "supervised, batches of 160", ("ACC", "macro-F1"))
+work = "supervised, batches of 160"
+gained = results.gains(list(of_those(by_draw, SHORT_LIST[1:])), load_dataset("digits"), work, ("ACC", "macro-F1"))
+gained.rename(index=lambda name: name.removesuffix(f" minus {work}"))
 
 # %% [markdown]
 # Our comparisons up to here lacked this control: a fixed number of steps looks fair and favours whoever does more in each.
@@ -1234,8 +1235,8 @@ gained.rename(index=lambda name: name.removesuffix(" minus supervised"))
 # lack a piece:
 
 # %% tags=["dataset"]
-work = ["supervised, batches of 160", "supervised, batches of 160, adjusted by a quarter"]
-lacking = [*work, *(name for name in votes if name != "committee")]
+as_much = [work, f"{work}, adjusted by a quarter"]
+lacking = [*as_much, *(name for name in votes if name != "committee")]
 lines = [results.gains(["committee"], dataset, name, ("AUC", "ACC", "macro-F1")) for name in lacking]
 pd.concat(lines).rename(index=lambda name: name.removeprefix("committee minus ")).rename_axis("committee minus ...")
 
@@ -1274,7 +1275,7 @@ plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 # %% tags=["dataset"]
 close = [
     results.gains(["mean teacher, adjusted by a quarter"], dataset, name, ("AUC", "ACC", "macro-F1"))
-    for name in ["supervised", *work]
+    for name in ["supervised", *as_much]
 ]
 pd.concat(close).rename(index=lambda name: name.removeprefix("mean teacher, adjusted by a quarter minus "))
 
@@ -1295,8 +1296,35 @@ pd.concat(close).rename(index=lambda name: name.removeprefix("mean teacher, adju
 #
 # We had set ourselves a bar before we began: macro-F1 five hundredths above the baseline, with an AUC of `.88` and an accuracy above `.70`. The
 # committee that is not adjusted comes closest: it reaches the accuracy and the AUC, and of the five hundredths it has four. The lines above are all that
-# were scored on the test split; nothing was chosen by them. So if you want one recipe of this course for images like these: a mean teacher,
-# adjusted by a quarter; and if order is what counts, the committee.
+# were scored on the test split; nothing was chosen by them. So the simplest recipe that wins here is a mean teacher, adjusted by a quarter; and if order is
+# what counts, the committee.
+#
+# ## Does it carry over?
+#
+# Everything in this lesson was measured with one small network, and each setting was chosen for it. The course also ran the three methods of
+# section 2, the mean teacher and the committees with a residual network, nineteen times as large and not pre-trained, with the same labels, steps and
+# settings:
+
+# %% tags=["dataset"]
+names = ["FixMatch", "MixMatch", "mean teacher, student averaged", "mean teacher, adjusted by a quarter"]
+names += ["committee", "committee, not adjusted", "four supervised networks", "supervised, batches of 160"]
+larger = [row for row in results.reference(dataset, network="ResNet") if row["method"] in ("supervised", *names)]
+results.compare(larger, dataset)
+
+# %% tags=["dataset"]
+over = {
+    metric: against("supervised", metric, larger).drop(columns="sign-flip p")
+    for metric in ("AUC", "macro-F1")
+    if larger
+}
+pd.concat(over, axis=1) if over else "no such runs yet"
+
+# %% [markdown]
+# It does not. On DermaMNIST the larger network is the better baseline in AUC, and the order of the methods is another: FixMatch and the mean teacher now
+# *lose* AUC on every draw, and so does the baseline that works more. Only MixMatch keeps its gain in macro-F1, and the committees that
+# contain it theirs. A larger network fits a few hundred labels sooner; why MixMatch bears it better was not taken apart here. The settings are those of the small
+# network, so this does not say that FixMatch and the mean teacher cannot help a larger one. It says that a ranking, ours too, belongs to the network and the settings
+# with which it was measured.
 
 # %% [markdown]
 # **Analysis** What we know now, about one small network, 500 labels and images of 28 by 28 pixels:
@@ -1336,7 +1364,10 @@ pd.concat(close).rename(index=lambda name: name.removeprefix("mean teacher, adju
 # *Calibration.* Learning from hard guesses doubles the calibration error here, learning from soft ones does not; which of the two
 # harms depends on how right the answers are.
 #
-# What this does not show: how the methods compare with a larger network, at a higher resolution, with fewer labels or more
+# *Carrying over.* With a larger network and the same settings FixMatch and the mean teacher rank worse than its baseline, and MixMatch keeps its gain in macro-F1. What is said
+# above holds for the small network.
+#
+# What this does not show: how the methods compare with a larger network and settings of its own, at a higher resolution, with fewer labels or more
 # steps, or with settings searched more widely (few were tried, inside the labels: ten for MixMatch, five for the baseline, none for the second one). That the leakage is harmless: a small
 # network at a low resolution may be unable to profit from it, and the direct experiment, training without these lesions, was
 # not made. And our copy of the data is not the official file, although it scores alike.
