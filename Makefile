@@ -1,32 +1,18 @@
 # make lab     set up once, then open the course in JupyterLab
-# make test    set up once, then run the whole test suite
-# make run     set up once, then execute every lesson and print the comparison table
 # make setup   set up, no more
-# make pins    write requirements.txt anew from pyproject.toml; make pins UPGRADE=--upgrade takes the newest versions
-# make site    set up once, then build the course as a static site into build/site
-# make newest  run the tests with the newest versions that pyproject.toml allows, in an environment of their own
+# make clean   remove what was set up
+# More, for authors (make test, make run, ...), stands in the file included at the end; a student's copy is without it.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-TESTS := -m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions
-NEWEST := .venv-newest
 
-.PHONY: lab test run setup site pins newest clean
+.PHONY: lab setup clean
 .DELETE_ON_ERROR:
 
 lab: $(READY)
 	@$(BIN)/course lab
 
-test: $(READY)
-	@$(BIN)/python $(TESTS)
-
-run: $(READY)
-	@$(BIN)/course run
-
 setup: $(READY)
-
-site: $(READY)
-	@$(BIN)/course site
 
 # uv where it is found, plain venv and pip where not; byte-compiled either way, which saves seconds at each kernel start.
 $(READY): requirements.txt pyproject.toml
@@ -51,26 +37,7 @@ $(READY): requirements.txt pyproject.toml
 		exit 1; }
 	@touch $(READY)
 
-# uv keeps the versions that stand in requirements.txt unless it is told to upgrade. The CUDA libraries are left out: the wheel
-# of torch pins them itself. setuptools builds the course, which is installed without build isolation.
-pins:
-	@command -v uv >/dev/null || { echo "make pins needs uv: pip install uv"; exit 1; }
-	@cp requirements.txt requirements.txt.new
-	@echo setuptools | uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-header \
-		--no-annotate --no-emit-index-url --all-extras pyproject.toml - $(UPGRADE) -o requirements.txt.new || \
-		{ rm requirements.txt.new; exit 1; }
-	@{ grep '^#' requirements.txt; grep -vE '^(nvidia-|cuda-|triton)' requirements.txt.new; } > requirements.txt.both
-	@rm requirements.txt.new && mv requirements.txt.both requirements.txt
-
-# Every test but the one that holds the environment to the pins.
-newest:
-	@command -v uv >/dev/null || { echo "make newest needs uv: pip install uv"; exit 1; }
-	@uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(NEWEST)
-	@uv pip install --quiet --compile-bytecode --python $(NEWEST)/bin/python setuptools -e . --all-extras -r pyproject.toml
-	@uv pip freeze --python $(NEWEST)/bin/python | grep -vE '^(-e|nvidia-|cuda-|triton)' > $(NEWEST)/versions.txt
-	@echo "Newer than the pins:"
-	@sed 's/ ;.*//' requirements.txt | grep -vxF -f - $(NEWEST)/versions.txt | tee $(NEWEST)/newer.txt
-	@$(NEWEST)/bin/python $(TESTS) --deselect tests/test_setup.py::test_what_is_installed_is_what_is_pinned
-
 clean:
-	rm -rf .venv $(NEWEST)
+	rm -rf .venv .venv-newest
+
+-include course_utils/authoring/authors.mk

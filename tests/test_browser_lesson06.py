@@ -54,8 +54,14 @@ def open_hints(page: Page) -> None:
     hints.first.locator("summary").click()
     assert [hint.get_attribute("open") is not None for hint in hints.all()] == [True, False]
     cell(page, "def flip_each").locator(".cm-content").click()
-    for key in ("Escape", "ArrowUp", "Tab", "Tab", "Tab", "Enter"):
+    for key in ("Escape", "ArrowUp"):
         page.keyboard.press(key)
+    second = hints.last.locator("summary")
+    for _ in range(8):  # how many stops there are before it depends on JupyterLab's extensions
+        page.keyboard.press("Tab")
+        if second.evaluate("summary => summary === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
     assert [hint.get_attribute("open") is not None for hint in hints.all()] == [True, True]
     assert "torch.where" in hints.last.inner_text()
 

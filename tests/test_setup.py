@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+AUTHORS = ROOT / "course_utils" / "authoring" / "authors.mk"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Chosen by torch's own wheel, which pins them; pip and the course itself are not requirements of the course.
 NOT_PINNED = re.compile(r"nvidia-|cuda-|triton$|pip$|ssl-course$|uv$")
@@ -51,7 +53,8 @@ def test_conda_users_get_the_same_versions():
 
 def test_what_is_installed_is_what_is_pinned():
     pinned = pins()
-    for distribution in importlib.metadata.distributions():
+    # Those of this environment: setuptools puts its own copies of some packages on the path once it is imported
+    for distribution in importlib.metadata.distributions(path=[sysconfig.get_path("purelib")]):
         name = canonicalize_name(distribution.metadata["Name"])
         if not NOT_PINNED.match(name):
             assert name in pinned, f"{name} is installed but not in requirements.txt"
@@ -64,7 +67,7 @@ def test_no_lock_file_with_download_addresses():
 
 
 def test_the_readme_names_the_commands_that_exist():
-    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text() + AUTHORS.read_text()
     for target in ("lab", "test", "run", "site"):
         assert f"make {target}" in readme and re.search(rf"^{target}:", makefile, re.MULTILINE)
     assert "conda env create -f environment.yml" in readme
@@ -77,7 +80,8 @@ def test_the_readme_names_the_commands_that_exist():
 @pytest.fixture
 def elsewhere(tmp_path):
     """A copy of what `make` needs, and a PATH on which nothing but the system's tools is found."""
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "pyproject.toml", AUTHORS.relative_to(ROOT)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path)
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -1,6 +1,5 @@
 """What an instructor hands out: the students' copy of the course, and the folder in which nbgrader grades it."""
 
-import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -33,13 +32,11 @@ def release(only: list[str] | None, output: Path) -> Path:
     for path in (folder / "course_utils" / "check").glob("lesson*.py"):
         if path.stem.removeprefix("lesson") not in {source.name[:2] for source in chosen}:
             path.unlink()
-    for name in ("requirements.txt", "environment.yml", "LICENSE"):
+    for name in ("Makefile", "requirements.txt", "environment.yml", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     project = (ROOT / "pyproject.toml").read_text()
     project = project.replace(', "course_utils.authoring"', "").partition("[tool.pytest")[0]
     (folder / "pyproject.toml").write_text(project)
-    makefile = re.sub(r"(?m)^(# make (test|run) .*\n|(test|run): .*\n(\t.*\n)*\n)", "", (ROOT / "Makefile").read_text())
-    (folder / "Makefile").write_text(makefile.replace("lab test run clean", "lab clean"))
     (folder / "README.md").write_text((TEXTS / "README_students.md").read_text())
     return Path(shutil.make_archive(str(folder), "zip", output, NAME))
 
