@@ -82,7 +82,7 @@ def elsewhere(tmp_path):
     """A copy of what `make` needs, and a PATH on which nothing but the system's tools is found."""
     for name in ("Makefile", "requirements.txt", "pyproject.toml", AUTHORS.relative_to(ROOT)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, tmp_path / name)
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("make", "sh", "bash", "touch", "rm", "env", "mkdir"):
