@@ -346,7 +346,7 @@ def address(editions):
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, no other test of this process could start one of its own
 def chromium():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -361,7 +361,9 @@ def visit(chromium, address):
     contexts = []
 
     def open_page(name: str, width: int = 1300, height: int = 1000, mode: str = "light"):
-        contexts.append(chromium.new_context(viewport={"width": width, "height": height}, color_scheme=mode))
+        # without motion: axe-core would see a colour that is still on its way to the one of the mode
+        look = {"viewport": {"width": width, "height": height}, "color_scheme": mode, "reduced_motion": "reduce"}
+        contexts.append(chromium.new_context(**look))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda r: r.url.startswith((address, "data:")) or faults.append(f"asks {r.url}"))
