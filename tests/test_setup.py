@@ -226,3 +226,10 @@ def test_make_newest_lists_what_is_newer_and_runs_all_tests_but_one(with_uv):
 def test_without_uv_these_two_say_so(elsewhere, target):
     result = make(elsewhere, target)
     assert result.returncode and f"make {target} needs uv" in result.stdout
+
+
+def test_a_lesson_imports_nothing_slow_that_it_does_not_use():
+    rooms = "augment, data, evaluation, models, plots, results, training, check"
+    program = f"import sys; from course_utils import {rooms}; print(*{{'nbformat', 'albumentations'}} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

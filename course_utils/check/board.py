@@ -14,14 +14,15 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import nbformat
 import pandas as pd
 from IPython import get_ipython
-from nbformat import NotebookNode
 
 from course_utils import NOTEBOOKS, SOLUTIONS, results
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 TRIES = 3  # different wrong answers before a solution is revealed
 
@@ -114,9 +115,15 @@ def state(number: str) -> State:
     )
 
 
-def mentioned_exercises(notebook: NotebookNode) -> list[re.Match]:
+def mentioned_exercises(notebook: "NotebookNode") -> list[re.Match]:
     """The exercise headings of a notebook, with their number, title, minutes, difficulty and objectives as groups."""
     return [match for cell in notebook.cells if cell.cell_type == "markdown" for match in HEADING.finditer(cell.source)]
+
+
+def _read(path: Path) -> "NotebookNode":
+    import nbformat  # takes more than a second to import, so not before a notebook is read
+
+    return nbformat.read(path, as_version=4)
 
 
 def exercises(lesson: str) -> list[re.Match]:
@@ -126,7 +133,7 @@ def exercises(lesson: str) -> list[re.Match]:
     if not chosen:
         have = ", ".join(path.name[:2] for path in paths)
         raise ValueError(f"no lesson {lesson!r}; there are {have}")
-    return mentioned_exercises(nbformat.read(chosen[0], as_version=4))
+    return mentioned_exercises(_read(chosen[0]))
 
 
 def progress(lesson: str | None = None) -> pd.DataFrame:
@@ -217,7 +224,7 @@ def _solution(number: str) -> str | None:
         print("This copy of the course comes without solutions: ask whoever gave it to you.")
         return None
     for path in SOLUTIONS.glob(f"{number.split('.')[0]:0>2}_*.ipynb"):
-        for cell in nbformat.read(path, as_version=4).cells:
+        for cell in _read(path).cells:
             if {"exercise", f"ex-{number}"} <= set(cell.metadata.get("tags", [])):
                 lines = cell.source.splitlines()
                 return "\n".join(
