@@ -40,7 +40,9 @@ def test_the_page_of_mistakes_is_up_to_date():
 
 def test_the_example_of_a_new_exercise_works(monkeypatch):
     """What the guide tells an author to paste, pasted."""
-    lesson, check, right, wrong = re.findall(r"```python\n(.*?)```", (GUIDES / "new_exercise.md").read_text(), re.DOTALL)
+    lesson, check, right, wrong = re.findall(
+        r"```python\n(.*?)```", (GUIDES / "new_exercise.md").read_text(), re.DOTALL
+    )
     monkeypatch.setattr(core, "_registry", {**core._registry})
     names = {"exercise": core.exercise, "expect": core.expect, "check": lambda number, function: None}
     exec(lesson, names)

@@ -230,6 +230,8 @@ def test_without_uv_these_two_say_so(elsewhere, target):
 
 def test_a_lesson_imports_nothing_slow_that_it_does_not_use():
     rooms = "augment, data, evaluation, models, plots, results, training, check"
-    program = f"import sys; from course_utils import {rooms}; print(*{{'nbformat', 'albumentations'}} & set(sys.modules))"
+    program = (
+        f"import sys; from course_utils import {rooms}; print(*{{'nbformat', 'albumentations'}} & set(sys.modules))"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []

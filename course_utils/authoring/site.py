@@ -188,7 +188,8 @@ def _results_of(methods: list[str]) -> str:
             f"### {title}, 500 labels\n\n"
             f"SimpleCNN, 1,600 steps, test split: mean ± standard deviation over {draws} label draws, each with its own "
             "initial weights. The last columns: mean ± standard error of the paired differences in macro-F1, and on how "
-            "many of the draws the method is above.\n\n" + readme.markdown(table.loc[["constant predictor", *shown]].rename_axis("method"))
+            "many of the draws the method is above.\n\n"
+            + readme.markdown(table.loc[["constant predictor", *shown]].rename_axis("method"))
         )
         metric = "macro-F1" if dataset == "dermamnist" else "ACC"
         others = rows[rows["budget"].isin(rows.loc[rows["method"].isin(methods), "budget"])]
