@@ -34,7 +34,9 @@
 # - `borrow("0.1")` lends you the course's function for Exercise 0.1, so that the lesson goes on. Come back to it later.
 # - `reveal("0.1")` shows its solution, once you have solved it or the check has seen three different answers of yours.
 # - `progress("00")` shows where you stand in this lesson. Each lesson ends with it, and `course progress` in a terminal shows
-#   the whole course. It is remembered when you close the notebook, and it never leaves your machine.
+#   the whole course. It is remembered when you close the notebook, in the folder `runs/`, and sent to nobody.
+#
+# If a teacher gave you the course, your copy may come without solutions: then `borrow` and `reveal` say so, and you ask them.
 #
 # Everything is random with one fixed seed, so your numbers repeat when you run the notebook again on the same
 # machine. On another machine they differ a little; where that matters, the lesson shows the spread.

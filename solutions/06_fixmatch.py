@@ -63,7 +63,7 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 # %% tags=["dataset"]
 weak, strong = augment.views(dataset)
 for step in strong.albumentations().transforms:
-    print(str(step)[:110])
+    print(str(step)[:95])
 
 # %% tags=["dataset"]
 image = dataset.train.images[draw.labelled[7]]

@@ -39,7 +39,7 @@ from systemdspawner import SystemdSpawner, systemd
 from traitlets.config import Config
 
 from course_utils import ROOT
-from course_utils.authoring import build
+from course_utils.authoring import build, classroom
 from course_utils.check import board
 
 CONFIG = ROOT / "docs" / "jupyterhub" / "jupyterhub_config.py"
@@ -79,11 +79,7 @@ def hub():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         course, homes, log = folder / "ssl-course", folder / "home", folder / "hub.log"
-        course.mkdir()
-        for name in ("README.md", "LICENSE", "pyproject.toml", "requirements.txt"):
-            shutil.copy(ROOT / name, course)
-        for name in ("notebooks", "course_utils"):
-            shutil.copytree(ROOT / name, course / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
+        classroom.release(None, folder)
         git(course, "init", "--initial-branch", "main")
         commit(course, "The course")
         subprocess.run(["chmod", "-R", "a-w", course], check=True)

@@ -145,7 +145,7 @@ def progress(lesson: str | None = None) -> pd.DataFrame:
     lines = [
         {
             "exercise": match["number"],
-            "title": match["title"],
+            "title": match["title"].replace("`", ""),  # a table shows no Markdown
             "minutes": match["minutes"],
             "state": state(match["number"]),
         }
