@@ -218,7 +218,8 @@ plots.show(figure, alt)
 #
 # $$F \leftarrow D^{-1} W F, \qquad \text{then } F_i = Y_i \text{ for every labelled } i.$$
 #
-# $D^{-1} W$ is *row-stochastic*: each row sums to 1, as an average should. The reset is called **clamping**. A
+# $D^{-1} W$ is *row-stochastic*: each row sums to 1, as an average should. (The report of 2002 divides by the sums of the columns
+# first and then makes each row of $F$ sum to 1; this form is that of [Zhu et al. 2003](https://mlg.eng.cam.ac.uk/zoubin/papers/zgl.pdf).) The reset is called **clamping**. A
 # chain of four images, the first labelled 0 and the last labelled 1:
 
 # %%
