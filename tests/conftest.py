@@ -11,6 +11,9 @@ from nbval.plugin import IPyNbCell
 
 from course_utils.data import load_dataset
 
+SLOW = {"test_benchmark.py", "test_browser.py", "test_browser_lesson06.py", "test_classroom.py", "test_hub.py"}
+SLOW |= {"test_journeys.py", "test_lessons.py", "test_site.py"}
+
 
 def pytest_configure(config):
     # Once for all: a kernel that had to find out by itself that there is no network would lose seconds each time.
@@ -22,10 +25,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Fast tests first. nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more."""
-    slow = ["test_benchmark.py", "test_lessons.py", "test_journeys.py", "test_site.py"]
-    slow += ["test_browser.py", "test_browser_lesson06.py", "test_hub.py"]
-    items.sort(key=lambda item: (isinstance(item, IPyNbCell), item.path.name in slow))
+    """Fast tests first; slow are those that execute whole notebooks or start a browser or a server (`-m "not slow"`).
+
+    nbval compares a cell tagged `dataset` on DermaMNIST only; on the digits it is executed, no more.
+    """
+    for item in items:
+        if isinstance(item, IPyNbCell) or item.path.name in SLOW:
+            item.add_marker("slow")
+    items.sort(key=lambda item: (isinstance(item, IPyNbCell), item.get_closest_marker("slow") is not None))
     for item in items:
         if isinstance(item, IPyNbCell):
             item.options["check"] = is_compared(item.cell, config.course_dataset.name)

@@ -57,6 +57,7 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     assert "100 labels, seed 0, 5 steps:" in alike and "another draw" in others and "another draw" not in alike
 
 
+@pytest.mark.slow
 def test_run_really_executes(capsys):
     assert cli.main(["run", "00"]) == 0
     assert "digits: train 3500" in capsys.readouterr().out

@@ -248,6 +248,7 @@ def test_vs_code_finds_the_environment_that_make_sets_up():
     assert SETTINGS["jupyter.notebookFileRoot"] == "${fileDirname}"
 
 
+@pytest.mark.slow
 def test_a_lesson_works_from_any_folder(tmp_path, monkeypatch):
     """Editors start kernels in the notebook's folder, in the folder that is open, or wherever they like."""
     monkeypatch.setenv("COURSE_DATA", "embedded")
