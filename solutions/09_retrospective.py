@@ -1205,7 +1205,9 @@ pd.Series(differ).round(3)
 # The strength of the adjustment was chosen as everything was, by cross-validation inside 500 labels on other draws, the test images not looked at:
 
 # %%
-recipes = pd.DataFrame(json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())["rows"])
+recipes = pd.DataFrame(
+    json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())["rows"]
+)
 tried = recipes[recipes["setting"].str.startswith("committee")].groupby("setting", sort=False)
 tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=tried.size())
 
@@ -1349,9 +1351,11 @@ names += ["supervised, adjusted by a quarter", work]
 larger = [row for row in results.reference(dataset, network="ResNet") if row["method"] in ("supervised", *names)]
 results.compare(larger, dataset)
 
+
 # %% tags=["dataset"]
 def against_both(names, rows):
     """Mean paired difference ± standard error to either baseline, and on how many draws a method is above it."""
+    rows = [row for row in rows if row["method"] in (*names, "supervised", work)]
     lines = {}
     for metric, baseline in itertools.product(("AUC", "macro-F1"), ("supervised", work)):
         gain = against(baseline, metric, rows)
@@ -1378,7 +1382,8 @@ against_both(names, larger) if larger else "no such runs yet"
 # And with other numbers of labels, with the small network and the settings chosen for 500?
 
 # %% tags=["dataset"]
-recipe = ["four supervised networks", "mean teacher, adjusted by a quarter", "committee", "committee, not adjusted"]
+recipe = ["mean teacher, adjusted by a quarter", "committee", "committee, not adjusted", "four supervised networks"]
+recipe += [f"{work}, adjusted by a quarter"]
 tables = {
     f"{budget} labels": against_both(recipe, of_budget.to_dict("records"))
     for budget, of_budget in every.groupby("budget")
@@ -1387,7 +1392,10 @@ tables = {
 pd.concat(tables)
 
 # %% [markdown]
-# @@BUD@@
+# On DermaMNIST mostly. In AUC the committees are above both baselines on every draw, with each number of labels; the mean teacher is with 500 and 2000.
+# In macro-F1 the gain over the first baseline grows with the number of labels, but most of that growth is work: over the second one the mean teacher is
+# ahead by about two hundredths throughout. With 2000 labels a part of these is the adjustment, as the line of the second baseline, adjusted alike, shows.
+# With 100 labels the committee is further ahead than the mean teacher.
 
 # %% [markdown]
 # **Analysis** What we know now, about one small network, mostly 500 labels, and images of 28 by 28 pixels:
@@ -1428,7 +1436,8 @@ pd.concat(tables)
 # the two harms depends on how right the answers are.
 #
 # *Carrying over.* With a larger network and the same settings FixMatch and the mean teacher rank worse than its baseline, MixMatch keeps its gain in macro-F1, and the
-# committees theirs in AUC. What is said above holds for the small network.
+# committees theirs in AUC. With the small network the recipes keep most of their gain when there are 100 or 2000 labels. What is said above
+# holds for the small network.
 #
 # What this does not show: how the methods compare with a larger network and settings of its own, at a higher resolution, with more
 # steps, with settings chosen for other numbers of labels, or with settings searched more widely (few were tried, inside the labels: ten for MixMatch, five for the baseline, none for the second one). That the leakage is harmless: a small
