@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from course_utils.authoring import build, lessons
 
 SOURCES = lessons()
@@ -31,6 +33,14 @@ def answers(source: Path):
 
 
 ALL_EXERCISES = [(source, number) for source in SOURCES for number in numbers(source)]
+TRAINS = {"10.10"}  # the capstone's check trains networks
+exercises = pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        pytest.param(source, number, id=number, marks=[pytest.mark.slow] if number in TRAINS else [])
+        for source, number in ALL_EXERCISES
+    ],
+)
 
 
 def functions(source: Path, solved: set[str]) -> dict:

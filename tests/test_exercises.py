@@ -3,11 +3,9 @@
 import time
 
 import pytest
-from lessons import ALL_EXERCISES, SOURCES, answers, numbers, status, verdicts
+from lessons import SOURCES, answers, exercises, numbers, status, verdicts
 
 from course_utils.check import verdict
-
-exercises = pytest.mark.parametrize(("source", "number"), ALL_EXERCISES, ids=[number for _, number in ALL_EXERCISES])
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)

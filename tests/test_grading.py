@@ -6,12 +6,10 @@ import time
 import nbformat
 import pytest
 import torch
-from lessons import ALL_EXERCISES, answers, functions, numbers, tagged
+from lessons import answers, exercises, functions, numbers, tagged
 
 from course_utils.authoring import autograding
 from course_utils.check import check, core, grading
-
-exercises = pytest.mark.parametrize(("source", "number"), ALL_EXERCISES, ids=[number for _, number in ALL_EXERCISES])
 
 
 @exercises
