@@ -90,10 +90,12 @@ def built(source, run=True):
     return source
 
 
+@pytest.mark.slow
 def test_a_lesson_in_order_has_no_problems(house):
     assert verify.verify(built(house)) == []
 
 
+@pytest.mark.slow
 def test_two_builds_are_byte_identical(house):
     built(house)
     first = build.student_path(house).read_bytes(), build.solution_path(house).read_bytes()
@@ -193,6 +195,7 @@ def test_the_verifier_finds_notebooks_that_were_not_run_in_order(house):
     assert verify.execution(executed) == ["was not executed in order from a fresh kernel"]
 
 
+@pytest.mark.slow
 def test_a_lesson_that_fails_is_not_built(house):
     from nbclient.exceptions import CellExecutionError
 
@@ -230,6 +233,7 @@ def test_outputs_are_those_of_dermamnist(monkeypatch):
         cli.main(["build", "00"])
 
 
+@pytest.mark.slow
 def test_prose_changes_without_execution_and_code_does_not(tmp_path):
     path = tmp_path / "06_toy.py"
     path.write_text(SOURCE)

@@ -65,6 +65,7 @@ def test_odd_lines_are_passed_over(line):
     assert [event["exercise"] for event in board.events()] == ["0.2", "0.1"]
 
 
+@pytest.mark.slow
 def test_notebooks_at_once_lose_nothing():
     code = "from course_utils.check import board\nfor i in range(300): board.note('0.1', 'fix')"
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]

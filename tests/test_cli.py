@@ -31,6 +31,7 @@ def on_digits(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "embedded")
 
 
+@pytest.mark.slow
 def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     record("an older run")
     done = []
