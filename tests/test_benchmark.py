@@ -57,9 +57,8 @@ def test_a_job_runs_the_lesson_with_its_settings_and_keeps_test_rows():
     assert (row["method"], row["labels"], row["budget"], row["seed"], row["steps"]) == ("supervised", 40, 40, 3, 1600)
     assert (row["lesson"], row["network"], row["dataset"]) == ("01", "SimpleCNN", "digits")
     assert len(row["recall"].split()) == 10 and row["torch"] and row["python"] and row["md5"]
-    _, (row,), _ = benchmark.run(
-        benchmark.Job("digits", "ResNet", 7, 40, 3, "01")
-    )  # its last cell fails: nothing is lost
+    # With seven steps the last cell fails: nothing is lost
+    _, (row,), _ = benchmark.run(benchmark.Job("digits", "ResNet", 7, 40, 3, "01"))
     assert (row["network"], row["steps"]) == ("ResNet", 7) and row["parameters"] > 300_000
 
 
