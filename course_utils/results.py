@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from course_utils import NETWORK, NUM_LABELS, ROOT
+from course_utils import NETWORK, NUM_LABELS, NUM_STEPS, ROOT
 from course_utils.data import Dataset, LabelDraw, Split
 from course_utils.evaluation import METRICS, Scores, constant_scores
 from course_utils.models import num_parameters
@@ -74,16 +74,18 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
     return list(latest.values())
 
 
-def reference(dataset: Dataset, budget: int = NUM_LABELS, network: str = NETWORK) -> list[dict]:
+def reference(
+    dataset: Dataset, budget: int = NUM_LABELS, network: str = NETWORK, num_steps: int = NUM_STEPS
+) -> list[dict]:
     """The rows of the shipped benchmark on this dataset, as `record` makes them; an empty list if none were made.
 
     `budget` is the number of labels that the lessons were run with (a row's own `labels` may differ, where a lesson
-    compares several numbers), `network` what they trained.
+    compares several numbers), `network` what they trained, and `num_steps` for how long (a row's own `steps` may differ).
     """
     if not shipped_file(dataset.name).is_file():
         return []
     rows = read_runs(shipped_file(dataset.name))
-    alike = rows[(rows["budget"] == budget) & (rows["network"] == network)]
+    alike = rows[(rows["budget"] == budget) & (rows["network"] == network) & (rows["num_steps"] == num_steps)]
     return alike.astype(object).where(alike.notna(), None).to_dict("records")
 
 
@@ -159,21 +161,26 @@ def _mean_sd(values: pd.Series, sign: str = "") -> str:
 
 
 def gains(
-    methods: list[str], dataset: Dataset, baseline: str = "supervised", metrics: tuple[str, ...] = ("AUC", "macro-F1")
+    methods: list[str],
+    dataset: Dataset,
+    baseline: str = "supervised",
+    metrics: tuple[str, ...] = ("AUC", "macro-F1"),
+    **settings,
 ) -> pd.DataFrame:
     """What the reference runs say of methods against a baseline, in pairs with the same label draw, one line per method.
 
-    Each cell: mean difference ± its standard error, and on how many of the draws the method is above.
+    Each cell: mean difference ± its standard error, and on how many of the draws the method is above. `settings` are those
+    of `reference`.
     """
-    rows = pd.DataFrame(reference(dataset), columns=["method", *PAIR, *metrics])
+    rows = pd.DataFrame(reference(dataset, **settings), columns=["method", *PAIR, *metrics])
     lines: dict[str, dict[str, str]] = {}
     for method in methods:
         for metric in metrics:
-            by_draw = rows.pivot(index=PAIR, columns="method", values=metric).reindex(columns=[method, baseline])
+            by_draw = rows.pivot(index=PAIR, columns="method", values=metric).reindex(columns=list({method, baseline}))
             d = (by_draw[method] - by_draw[baseline]).dropna()
             error = d.std() / max(len(d), 1) ** 0.5
             cell = f"{d.mean():+.3f} ± {error:.3f}, {(d > 0).sum()} of {len(d)}" if len(d) else "no reference runs"
-            lines.setdefault(f"{method} minus {baseline}", {})[metric] = cell
+            lines.setdefault(f"{method} minus {baseline}", {})[metric] = cell if method != baseline else ""
     return pd.DataFrame(lines).T
 
 

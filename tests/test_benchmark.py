@@ -174,7 +174,8 @@ def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, capsys):
 
 
 def row(method, draw, f1, **more):
-    settings = {"dataset": "digits", "md5": "x", "lesson": "01", "code": "c", "network": "SimpleCNN", "budget": 500}
+    settings = {"dataset": "digits", "md5": "x", "lesson": "01", "code": "c", "network": "SimpleCNN"}
+    settings |= {"budget": 500, "num_steps": 1600}
     return settings | {"method": method, "draw": draw, "seed": int(draw[1:]), "steps": 1600, "macro-F1": f1} | more
 
 
@@ -202,6 +203,11 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
     benchmark.ship(pd.DataFrame([row("FixMatch", "d1", 0.61)]))
     shipped = results.read_runs(tmp_path / "digits.csv")
     assert shipped["ECE"].isna().all() and shipped["macro-F1"].tolist() == [0.7, 0.1, 0.5, 0.61, 0.3]
+    # longer trainings stand beside, also where a lesson's side experiment has its own number of steps
+    benchmark.ship(pd.DataFrame([row("SGAN", "d0", 0.4, num_steps=4800), row("SGAN", "d1", 0.4, num_steps=4800, steps=4800)]))
+    shipped = results.read_runs(tmp_path / "digits.csv")
+    of_sgan = shipped[shipped["method"] == "SGAN"]
+    assert list(zip(of_sgan["num_steps"], of_sgan["steps"])) == [(1600, 1600), (4800, 1600), (4800, 4800)]
     text = (tmp_path / "digits.csv").read_text()
     benchmark.ship(shipped)
     assert (tmp_path / "digits.csv").read_text() == text  # what is read is what was written

@@ -20,6 +20,7 @@ def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
         "seconds": 10.0,
         "labels": 500,
         "network": "SimpleCNN",
+        "num_steps": 1600,
         "seed": 0,
         **values,
         **more,
@@ -121,7 +122,7 @@ def test_the_shipped_runs_are_complete(name):
     rows = results.read_runs(results.shipped_file(name))
     assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
     assert rows[["md5", "lesson", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
-    for settings, group in rows.groupby(["network", "budget", "steps", "method"]):
+    for settings, group in rows.groupby(["network", "budget", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
         assert group["draw"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
 
@@ -134,15 +135,18 @@ def test_calibration_and_unseen_lesions_ship_for_five_draws(method):
     assert rows.filter(regex="ECE|unseen").shape[1] >= 2
 
 
-def test_reference_gives_the_rows_of_one_budget_and_network(monkeypatch, tmp_path, digits):
+def test_reference_gives_the_rows_of_one_budget_network_and_length(monkeypatch, tmp_path, digits):
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
     assert results.reference(digits) == []
     rows = [row(budget=500, draw="1e23"), row(budget=100), row(budget=500, network="ResNet")]
+    rows += [row(budget=500, num_steps=4800, steps=4800)]
     pd.DataFrame(rows).assign(stopped=None).to_csv(tmp_path / "digits.csv", index=False)
     (taught,) = results.reference(digits)
     assert (taught["budget"], taught["network"], taught["draw"], taught["stopped"]) == (500, "SimpleCNN", "1e23", None)
     assert [r["labels"] for r in results.reference(digits, 500, "ResNet")] == [500]
     assert results.reference(digits, budget=100)[0]["budget"] == 100
+    assert [r["steps"] for r in results.reference(digits, num_steps=4800)] == [4800]
+    assert results.reference(digits, network="ResNet", num_steps=4800) == []
 
 
 def test_with_all_labels_runs_are_paired_by_their_seed(recorded_row, digits, monkeypatch):
@@ -175,3 +179,11 @@ def test_gains_are_paired_by_draw(monkeypatch, digits):
     ]
     monkeypatch.setattr(results, "reference", lambda dataset: [])
     assert results.gains(["FixMatch"], digits).iloc[0].tolist() == ["no reference runs"] * 2
+
+
+def test_gains_of_other_settings(monkeypatch, digits):
+    of_100 = [row("supervised", f1=0.4), row("FixMatch", f1=0.5)]
+    monkeypatch.setattr(results, "reference", lambda dataset, budget=500: of_100 if budget == 100 else [])
+    table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), budget=100)
+    assert table["macro-F1"].tolist() == ["+0.100 ± nan, 1 of 1", ""]  # one draw has no spread
+    assert results.gains(["FixMatch"], digits, metrics=("macro-F1",)).iloc[0, 0] == "no reference runs"

@@ -26,12 +26,12 @@ from course_utils.authoring import build, lessons
 from course_utils.data import load_dataset
 
 # What a line says besides what `results.record` says of a run
-SETTINGS = ("dataset", "md5", "lesson", "code", "network", "budget", "method", "seed")
+SETTINGS = ("dataset", "md5", "lesson", "code", "network", "budget", "num_steps", "method", "seed")
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """One lesson with its settings; `budget` is the number of labels that it draws."""
+    """One lesson with its settings; `budget` is the number of labels that it draws, `num_steps` the length of a training."""
 
     dataset: str
     network: str
@@ -97,7 +97,7 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
                 return job, [], f"a cell that records failed, {errors[0].ename}: {errors[0].evalue}\n{cell.source}"
         recorded = Path(folder) / "runs.jsonl"
         rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
-    mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget}
+    mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget, "num_steps": job.num_steps}
     rows = [row | mine for row in rows if row["split"] == "test" and row["dataset"] == job.dataset]
     if not rows:
         return job, [], f"the lesson recorded nothing on {job.dataset}: does it train, and is the data there?"
@@ -154,7 +154,7 @@ def collect(done: list[Job], folder: Path) -> pd.DataFrame:
 
 def ship(rows: pd.DataFrame) -> list[Path]:
     """Put these rows among the shipped ones, in place of those with the same settings; a method stays where it stood."""
-    key = ["network", "budget", "steps", "method", *results.PAIR]
+    key = ["network", "budget", "num_steps", "steps", "method", *results.PAIR]
     written = []
     for name, new in rows.groupby("dataset"):
         path = results.shipped_file(name)
@@ -166,7 +166,7 @@ def ship(rows: pd.DataFrame) -> list[Path]:
         merged = pd.concat([old, once]).groupby([*key, *scores], sort=False, as_index=False).last()
         merged = merged.drop_duplicates(key, keep="last")
         place = {method: n for n, method in enumerate(dict.fromkeys([*old["method"], *new["method"]]))}
-        merged = merged.sort_values(["network", "budget", "steps"], kind="stable", ascending=[False, True, True])
+        merged = merged.sort_values(key[:4], kind="stable", ascending=[False, True, True, True])
         merged = merged.sort_values(["method"], key=lambda methods: methods.map(place), kind="stable")
         first = [column for column in SETTINGS if column in merged]
         rest = [column for column in merged if column not in (*first, "split")]
