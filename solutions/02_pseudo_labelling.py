@@ -67,7 +67,7 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 # the label. Such a label is a **pseudo-label**. There is no threshold: all unlabelled images get one, the same image
 # perhaps another one at the next step.
 #
-# With $n$ labelled images (labels $y$, answers $f$), $n'$ unlabelled ones and the cross-entropy $L$,
+# With $n$ labelled images in the batch (labels $y$, answers $f$), $n'$ unlabelled ones and the cross-entropy $L$,
 #
 # $$\ell = \frac{1}{n} \sum_{i} L(y_i, f_i) + \alpha(t)\, \frac{1}{n'} \sum_{j} L(y'_j, f'_j), \qquad
 # y'_j = \arg\max_c f'_j(c).$$
@@ -196,6 +196,7 @@ class Lee:
 # | | paper (MNIST) | here | why |
 # |---|---|---|---|
 # | $T_1$, $T_2$ | epochs `100` and `600` | steps `160` and `960`, in the same ratio | minutes on a CPU |
+# | output | a sigmoid for each class | a softmax over the classes | one class for each image |
 # | $\alpha_f$ | `3` | `1` | guesses should not outweigh labels |
 # | network | one hidden layer, dropout, some with a pre-training | SimpleCNN with BatchNorm | images in colour |
 # | randomness | dropout | views: strong for labelled, weak for unlabelled images | as in the other lessons |

@@ -191,6 +191,8 @@ check("5.1", consistency_loss)
 # which is perfectly consistent. So the labelled images get a head start: the weight of $\ell_u$ rises along a **ramp**
 #
 # $$w(t) = w_{\max} \, e^{-5 (1 - t)^2}, \qquad t = \min(1, \mathrm{step} / \mathrm{ramp\ steps}).$$
+#
+# Here $t$, without an index, is the part of the ramp that is done, and $w_{\max}$ the full weight.
 
 # %% [markdown]
 # ### Exercise 5.2 · The ramp
@@ -332,7 +334,7 @@ for name, step in steps.items():
 # | noise | dropout, noise, shifts, the same kind twice | weak view for the teacher, strong for the student | the teacher answers the easy view |
 # | gradient of the Π-model | through both answers | through one, the other is a constant target | one step serves every teacher |
 # | view of labelled images | as for the others | weak; the baseline has strong ones | chosen by cross-validation, see section 6 |
-# | $w_{\max}$ | around `100` times the share of labelled images, or `100` | `10`, see section 6 | chosen by cross-validation |
+# | $w_{\max}$, against a mean over the labelled images | `100` (Π-model, mean teacher), `30` (temporal ensembling) | `10`, see section 6 | chosen by cross-validation |
 # | steps | many thousands | `1600`, the first `400` of them the ramp | minutes on a CPU |
 # | end of training | the weight or the learning rate is ramped down | the learning rate falls along a cosine | as in lesson 01 |
 # | past answers | taken in once an epoch | each time an image comes by | the streams have no epochs |

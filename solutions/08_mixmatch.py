@@ -180,7 +180,7 @@ check("8.2", guess_labels)
 # $$\lambda' = \max(\lambda, 1 - \lambda), \qquad
 # x' = \lambda' x_1 + (1 - \lambda')\, x_2, \qquad p' = \lambda' p_1 + (1 - \lambda')\, p_2.$$
 #
-# The maximum is MixMatch's own addition to MixUp. Partners are drawn from labelled and unlabelled images together, and
+# The maximum is MixMatch's own addition to MixUp ([Zhang et al. 2018](https://arxiv.org/abs/1710.09412)). Partners are drawn from labelled and unlabelled images together, and
 # with $\lambda' \ge .5$ a mixture still belongs mostly to its *first* image. So it is known which mixtures count as
 # labelled. Two images of two pixels, for $\lambda = .3$:
 

@@ -79,7 +79,8 @@ def stage(folder: Path, solutions: bool) -> None:
     """Lay out what Sphinx reads: `docs/` with its tables made, the lessons, and MathJax, so that formulas need no network."""
     shutil.copytree(DOCS, folder)
     for page in folder.rglob("*.md"):
-        page.write_text(_unbroken(with_results(readme.with_tables(page.read_text()))))
+        text = page.read_text().replace("../notebooks/", "lessons/")  # where the lessons lie for Sphinx
+        page.write_text(_unbroken(with_results(readme.with_tables(text))))
     mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     shutil.copy(mathjax / "tex-svg.js", folder / "_static" / "mathjax.js")
     (folder / "lessons").mkdir()

@@ -348,7 +348,7 @@ def _(student):
     single = "image is compared with image: take the mean of each batch first, then the difference"
     over_features = "the means run over the features (dim=1): they must run over the batch (dim=0)"
     over_both = "the means run over images and features at once: one mean for each feature is wanted, dim=0"
-    absolute = "absolute differences (the authors' code) are {}: the sum of the squares is wanted"
+    absolute = "absolute differences (the authors' code for CIFAR) are {}: the sum of the squares is wanted"
     length = "this is the length of the difference: the squared length is wanted, no square root"
     expect(
         student(real, fake),
