@@ -204,7 +204,9 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
     shipped = results.read_runs(tmp_path / "digits.csv")
     assert shipped["ECE"].isna().all() and shipped["macro-F1"].tolist() == [0.7, 0.1, 0.5, 0.61, 0.3]
     # longer trainings stand beside, also where a lesson's side experiment has its own number of steps
-    benchmark.ship(pd.DataFrame([row("SGAN", "d0", 0.4, num_steps=4800), row("SGAN", "d1", 0.4, num_steps=4800, steps=4800)]))
+    benchmark.ship(
+        pd.DataFrame([row("SGAN", "d0", 0.4, num_steps=4800), row("SGAN", "d1", 0.4, num_steps=4800, steps=4800)])
+    )
     shipped = results.read_runs(tmp_path / "digits.csv")
     of_sgan = shipped[shipped["method"] == "SGAN"]
     assert list(zip(of_sgan["num_steps"], of_sgan["steps"])) == [(1600, 1600), (4800, 1600), (4800, 4800)]

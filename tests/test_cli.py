@@ -71,7 +71,8 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
         seen.append((job.dataset, job.network, job.num_steps, job.budget, job.seed, job.lesson))
         if job.lesson == "07":
             return job, [], "its last line says why"
-        settings = {"network": job.network, "budget": job.budget, "steps": job.num_steps, "seed": job.seed}
+        settings = {"network": job.network, "budget": job.budget, "num_steps": job.num_steps, "seed": job.seed}
+        settings["steps"] = job.num_steps
         row = {"method": "FixMatch", "dataset": job.dataset, "md5": "x", "draw": "d", "lesson": "06", "macro-F1": 0.5}
         return job, [row | settings], None
 

@@ -554,8 +554,14 @@ WRONG = {
         (lambda r, f: (r.sum(0) - f.sum(0)).square().sum(), "summed over the batch"),
         (_cut(lambda r, f: (r.mean(1) - f.mean(1)).square().sum()), "over the features (dim=1)"),
         (_cut(lambda r, f: (r.mean(1) - f.mean(1)).square().mean()), "over the features (dim=1)"),
-        (lambda r, f: (r.mean(0) - f.mean(0)).abs().sum(), "absolute differences (the authors' code for CIFAR) are summed"),
-        (lambda r, f: (r.mean(0) - f.mean(0)).abs().mean(), "absolute differences (the authors' code for CIFAR) are averaged"),
+        (
+            lambda r, f: (r.mean(0) - f.mean(0)).abs().sum(),
+            "absolute differences (the authors' code for CIFAR) are summed",
+        ),
+        (
+            lambda r, f: (r.mean(0) - f.mean(0)).abs().mean(),
+            "absolute differences (the authors' code for CIFAR) are averaged",
+        ),
         (lambda r, f: (r.mean() - f.mean()).square(), "over images and features at once"),
         (lambda r, f: ((r.sum(0) - f.sum(0)) / len(r)).square().sum(), "each batch is divided by its own size"),
         (lambda r, f: ((r.sum(0) - f.sum(0)) / len(f)).square().sum(), "each batch is divided by its own size"),
