@@ -7,6 +7,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -356,7 +357,18 @@ def batches(
     The labelled and the unlabelled stream each go on by themselves, so neither ends at the shorter one, and after one
     pass every image of the pool (the labelled ones too: they are images like the others) was seen once. The weak and
     the strong view of an image are independent draws. The labelled images get the weak view, or `labelled_view`.
+
+    Where a core is free, the next batch is made in a second thread while the caller learns from this one; the batches are
+    the same. So a view must not look at anything that changes during the training.
     """
+    stream = _one_by_one(draw, weak, strong, batch_size, mu, labelled_view or weak, seed)
+    core_is_free = DEVICE.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
+    return _made_ahead(stream) if core_is_free else stream
+
+
+def _one_by_one(
+    draw: LabelDraw, weak: View, strong: View | None, batch_size: int, mu: int, labelled_view: View, seed: int
+) -> Iterator[Batch]:
     images = draw.images
     position_l = torch.arange(len(draw.labelled))
     stream_l = shuffled(position_l, batch_size, generator(seed, "labelled order"))
@@ -364,7 +376,7 @@ def batches(
     rng = {name: generator(seed, f"{name} views") for name in ("labelled", "weak", "strong")}
     while True:
         chosen = next(stream_l)
-        x_l = (labelled_view or weak)(images[draw.labelled[chosen]], rng["labelled"])
+        x_l = labelled_view(images[draw.labelled[chosen]], rng["labelled"])
         y_l = draw.y_l[chosen].to(images.device)
         if stream_u is None:
             yield Batch(x_l, y_l)
@@ -373,3 +385,15 @@ def batches(
         x_u = images[index]
         x_s = None if strong is None else strong(x_u, rng["strong"])
         yield Batch(x_l, y_l, weak(x_u, rng["weak"]), x_s, index)
+
+
+def _made_ahead(stream: Iterator[Batch]) -> Iterator[Batch]:
+    thread = ThreadPoolExecutor(1)
+    try:
+        coming = thread.submit(next, stream)
+        while True:
+            batch = coming.result()
+            coming = thread.submit(next, stream)
+            yield batch
+    finally:  # also when the caller drops the iterator
+        thread.shutdown(wait=False)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -355,6 +356,50 @@ def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
 def test_supervised_batches_hold_no_unlabelled_images(best_dataset):
     batch = next(batches(draw_labels(best_dataset, 100), augment.plain, batch_size=8))
     assert batch.x_w is None and batch.x_s is None and batch.index is None
+
+
+needs_cpu = pytest.mark.skipif(data.DEVICE.type != "cpu", reason="on a GPU batches are made one by one")
+
+
+@needs_cpu
+def test_batches_made_in_a_second_thread_are_the_same(best_dataset, monkeypatch):
+    draw, (weak, strong) = draw_labels(best_dataset, 100), augment.views(best_dataset)
+    taken, threads = {}, {}
+
+    def spy(x, rng):
+        threads[cores].add(threading.get_ident())
+        return strong(x, rng)
+
+    for cores in (1, 64):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        threads[cores] = set()
+        taken[cores] = list(itertools.islice(batches(draw, weak, spy, batch_size=8, mu=2), 20))
+    for one, other in zip(taken[1], taken[64], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other))
+    assert threads[1] == {threading.get_ident()} and threading.get_ident() not in threads[64]
+
+
+@needs_cpu
+def test_what_a_view_raises_in_the_second_thread_reaches_the_caller(best_dataset, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+
+    def view(x, rng):
+        raise ValueError("this view does not work")
+
+    with pytest.raises(ValueError, match="this view does not work"):
+        next(batches(draw_labels(best_dataset, 100), view))
+
+
+@needs_cpu
+def test_a_dropped_stream_leaves_no_thread_behind(best_dataset, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    before = set(threading.enumerate())
+    stream = batches(draw_labels(best_dataset, 100), augment.plain)
+    next(stream)
+    (thread,) = set(threading.enumerate()) - before
+    del stream
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_one_generator_per_purpose():
