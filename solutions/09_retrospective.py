@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
 from course_utils.check import borrow, check, progress, reveal
@@ -325,6 +326,8 @@ except ValueError as error:
 # machine, whose processor rounds sums differently in the last digit; a training makes more of it. *Batches of 160* is the second baseline of
 # lesson 01, which looks at as many images as FixMatch. *Adjusted by half* is the baseline with half of the logit adjustment, which needs no unlabelled image
 # either; MixMatch has the same in its recipe.
+#
+# The table gives mean ± standard deviation over the five draws, also of the paired differences (their standard error is that, divided by $\sqrt 5$).
 
 # %%
 METHODS = [
@@ -372,8 +375,7 @@ results.compare(rows, dataset)
 # | the network and its initial weights | the view of the labelled images (the one that suited the method) |
 # | steps, optimiser, schedule, averaged weights | the settings of the method itself |
 # | the weak and the strong view to choose from | the operating point: two lines contain logit adjustment (lesson 01), one class mass normalisation (lesson 03) |
-# | how the settings were chosen: inside the labels, on other draws | |
-# | the test split, scored once, at the last step | |
+# | the test split, scored once, at the last step | how many settings were tried, inside the labels of other draws: many for MixMatch, none for *batches of 160* |
 #
 # Ask `compare` for a line that is not alike, such as the ancestor's baseline:
 
@@ -508,7 +510,14 @@ against("supervised", "macro-F1", reference_rows(METHODS, load_dataset("digits")
 # Why could lesson 01 call a steady difference over five draws well established, when this test cannot? A standard error is
 # read with an assumption: that such differences scatter about evenly, like a bell. If that holds, a mean of many standard errors,
 # like SGAN's on the digits, is beyond doubt. The sign-flip test assumes nothing of the kind, and whoever assumes less can conclude less. Here the two
-# are yardsticks for the same thing; say which one you used.
+# are yardsticks for the same thing; say which one you used. With five draws, though, the standard error is itself an estimate, and a rough one. How often would
+# a method that does nothing seem to be so many standard errors away from zero, to either side, if the differences scatter like a bell (Student 1908)?
+
+# %%
+pd.Series({f"{n} standard errors or more": 2 * stats.t.sf(n, df=4) for n in (1, 2, 3, 4)}, name="how often").round(3)
+
+# %% [markdown]
+# So two standard errors are a hint, no more, and three, lesson 01's rule of thumb, are about what the usual mark asks for.
 #
 # The line of the other processor shows what *nothing* looks like: no method at all, and a mean difference that is not zero. A gain
 # of that size is no gain.
@@ -609,12 +618,22 @@ check("9.3", not_dominated)
 
 # %% [markdown]
 # Which cost? The seconds of the reference runs were measured while other work went on, and the same
-# method differs from run to run by up to a factor of four. The number of **images that a run looks at** is a cost that no machine changes, so the front takes
-# that. (Not all images cost the same: those that are only guessed on need no gradient.)
+# method differs from run to run by up to a factor of four. The number of **images that go through the network**, in the whole training, is a cost that no
+# machine changes, so the front takes that. (Not all images cost the same: those that are only guessed on need no gradient.) The column *images* of the table
+# counts the images of the batches. For three methods this is not all. SGAN's discriminator is shown 32 generated images in each step, too, and in every second step the
+# generator's step needs the real ones and as many generated ones once more. MixMatch's 64 views go through twice, first to be guessed on, then mixed. And round
+# 5 of self-training needs the baseline and the four rounds before it.
 
 # %% tags=["dataset"]
 means = pd.DataFrame(rows).groupby("method", sort=False)[["images", "macro-F1", "AUC"]].mean()
 means = means.drop(index="supervised, another processor", errors="ignore")  # no method
+before = reference_rows(["supervised", *(f"self-training, round {n}" for n in range(1, 5))])
+more = {
+    "SGAN": NUM_STEPS * (32 + (32 + 32) / 2),
+    "MixMatch": NUM_STEPS * 64,
+    "self-training, round 5": pd.DataFrame(before).groupby("method")["images"].mean().sum(),
+}
+means["images"] += pd.Series(more).reindex(means.index, fill_value=0)
 images, gain = means["images"].to_numpy(), means["macro-F1"].to_numpy()
 front = not_dominated(images, gain)
 by_auc = not_dominated(images, means["AUC"].to_numpy())
@@ -625,7 +644,7 @@ spread = by_draw.std()
 figure, ax = plots.plt.subplots(figsize=(9, 4.2))
 for n, (method, y) in enumerate(zip(means.index, gain)):
     side = (images[:n] == images[n]).sum()  # those of equal cost stand side by side
-    x, fill = images[n] / 1000 + 9 * side, "black" if front[n] else "white"
+    x, fill = images[n] / 1000 * 1.1**side, "black" if front[n] else "white"
     ax.errorbar(x, y, spread[method], fmt="o", color="black", mfc=fill, ms=15, capsize=3, lw=0.8)
     number = {"ha": "center", "va": "center", "fontsize": 8, "color": "white" if front[n] else "black"}
     ax.text(x, y, n + 1, **number)
@@ -633,10 +652,12 @@ names = "\n".join(f"{n} {method}" for n, method in enumerate(means.index, 1))
 ax.text(1.02, 0.5, names, transform=ax.transAxes, va="center", fontsize=9)
 more = np.mean([row["macro-F1"] for row in reference_rows(["supervised, 2000 labels"])])
 ax.axhline(more, color="black", ls="--", lw=1, marker="")
-ax.text(205, more, "supervised, 2000 labels", va="bottom", ha="center", fontsize=8)
-ax.set(xlabel="thousand images per run", ylabel="macro-F1")
+ax.text(48, more + 0.006, "supervised, 2000 labels", va="bottom", fontsize=8)
+ticks = [50, 100, 150, 250, 550]
+ax.set(xscale="log", xlabel="thousand images per run", xticks=ticks, xticklabels=ticks, ylabel="macro-F1")
+ax.minorticks_off()
 alt = (
-    "Macro-F1 against the number of images that a run looks at: one numbered point for each method, with its standard deviation "
+    "Macro-F1 against the number of images that go through the network, on a logarithmic axis: one numbered point for each method, with its standard deviation "
     "over draws. Filled points are on the front, hollow ones are dominated. Dashed: supervised with 2000 labels."
 )
 plots.show(figure, alt)
@@ -652,13 +673,14 @@ on_front = [not_dominated(images, by_draw.loc[one, means.index].to_numpy()) for 
 pd.DataFrame({"draws on the front": np.sum(on_front, axis=0)}, index=means.index).T
 
 # %% [markdown]
-# On DermaMNIST no method is on it on every draw: the front of the means says more than five draws know.
+# On DermaMNIST only temporal ensembling is on it on every draw. Of the four points on the front of the means, the dearest is on that of one draw only: a front
+# of means says more than five draws know.
 #
 # ## Is it the images, or the work?
 #
-# The second baseline costs as much as FixMatch in the figure: it looks at as many images, all of them labelled. (It even works a
-# little more: each of its images needs a gradient, of FixMatch's two in five are only guessed on. For the Π-model, temporal ensembling, the mean teacher and Lee's pseudo-labels it is a strict control. Not for SGAN, whose generated images are not
-# counted, nor for self-training, of which the table counts the last round only.) What is left of the gains when the methods are held against *it*?
+# The second baseline costs as much as FixMatch and MixMatch in the figure: as many images go through its network, all of them labelled. (It even works a
+# little more: each of its images needs a gradient, of theirs two in five are only guessed on. For the other methods it is a strict control, but for
+# two: SGAN has a generator to train, which is not counted, and the five rounds of self-training are more than twice as much work.) What is left of the gains when the methods are held against *it*?
 
 # %% tags=["dataset"]
 unlabelled = of_those(by_draw, [method for method in METHODS if not method.startswith("supervised")])
@@ -756,12 +778,14 @@ for metric, budget in itertools.product(("AUC", "macro-F1"), budgets):
 pd.DataFrame(lines).T.fillna("")
 
 # %% [markdown]
-# On DermaMNIST the mean teacher and MixMatch rank, in AUC, with 500 labels as the baselines do with two to four hundred more; the brackets are much wider,
-# and leave out that the baselines' curves have errors, too. For FixMatch it is not clear that it is worth any. In macro-F1 the first baseline stops near where it stands with 500 labels, however many it gets: 1600 steps of 32 images are too few for more. The second
+# On DermaMNIST the mean teacher and MixMatch rank, in AUC, with 500 labels as the baselines do with two to four hundred more. The brackets are one standard
+# error wide, and leave out that the baselines' curves have errors, too. FixMatch's begin near 550, so it is not clear that it is worth any. In macro-F1 the first baseline stops near where it stands with 500 labels, however many it gets: 1600 steps of 32 images are too few for more. The second
 # goes on.
 #
-# The number of labels also says which baseline is the harder one. With 100 labels it is the first, in AUC: the second looks at each of its few images so often that it ranks
-# worse, and gains over *it* flatter. With 2000 it is the second, by far: there no method is clearly above it in macro-F1, self-training and
+# The number of labels also says which baseline is the harder one. With 100 and with 350 labels it is the first, in AUC: the second looks at each of its few images five times as
+# often, and ranks worse, perhaps for that reason; so gains measured against *it* look larger than they are. Subtract the line *supervised*: with 350 labels SGAN is
+# clearly above the first baseline in AUC, and the others by one standard error or so. In macro-F1 MixMatch has the largest lead with few labels. With 2000 labels
+# the second baseline is the harder one, by far: there no method is clearly above it in macro-F1, self-training and
 # SGAN are clearly below it in both metrics, and what remains is a small gain in AUC, steady for FixMatch and the mean teacher, less so for MixMatch. Which is the
 # better bargain, labels or images, depends on the metric that counts for you, and on what a label costs.
 #
@@ -1261,17 +1285,18 @@ results.compare(reference_rows(["supervised", *votes]), dataset)
 # number of draws on which the method is above:
 
 # %% tags=["dataset"]
-gained = results.gains(list(votes), dataset, "supervised", ("AUC", "ACC", "macro-F1", "balanced ACC"))
+MEASURES = ("AUC", "ACC", "macro-F1", "balanced ACC")
+gained = results.gains(list(votes), dataset, "supervised", MEASURES)
 gained.rename(index=lambda name: name.removesuffix(" minus supervised"))
 
 # %% [markdown]
-# Which piece carries it? Below, the committee minus the second baseline, as it is and adjusted by a quarter, and minus each of the committees that
-# lack a piece:
+# Which piece carries it? Below, the committee minus the second baseline, as it is and adjusted by a quarter, minus MixMatch, its best single member as it was trained, and minus each of the
+# committees that lack a piece:
 
 # %% tags=["dataset"]
 as_much = [work, f"{work}, adjusted by a quarter"]
-lacking = [*as_much, *(name for name in votes if name != "committee")]
-lines = [results.gains(["committee"], dataset, name, ("AUC", "ACC", "macro-F1")) for name in lacking]
+lacking = [*as_much, "MixMatch", *(name for name in votes if name != "committee")]
+lines = [results.gains(["committee"], dataset, name, MEASURES) for name in lacking]
 pd.concat(lines).rename(index=lambda name: name.removeprefix("committee minus ")).rename_axis("committee minus ...")
 
 # %% tags=["dataset"]
@@ -1304,14 +1329,14 @@ alt = (
 plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
 
 # %% [markdown]
-# And the one member that comes closest, the mean teacher with its answers adjusted, against the baselines, and against itself without the adjustment:
+# And the one member that comes closest, the mean teacher with its answers adjusted, against the baselines and against itself without the adjustment; then the latter
+# against the baselines:
 
 # %% tags=["dataset"]
-close = [
-    results.gains(["mean teacher, adjusted by a quarter"], dataset, name, ("AUC", "ACC", "macro-F1"))
-    for name in ["supervised", *as_much, "mean teacher, student averaged"]
-]
-pd.concat(close).rename(index=lambda name: name.removeprefix("mean teacher, adjusted by a quarter minus "))
+one, itself = "mean teacher, adjusted by a quarter", "mean teacher, student averaged"
+close = [results.gains([one], dataset, name, MEASURES) for name in ("supervised", *as_much, itself)]
+close += [results.gains([itself], dataset, name, MEASURES) for name in ("supervised", work)]
+pd.concat(close)
 
 # %% [markdown]
 # On DermaMNIST the committee beats the one supervised network in macro-F1 and AUC on every draw, and the committee that is not adjusted has the
@@ -1418,10 +1443,10 @@ of_committee = sorted(every.loc[every["method"] == "committee", "budget"].unique
 pd.concat({f"{budget} labels": against_both(recipe, budget=budget) for budget in of_committee})
 
 # %% [markdown]
-# On DermaMNIST mostly. In AUC the committees are above both baselines on every draw, with each number of labels; the mean teacher is with 500 and 2000.
+# On DermaMNIST mostly. In AUC the committees are above both baselines on every draw, with each number of labels; the mean teacher is with 500 and 2000, and level with the first one below that.
 # In macro-F1 the gain over the first baseline grows with the number of labels, but most of that growth is work: over the second one the mean teacher is
 # ahead by about two hundredths throughout. With 2000 labels a part of these is the adjustment, as the line of the second baseline, adjusted alike, shows.
-# With 100 labels the committee is further ahead than the mean teacher.
+# With 100 labels, and a little with 350, the committee is further ahead than the mean teacher.
 
 # %% [markdown]
 # **Analysis** What we know now, about one small network, mostly 500 labels, and images of 28 by 28 pixels:
@@ -1433,7 +1458,7 @@ pd.concat({f"{budget} labels": against_both(recipe, budget=budget) for budget in
 # *Methods.* The mean teacher, the Π-model, temporal ensembling, FixMatch (with and without alignment), FlexMatch with the corrected status
 # and MixMatch are above the tuned baseline in macro-F1, on four or five draws of five, by about two standard errors or more.
 # Between these the differences are smaller than their spread: five draws do not rank them, and the Π-model, one of the two oldest, is not clearly behind any of them. (By lesson 01's rule of thumb, three standard errors, only FlexMatch with the corrected status passes; the best of thirteen lines may do so by chance.) In AUC the mean teacher and the Π-model pass that rule; MixMatch has the largest mean gain, on four draws of five and just short of it. In macro-F1 self-training and FlexMatch by the
-# paper's rule are level with the baseline; SGAN, above it by a little less than two standard errors, is not clearly apart from the first group; Lee's
+# paper's rule are level with the baseline (in AUC self-training ends below it, by more than two standard errors); SGAN, above it by a little less than two standard errors, is not clearly apart from the first group; Lee's
 # pseudo-labels and label propagation are below it. A reading with one exception, not a proof:
 # what the first group shares is a target that comes from another view of the image than the one that is learnt on; but so does the target of FlexMatch by
 # the paper's rule. Those that repeat their own answer, or pass labels on by likeness, do not gain here. By the exact test no line passes the usual mark, as none could.
@@ -1452,7 +1477,7 @@ pd.concat({f"{budget} labels": against_both(recipe, budget=budget) for budget in
 # four methods adds to the AUC. Averaging does not reduce the committee's spread in macro-F1 over the draws, perhaps because all its members share
 # the labels.
 #
-# *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images (the committee: twelve times). Which methods are on the front depends on the metric and on the draw.
+# *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images (the committee: fourteen times; five rounds of self-training, which gained nothing, eleven times). Which methods are on the front depends on the metric and on the draw.
 #
 # *Leakage.* A third of the test images show a lesion of the training split. Comparing seen with unseen lesions misleads, as the
 # control shows: the groups differ in kind. On unseen lesions the methods keep most of their gain in macro-F1, with more doubt, and MixMatch about two thirds of
@@ -1462,7 +1487,7 @@ pd.concat({f"{budget} labels": against_both(recipe, budget=budget) for budget in
 # the two harms depends on how right the answers are.
 #
 # *Carrying over.* With a larger network and the same settings FixMatch and the mean teacher rank worse than its baseline, MixMatch keeps its gain in macro-F1, and the committees about half of
-# theirs in AUC; three times as many steps do not mend that, and cost most lines AUC. With the small network and 100 or 2000
+# theirs in AUC; three times as many steps do not mend that, and cost most lines AUC. With the small network and 100, 350 or 2000
 # labels the mean teacher, adjusted, keeps most of its lead in macro-F1 over the second baseline; with 2000 the committees keep less than half of theirs in AUC. What is said above
 # holds for the small network.
 #
