@@ -784,7 +784,7 @@ pd.DataFrame(lines).T.fillna("")
 #
 # The number of labels also says which baseline is the harder one. With 100 and with 350 labels it is the first, in AUC: the second looks at each of its few images five times as
 # often, and ranks worse, perhaps for that reason; so gains measured against *it* look larger than they are. Subtract the line *supervised*: with 350 labels SGAN is
-# clearly above the first baseline in AUC, and the others by one standard error or so. In macro-F1 MixMatch has the largest lead with few labels. With 2000 labels
+# clearly above the first baseline in AUC, and the others by about one standard error or less. In macro-F1 MixMatch has the largest lead with few labels. With 2000 labels
 # the second baseline is the harder one, by far: there no method is clearly above it in macro-F1, self-training and
 # SGAN are clearly below it in both metrics, and what remains is a small gain in AUC, steady for FixMatch and the mean teacher, less so for MixMatch. Which is the
 # better bargain, labels or images, depends on the metric that counts for you, and on what a label costs.
@@ -1290,7 +1290,7 @@ gained = results.gains(list(votes), dataset, "supervised", MEASURES)
 gained.rename(index=lambda name: name.removesuffix(" minus supervised"))
 
 # %% [markdown]
-# Which piece carries it? Below, the committee minus the second baseline, as it is and adjusted by a quarter, minus MixMatch, its best single member as it was trained, and minus each of the
+# Which piece carries it? Below, the committee minus the second baseline, as it is and adjusted by a quarter, minus MixMatch as it was trained (the best of its members in AUC), and minus each of the
 # committees that lack a piece:
 
 # %% tags=["dataset"]
