@@ -511,10 +511,10 @@ against("supervised", "macro-F1", reference_rows(METHODS, load_dataset("digits")
 # read with an assumption: that such differences scatter about evenly, like a bell. If that holds, a mean of many standard errors,
 # like SGAN's on the digits, is beyond doubt. The sign-flip test assumes nothing of the kind, and whoever assumes less can conclude less. Here the two
 # are yardsticks for the same thing; say which one you used. With five draws, though, the standard error is itself an estimate, and a rough one. How often would
-# a method that does nothing seem to be so many standard errors away from zero, to either side, if the differences scatter like a bell (Student 1908)?
+# a method that does nothing seem to be so many standard errors away from zero, to either side, if the differences scatter like a bell ([Student 1908](https://doi.org/10.1093/biomet/6.1.1))?
 
 # %%
-pd.Series({f"{n} standard errors or more": 2 * stats.t.sf(n, df=4) for n in (1, 2, 3, 4)}, name="how often").round(3)
+pd.Series({f"{n} standard errors or more": 2 * stats.t.sf(n, df=4) for n in (2, 3, 4)}, name="how often").round(3)
 
 # %% [markdown]
 # So two standard errors are a hint, no more, and three, lesson 01's rule of thumb, are about what the usual mark asks for.
