@@ -192,9 +192,9 @@ class View:
 
 plain = View()  # no augmentation: for prediction
 
-# The pipelines of the notebook that this course grew from.
-ancestor_weak = View((HorizontalFlip(0.5),))
-ancestor_strong = View(
+# The pipelines of the original notebook.
+original_weak = View((HorizontalFlip(0.5),))
+original_strong = View(
     (
         HorizontalFlip(0.5),
         Affine(scale=(0.9, 1.1), rotate=(-15, 15), shift=0.0625, p=0.5),

@@ -33,7 +33,7 @@ def build(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from course_utils.authoring import build as builder
-    from course_utils.data import load_dataset
+    from course_utils.datasets import load_dataset
 
     sources = lessons(arguments.lessons)
     if not arguments.no_execute and load_dataset().name != "dermamnist":
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     for row in rows:
         if row["method"] == "supervised":  # what every method is held against
-            alike = [other for other in rows if (other["draw"], other["steps"]) == (row["draw"], row["steps"])]
+            alike = [other for other in rows if (other["label_split"], other["steps"]) == (row["label_split"], row["steps"])]
             print(f"\nTest split of {dataset.name}, {row['labels']} labels, seed {row['seed']}, {row['steps']} steps:")
             print(results.compare(alike, dataset).to_string())
             rows = [other for other in rows if other not in alike]
@@ -118,7 +118,7 @@ def _lessons_at_a_time() -> int:
 
 def _settle_dataset():
     """Load the best dataset once and make every kernel that starts from here use the same, without trying again."""
-    from course_utils.data import load_dataset
+    from course_utils.datasets import load_dataset
 
     dataset = load_dataset()
     if dataset.name == "digits":
@@ -139,13 +139,13 @@ def benchmark(arguments: argparse.Namespace) -> int:
     """Repeat the lessons with other labels, seeds, networks and data; a run that was killed goes on where it stopped."""
     from course_utils.authoring import benchmark as runner
     from course_utils.authoring import readme
-    from course_utils.data import load_dataset
+    from course_utils.datasets import load_dataset
 
     numbers = [source.name[:2] for source in lessons(arguments.lessons or MEASURED)]
     todo = []
     for dataset in arguments.datasets or [load_dataset().name]:
-        budgets = runner.budgets_of(arguments.labels, dataset)
-        settings = (arguments.networks, arguments.steps, budgets, arguments.seeds, numbers)
+        label_budgets = runner.labels_of(arguments.labels, dataset)
+        settings = (arguments.networks, arguments.steps, label_budgets, arguments.seeds, numbers)
         todo += runner.jobs([dataset], *settings)
     failed = runner.benchmark(todo, arguments.output, arguments.jobs or _lessons_at_a_time(), arguments.scheduler)
     rows = runner.collect(todo, arguments.output)

@@ -1,4 +1,4 @@
-"""Honest evaluation: probabilities in the dataset's own order, several metrics, and the constant predictor beside them."""
+"""Honest evaluation: probabilities in the dataset's own order, several metrics, and the majority class beside them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from sklearn import metrics
 from torch import nn
 
 from course_utils import augment
-from course_utils.data import Dataset, Split
+from course_utils.datasets import Dataset, Split
 
 METRICS = ("AUC", "ACC", "macro-F1", "weighted-F1", "balanced ACC")
 
@@ -67,20 +67,20 @@ def score(probabilities: np.ndarray, split: Split, labels: np.ndarray | None = N
     if len(np.unique(truth)) < len(classes):
         missing = sorted(set(classes.tolist()) - set(truth.tolist()))
         raise ValueError(f"the {split.name} split has no image of class {missing}: its one-vs-rest AUC does not exist")
-    guess = p.argmax(1)
-    recall = metrics.recall_score(truth, guess, labels=classes, average=None, zero_division=0)
+    predicted = p.argmax(1)
+    recall = metrics.recall_score(truth, predicted, labels=classes, average=None, zero_division=0)
     f1 = {
-        average: metrics.f1_score(truth, guess, labels=classes, average=average, zero_division=0)
+        average: metrics.f1_score(truth, predicted, labels=classes, average=average, zero_division=0)
         for average in ("macro", "weighted")
     }
     values = {
         "AUC": np.mean([metrics.roc_auc_score(truth == c, p[:, c]) for c in classes]),
-        "ACC": metrics.accuracy_score(truth, guess),
+        "ACC": metrics.accuracy_score(truth, predicted),
         "macro-F1": f1["macro"],
         "weighted-F1": f1["weighted"],
         "balanced ACC": recall.mean(),
     }
-    confusion = metrics.confusion_matrix(truth, guess, labels=classes)
+    confusion = metrics.confusion_matrix(truth, predicted, labels=classes)
     return Scores({name: float(values[name]) for name in METRICS}, recall, confusion, split.name)
 
 
@@ -89,14 +89,14 @@ def evaluate(model: nn.Module, split: Split) -> Scores:
     return score(predict(model, split.images), split)
 
 
-def constant_scores(dataset: Dataset, split: Split) -> Scores:
+def majority_scores(dataset: Dataset, split: Split) -> Scores:
     """The scores of answering the most frequent training class every time: what a method has to beat."""
     answer = np.bincount(dataset.train.labels).argmax()
     return score(np.tile(np.eye(dataset.num_classes)[answer], (len(split), 1)), split)
 
 
 def score_table(scores: dict[str, Scores], dataset: Dataset, split: Split) -> pd.DataFrame:
-    """One row per method and, always, the constant predictor first."""
+    """One row per method and, always, the majority class first."""
     constant = f"constant: {dataset.class_names[np.bincount(dataset.train.labels).argmax()]}"
-    rows = {constant: constant_scores(dataset, split), **scores}
+    rows = {constant: majority_scores(dataset, split), **scores}
     return pd.DataFrame({name: row.values for name, row in rows.items()}).T.round(3)

@@ -4,13 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import DEVICE, NETWORK
+from course_utils.settings import DEVICE, NETWORK
 
 
 class SimpleCNN(nn.Module):
     """Two convolutions and a linear layer for 28×28 images: small enough to train in a minute on one CPU core.
 
-    The network of the notebook that this course grew from: 16 and 32 filters, 16,167 parameters for 3 channels and
+    The network of the original notebook: 16 and 32 filters, 16,167 parameters for 3 channels and
     7 classes. `forward` maps (B, C, 28, 28) to logits (B, num_classes); `features` to the (B, 1568) vector before the
     last layer.
     """
@@ -42,7 +42,7 @@ class ResNet(nn.Module):
     """A small residual network for 28×28 images, not pre-trained: the benchmark's stronger tier.
 
     The basic blocks of He et al. 2016 (section 3.3, shortcuts of kind B) at 14, 7 and 4 pixels with 32, 64 and 128 filters, then
-    the mean over the pixels: 308,263 parameters for 3 channels and 7 classes, about four times the work of SimpleCNN.
+    the mean over the pixels: 308,263 parameters for 3 channels and 7 classes, 8.2 times the multiply-adds of SimpleCNN, about four times the time.
     `forward` maps (B, C, 28, 28) to logits (B, num_classes); `features` to the (B, 128) vector before the last layer.
     """
 
@@ -166,7 +166,7 @@ def num_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-NETWORKS = {"SimpleCNN": SimpleCNN, "ResNet": ResNet}
+NETWORKS = {network.__name__: network for network in (SimpleCNN, ResNet)}
 
 
 def new_model(dataset, seed: int = 0) -> nn.Module:
@@ -174,8 +174,6 @@ def new_model(dataset, seed: int = 0) -> nn.Module:
 
     The same seed gives the same initial weights. torch's global random state is left alone.
     """
-    if NETWORK not in NETWORKS:
-        raise ValueError(f"COURSE_NETWORK is {NETWORK!r}: use {' or '.join(NETWORKS)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = NETWORKS[NETWORK](dataset.channels, dataset.num_classes)

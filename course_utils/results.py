@@ -1,52 +1,54 @@
 """Record a run, compare runs honestly, and hold a result against the reference runs that ship with the course."""
 
 import json
-import os
 import platform
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 
-from course_utils import NETWORK, NUM_LABELS, NUM_STEPS, ROOT
-from course_utils.data import Dataset, LabelDraw, Split
-from course_utils.evaluation import METRICS, Scores, constant_scores
+from course_utils import __version__, settings
+from course_utils.datasets import Dataset, Split
+from course_utils.evaluation import METRICS, Scores, majority_scores
+from course_utils.labels import LabelSplit
 from course_utils.models import num_parameters
 from course_utils.training import Run
 
 # What a change of machine, thread count or torch version was seen to do to a result of one seed, doubled.
 PLATFORM_TOLERANCE = {"AUC": 0.01, "ACC": 0.035, "macro-F1": 0.07, "weighted-F1": 0.035, "balanced ACC": 0.07}
 
-# Two runs are a pair if they have the same labels and the same seed (with all labels, the draw alone is always the same).
-PAIR = ["draw", "seed"]
+# Two runs are a pair if they have the same labels and the same seed (with all labels, the label split is always the same).
+PAIR = ["label_split", "seed"]
+TEXT_COLUMNS = ("md5", "lesson", "code", "label_split", "recall", "version", "torch", "python")
 
 
 def runs_file() -> Path:
     """The untracked file that `record` appends to."""
-    folder = os.environ.get("COURSE_RUNS") or ROOT / "runs"
-    return Path(folder).expanduser() / "runs.jsonl"
+    return settings.RUNS / "runs.jsonl"
 
 
-def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Scores) -> dict:
+def record(method: str, dataset: Dataset, label_split: LabelSplit, run: Run, scores: Scores) -> dict:
     """Append one run, with everything that decides whether it may be compared, to the runs file; return the row."""
     row = {
         "method": method,
         "dataset": dataset.name,
         "md5": dataset.md5,
-        "draw": draw.id,
-        "how": draw.how,
-        "labels": len(draw.labelled),
-        "seed": draw.seed,
+        "label_split": label_split.id,
+        "how": label_split.how,
+        "labels": len(label_split.labelled),
+        "seed": label_split.seed,
         "steps": run.steps_done,
         "images": run.images_seen,
-        "network": NETWORK,
+        "network": settings.NETWORK,
         "parameters": num_parameters(run.model),
         "seconds": round(run.seconds, 1),
         **{name: round(value, 4) for name, value in scores.values.items()},
         "recall": " ".join(f"{value:.4f}" for value in scores.recall),
         "split": scores.split,
         "stopped": run.stopped,
+        "version": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -59,7 +61,7 @@ def record(method: str, dataset: Dataset, draw: LabelDraw, run: Run, scores: Sco
 
 
 def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
-    """The latest recorded run of each (method, draw, seed) on this very dataset, in the order of recording."""
+    """The latest recorded run of each (method, label split, seed) on this very dataset, in the order of recording."""
     latest: dict[tuple, dict] = {}
     if runs_file().is_file():
         for line in runs_file().read_text().splitlines():
@@ -75,17 +77,20 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
 
 
 def reference(
-    dataset: Dataset, budget: int = NUM_LABELS, network: str = NETWORK, num_steps: int = NUM_STEPS
+    dataset: Dataset,
+    num_labels: int = settings.NUM_LABELS,
+    network: str = settings.NETWORK,
+    num_steps: int = settings.NUM_STEPS,
 ) -> list[dict]:
     """The rows of the shipped benchmark on this dataset, as `record` makes them; an empty list if none were made.
 
-    `budget` is the number of labels that the lessons were run with (a row's own `labels` may differ, where a lesson
+    `num_labels` is the number of labels that the lessons were run with (a row's own `labels` may differ, where a lesson
     compares several numbers), `network` what they trained, and `num_steps` for how long (a row's own `steps` may differ).
     """
     if not shipped_file(dataset.name).is_file():
         return []
     rows = read_runs(shipped_file(dataset.name))
-    alike = rows[(rows["budget"] == budget) & (rows["network"] == network) & (rows["num_steps"] == num_steps)]
+    alike = rows[(rows["num_labels"] == num_labels) & (rows["network"] == network) & (rows["num_steps"] == num_steps)]
     return alike.astype(object).where(alike.notna(), None).to_dict("records")
 
 
@@ -96,8 +101,47 @@ def shipped_file(name: str) -> Path:
 
 def read_runs(path: Path) -> pd.DataFrame:
     """A table of runs, one line each."""
-    looks_like_a_number = ("md5", "lesson", "code", "draw", "recall", "torch", "python")
-    return pd.read_csv(path, dtype=dict.fromkeys(looks_like_a_number, str))
+    return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
+
+
+class Paired(NamedTuple):
+    """What the runs of one method say: alone, and against the baseline's runs with the same label split and seed.
+
+    `sd` is the standard deviation of its scores; `gain` the mean of the paired differences, `sem` the standard error of that
+    mean, `wins` the number of pairs in which the method is above. Where there is nothing to compute from, nan.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    pairs: int
+    gain: float
+    sem: float
+    wins: int
+
+    @property
+    def score(self) -> str:
+        """Mean, and in brackets the standard deviation."""
+        return f"{self.mean:.3f}" + (f" ({self.sd:.3f})" if self.n > 1 else "")
+
+    @property
+    def against(self) -> str:
+        """Gain ± its standard error, and the number of wins; empty without a pair."""
+        error = f" ± {self.sem:.3f}" if self.pairs > 1 else ""
+        return f"{self.gain:+.3f}{error}, {self.wins} of {self.pairs}" if self.pairs else ""
+
+
+def paired(rows: list[dict] | pd.DataFrame, baseline: str = "supervised", metric: str = "macro-F1") -> dict[str, Paired]:
+    """Each method of `rows` against the baseline, by name, in the order of the rows; of runs that repeat a pair the last counts."""
+    frame = pd.DataFrame(rows, columns=["method", *PAIR, metric]).dropna()
+    by_method = {
+        method: group.groupby(PAIR)[metric].last().astype(float) for method, group in frame.groupby("method", sort=False)
+    }
+    lines = {}
+    for method, own in by_method.items():
+        d = (own - by_method[baseline]).dropna() if baseline in by_method and method != baseline else own.iloc[:0]
+        lines[method] = Paired(len(own), own.mean(), own.std(), len(d), d.mean(), d.sem(), int((d > 0).sum()))
+    return lines
 
 
 def compare(
@@ -107,30 +151,30 @@ def compare(
     allow_different: bool = False,
     split: Split | None = None,
 ) -> pd.DataFrame:
-    """One line per method: mean ± standard deviation over its draws, and the paired difference to the baseline.
+    """One line per method: the mean of each metric, and in macro-F1 the paired gain over the baseline ± its standard error.
 
-    Raises ValueError if the methods differ in dataset, label draws, network or steps, unless `allow_different`; then a column
-    says in what they differ. The constant predictor is the first line, scored on `split` (the test split): hand in the
+    Raises ValueError if the methods differ in dataset, label splits, network or steps, unless `allow_different`; then a column
+    says in what they differ. The majority class is the first line, scored on `split` (the test split): hand in the
     one on which the rows were scored.
     """
-    constant = constant_scores(dataset, split or dataset.test)
-    table = {"constant predictor": {name: f"{constant[name]:.3f}" for name in METRICS}}
+    constant = majority_scores(dataset, split or dataset.test)
+    table = {"majority class": {name: f"{constant[name]:.3f}" for name in METRICS}}
     if not rows:
         return pd.DataFrame(table).T
     frame = pd.DataFrame(rows)
-    budget = {method: _protocol(group) for method, group in frame.groupby("method", sort=False)}
-    standard = budget.get(baseline) or next(iter(budget.values()))
-    differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in budget.items()}
+    protocols = {method: _protocol(group) for method, group in frame.groupby("method", sort=False)}
+    standard = protocols.get(baseline) or next(iter(protocols.values()))
+    differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in protocols.items()}
     if any(differs.values()) and not allow_different:
         lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items() if keys)
         raise ValueError(
             f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True."
         )
+    gains_of = paired(rows, baseline)
     for method, group in frame.groupby("method", sort=False):
-        line = {name: _mean_sd(group[name]) for name in METRICS}
-        if baseline in budget:
-            paired = group["macro-F1"].iloc[:0] if method == baseline else _paired(frame, group, baseline)
-            line[f"macro-F1 minus {baseline}"] = _mean_sd(paired, sign="+")
+        line = {name: f"{group[name].mean():.3f}" for name in METRICS}
+        if baseline in protocols:
+            line[f"macro-F1 minus {baseline}"] = gains_of[method].against
         line |= {
             "runs": str(len(group)),
             "steps": str(group["steps"].iloc[0]),
@@ -144,20 +188,8 @@ def compare(
 
 
 def _protocol(group: pd.DataFrame) -> dict:
-    names = {"dataset": "md5", "label draws": "draw", "network": "network", "steps": "steps"}
+    names = {"dataset": "md5", "label splits": "label_split", "network": "network", "steps": "steps"}
     return {name: set(group[column]) for name, column in names.items()}
-
-
-def _paired(frame: pd.DataFrame, group: pd.DataFrame, baseline: str) -> pd.Series:
-    base = frame[frame["method"] == baseline].set_index(PAIR)["macro-F1"]
-    return (group.set_index(PAIR)["macro-F1"] - base).dropna()
-
-
-def _mean_sd(values: pd.Series, sign: str = "") -> str:
-    if values.empty:  # no draw in common
-        return ""
-    mean = f"{values.mean():{sign}.3f}"
-    return mean if len(values) < 2 else f"{mean} ± {values.std():.3f}"
 
 
 def gains(
@@ -165,26 +197,26 @@ def gains(
     dataset: Dataset,
     baseline: str = "supervised",
     metrics: tuple[str, ...] = ("AUC", "macro-F1"),
-    **settings,
+    **of_reference,
 ) -> pd.DataFrame:
-    """What the reference runs say of methods against a baseline, in pairs with the same label draw, one line per method.
+    """What the reference runs say of methods against a baseline, in pairs with the same label split, one line per method.
 
-    Each cell: mean difference ± its standard error, and on how many of the draws the method is above. `settings` are those
-    of `reference`.
+    Each cell: mean gain ± its standard error, and in how many of the pairs the method is above. `of_reference` are the
+    settings of `reference`.
     """
-    rows = pd.DataFrame(reference(dataset, **settings), columns=["method", *PAIR, *metrics])
+    rows = reference(dataset, **of_reference)
     lines: dict[str, dict[str, str]] = {}
-    for method in methods:
-        for metric in metrics:
-            by_draw = rows.pivot(index=PAIR, columns="method", values=metric).reindex(columns=list({method, baseline}))
-            d = (by_draw[method] - by_draw[baseline]).dropna()
-            error = d.std() / max(len(d), 1) ** 0.5
-            cell = f"{d.mean():+.3f} ± {error:.3f}, {(d > 0).sum()} of {len(d)}" if len(d) else "no reference runs"
-            lines.setdefault(f"{method} minus {baseline}", {})[metric] = cell if method != baseline else ""
+    for metric in metrics:
+        found = paired(rows, baseline, metric)
+        for method in methods:
+            cell = found[method].against if method in found and baseline in found else ""
+            lines.setdefault(f"{method} minus {baseline}", {})[metric] = (
+                cell or ("" if method == baseline else "no reference runs")
+            )
     return pd.DataFrame(lines).T
 
 
-def band(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
+def reference_range(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
     """The span of the reference runs of a method, widened by what a change of machine does to one run."""
     values = [row[metric] for row in reference(dataset) if row["method"] == method]
     if not values:
@@ -193,11 +225,11 @@ def band(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
 
 
 def within(method: str, metric: str, value: float, dataset: Dataset) -> str:
-    """A line that stays the same while `value` lies in the reference band, and says OUTSIDE with the value if not."""
+    """A line that stays the same while `value` lies in the reference range, and says OUTSIDE with the value if not."""
     try:
-        low, high = band(method, metric, dataset)
+        low, high = reference_range(method, metric, dataset)
     except LookupError as error:
-        return f"{metric} of {method} has no reference band: {error}"
+        return f"{metric} of {method} has no reference range: {error}"
     if low <= value <= high:
-        return f"{metric} of {method} is inside the reference band {low:.2f} to {high:.2f}"
-    return f"{metric} of {method} is OUTSIDE the reference band {low:.2f} to {high:.2f}: {value:.3f}"
+        return f"{metric} of {method} is inside the reference range {low:.2f} to {high:.2f}"
+    return f"{metric} of {method} is OUTSIDE the reference range {low:.2f} to {high:.2f}: {value:.3f}"

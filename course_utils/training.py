@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from course_utils import MAX_STEPS
-from course_utils.data import Batch
+from course_utils import augment
+from course_utils.batches import Batch, batches
+from course_utils.datasets import Dataset
+from course_utils.labels import LabelSplit
+from course_utils.models import new_model
+from course_utils.settings import MAX_STEPS, NUM_STEPS, SEED
 
 Loss = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, float]]]
 
@@ -48,7 +53,7 @@ class Run:
 
 
 def cosine_7_16(step: int, num_steps: int) -> float:
-    """FixMatch's learning-rate factor cos(7πk / 16K), from 1 down to .195 (Sohn et al. 2020, section 2.3)."""
+    """FixMatch's learning-rate factor cos(7πk / 16K), from 1 down to .195 (Sohn et al. 2020, section 2.4)."""
     return math.cos(7 * math.pi * step / (16 * num_steps))
 
 
@@ -119,6 +124,20 @@ def train(
         model.eval()
         run.ema.eval()
     return run
+
+
+def supervised_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """The cross-entropy of the labelled images, as lesson 01 builds it, without anything to log."""
+    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
+
+
+def train_baseline(
+    dataset: Dataset, label_split: LabelSplit, num_steps: int = NUM_STEPS, *, batch_size: int = 32, seed: int = SEED
+) -> Run:
+    """Train the supervised baseline by the recipe of lesson 01: strong views of the labelled images, and nothing else."""
+    weak, strong = augment.views(dataset)
+    stream = batches(label_split, weak, labelled_view=strong, batch_size=batch_size, seed=seed)
+    return train(new_model(dataset, seed), supervised_loss, stream, num_steps, label="supervised")
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -48,7 +48,8 @@ import torch
 
 from course_utils import evaluation, plots
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import draw_labels, load_dataset
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 
 # %% [markdown]
 # ## The data
@@ -107,7 +108,7 @@ plots.show(plots.image_grid(rows, dataset.class_names, scale=0.7), alt)
 
 
 # %% tags=["exercise", "ex-0.1"]
-def class_shares(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+def class_fractions(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Share of each class.
 
     labels: (N,) int64 class numbers in 0 .. num_classes - 1, N >= 1
@@ -119,14 +120,14 @@ def class_shares(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
 
 
 # %% tags=["check", "ex-0.1"]
-check("0.1", class_shares)
+check("0.1", class_fractions)
 
 # %% [markdown]
 # If the line above says `[ok]`, your function now describes the dataset. If it says `[todo]` or `[fix]`, go back one cell.
 
 # %% tags=["dataset"]
 shares = {
-    part.name: class_shares(torch.from_numpy(part.labels), dataset.num_classes).numpy()
+    part.name: class_fractions(torch.from_numpy(part.labels), dataset.num_classes).numpy()
     for part in (dataset.train, dataset.val, dataset.test)
 }
 pd.DataFrame(shares, index=dataset.class_names).round(3)
@@ -145,9 +146,9 @@ plots.show(plots.class_bars(shares, dataset.class_names, "share of images"), alt
 # labelled ones are part of it.
 
 # %% tags=["dataset"]
-draw = draw_labels(dataset, num_labels=500)
-print(draw)
-dict(zip(dataset.class_names, draw.class_counts().tolist()))
+label_split = split_labels(dataset, num_labels=500)
+print(label_split)
+dict(zip(dataset.class_names, label_split.class_counts().tolist()))
 
 # %% [markdown]
 # ## What is an accuracy worth?
@@ -172,7 +173,7 @@ dict(zip(dataset.class_names, draw.class_counts().tolist()))
 
 
 # %% tags=["exercise", "ex-0.2"]
-def constant_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> float:
+def majority_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> float:
     """Accuracy of always answering the most frequent training class.
 
     train_labels: (N,) int64, test_labels: (M,) int64
@@ -185,7 +186,7 @@ def constant_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> 
 
 
 # %% tags=["check", "ex-0.2"]
-check("0.2", constant_accuracy)
+check("0.2", majority_accuracy)
 
 # %% [markdown]
 # The notebook that this course grew from published these test results (its last training cell). The first line
@@ -193,10 +194,10 @@ check("0.2", constant_accuracy)
 
 # %% tags=["dataset"]
 constant = float(
-    constant_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels))
+    majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels))
 )
 published = {"FixMatch": 0.670, "FlexMatch": 0.678, "MixMatch": 0.672}
-pd.DataFrame({"accuracy": {"constant predictor": constant, **published}}).round(3)
+pd.DataFrame({"accuracy": {"majority class": constant, **published}}).round(3)
 
 # %% [markdown]
 # All three are less than one point away from an answer that never looked at the image, and with this many test images
@@ -216,8 +217,8 @@ pd.DataFrame({"accuracy": {"constant predictor": constant, **published}}).round(
 # $F_c$ is the harmonic mean of precision and recall, written so that it needs one division only.
 
 # %% tags=["dataset"]
-answer = evaluation.constant_scores(dataset, dataset.test)
-alt = "Confusion matrix of the constant predictor: all counts stand in the column of one class."
+answer = evaluation.majority_scores(dataset, dataset.test)
+alt = "Confusion matrix of the majority class: all counts stand in the column of one class."
 plots.show(plots.confusion(answer, dataset.class_names), alt)
 
 # %% [markdown]

@@ -28,9 +28,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, models, plots, results
+from course_utils import augment, evaluation, models, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, load_dataset
+from course_utils.batches import batches
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
@@ -69,7 +72,7 @@ evaluation.score_table({}, dataset, dataset.test)
 
 
 # %% tags=["exercise", "ex-1.1"]
-def stratified_draw(labels: np.ndarray, num_labels: int, rng: np.random.Generator) -> np.ndarray:
+def stratified_split(labels: np.ndarray, num_labels: int, rng: np.random.Generator) -> np.ndarray:
     """Positions of the images to label, with the class shares of `labels`.
 
     labels: (N,) int64 class numbers, num_labels: 1 .. N
@@ -86,18 +89,18 @@ def stratified_draw(labels: np.ndarray, num_labels: int, rng: np.random.Generato
 
 
 # %% tags=["check", "ex-1.1"]
-check("1.1", stratified_draw)
+check("1.1", stratified_split)
 
 # %% [markdown]
-# Rounding down loses a few labels. `draw_labels` of the course uses scikit-learn's rule, which hands them out
+# Rounding down loses a few labels. `split_labels` of the course uses scikit-learn's rule, which hands them out
 # again, to the classes that rounding hurt most:
 
 # %% tags=["dataset"]
-mine = stratified_draw(dataset.train.labels, NUM_LABELS, np.random.default_rng(SEED))
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+mine = stratified_split(dataset.train.labels, NUM_LABELS, np.random.default_rng(SEED))
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 counts = {
     "by hand": np.bincount(dataset.train.labels[mine]),
-    "draw_labels": draw.class_counts().numpy(),
+    "split_labels": label_split.class_counts().numpy(),
 }
 pd.DataFrame(counts, index=dataset.class_names).assign(pool=np.bincount(dataset.train.labels)).T
 
@@ -111,7 +114,7 @@ wishes = {
     "stratified 500": (500, "stratified"),
     "balanced 350": (350, "balanced"),
 }
-drawn = {name: draw_labels(dataset, n, SEED, how) for name, (n, how) in wishes.items()}
+drawn = {name: split_labels(dataset, n, SEED, how) for name, (n, how) in wishes.items()}
 pd.DataFrame({name: few.class_counts().numpy() for name, few in drawn.items()}, index=dataset.class_names).T
 
 # %% [markdown]
@@ -142,7 +145,7 @@ pd.DataFrame(
 
 # %% tags=["dataset"]
 weak, strong = augment.views(dataset)
-batch = next(batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED))
+batch = next(batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED))
 print(batch.x_l.shape, batch.x_l.dtype)
 print(batch.y_l.shape, batch.y_l.dtype)
 
@@ -215,7 +218,7 @@ print(f"a wild guess  {np.log(dataset.num_classes):.3f}")
 
 # %% tags=["nbval-ignore-output", "dataset"]
 model = models.new_model(dataset, SEED)
-stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 run = train(model, supervised_loss, stream, num_steps=NUM_STEPS)
 print(f"{run.steps_done} steps, {run.images_seen} images seen, {run.seconds:.0f} seconds")
 
@@ -287,9 +290,9 @@ careless = models.new_model(dataset)
 careless.load_state_dict(run.ema.state_dict())
 careless.train()
 with torch.no_grad():
-    guesses = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
+    pseudo_labels = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
 print(f"ACC in evaluation mode {(by_hand.argmax(1) == dataset.test.labels).mean():.3f}")
-print(f"ACC in training mode   {(guesses == dataset.test.labels[order]).mean():.3f}")
+print(f"ACC in training mode   {(pseudo_labels == dataset.test.labels[order]).mean():.3f}")
 
 # %% [markdown]
 # The same weights, the same images; only their neighbours differ. A batch of one diagnosis is normalised with its
@@ -308,7 +311,7 @@ print("changed by predicting:", [name for name in before if not torch.equal(befo
 
 # %% tags=["nbval-ignore-output", "dataset"]
 scores = evaluation.score(by_hand, dataset.test)
-rows = [results.record("supervised", dataset, draw, run, scores)]
+rows = [results.record("supervised", dataset, label_split, run, scores)]
 evaluation.score_table({"supervised": scores}, dataset, dataset.test)
 
 # %% [markdown]
@@ -353,8 +356,8 @@ settings[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 # them, draw by draw:
 
 # %%
-by_draw = pd.DataFrame(recipe_rows).pivot(index="setting", columns="draw", values=["AUC", "macro-F1"])
-(by_draw - by_draw.loc["supervised, strong views"]).round(3).reindex(list(settings.groups))
+by_split = pd.DataFrame(recipe_rows).pivot(index="setting", columns="label_split", values=["AUC", "macro-F1"])
+(by_split - by_split.loc["supervised, strong views"]).round(3).reindex(list(settings.groups))
 
 # %% [markdown]
 # Two pairs are few. Weak views are worse on both draws, in both metrics; for most other settings the signs disagree, or
@@ -368,13 +371,13 @@ by_draw = pd.DataFrame(recipe_rows).pivot(index="setting", columns="draw", value
 # It published these results, all on DermaMNIST, and concluded that the three methods raise the accuracy notably.
 
 # %%
-ancestor = {  # from its closing section and its last evaluation cell
+original = {  # from its closing section and its last evaluation cell
     "baseline, 350 balanced labels": {"ACC": 0.489, "macro-F1": 0.234},
     "FixMatch, 500 stratified": {"ACC": 0.670, "macro-F1": 0.321},
     "FlexMatch, 500 stratified": {"ACC": 0.678, "macro-F1": 0.350},
     "MixMatch, 500 stratified": {"ACC": 0.672, "macro-F1": 0.152},
 }
-pd.DataFrame(ancestor).T
+pd.DataFrame(original).T
 
 # %% [markdown]
 # Its baseline had fewer labels, other classes, and 220 steps against 1600. The run that would separate these from
@@ -383,8 +386,8 @@ pd.DataFrame(ancestor).T
 
 
 # %% tags=["dataset"]
-def ancestor_run(draw, num_steps):
-    stream = batches(draw, augment.ancestor_weak, labelled_view=augment.ancestor_strong, batch_size=16, seed=SEED)
+def original_run(label_split, num_steps):
+    stream = batches(label_split, augment.original_weak, labelled_view=augment.original_strong, batch_size=16, seed=SEED)
     return train(
         models.new_model(dataset, SEED),
         supervised_loss,
@@ -397,18 +400,18 @@ def ancestor_run(draw, num_steps):
 
 # %% tags=["nbval-ignore-output", "dataset", "aside"]
 plan = {
-    "supervised, ancestor's 350 balanced": (drawn["balanced 350"], 220),
-    "supervised, ancestor's recipe": (draw, NUM_STEPS),
+    "supervised, original 350 balanced": (drawn["balanced 350"], 220),
+    "supervised, original recipe": (label_split, NUM_STEPS),
 }
 beside = {}
 for name, (labelled, num_steps) in plan.items():
-    old = ancestor_run(labelled, num_steps)
+    old = original_run(labelled, num_steps)
     beside[name] = evaluation.evaluate(old.model, dataset.test)
     rows.append(results.record(name, dataset, labelled, old, beside[name]))
 evaluation.score_table({**beside, "supervised": scores}, dataset, dataset.test)
 
 # %% tags=["dataset"]
-name = "supervised, ancestor's recipe"
+name = "supervised, original recipe"
 for metric in ("ACC", "macro-F1"):
     print(results.within(name, metric, beside[name][metric], dataset))
 
@@ -434,7 +437,7 @@ for metric in ("ACC", "macro-F1"):
 sizes = [50, 100, 200, 500, 1000, 2000]
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    ladder = {n: draw_labels(dataset, n, SEED) for n in [20, *sizes]}
+    ladder = {n: split_labels(dataset, n, SEED) for n in [20, *sizes]}
 for warning in caught:
     print("note:", warning.message)
 print({n: int(few.class_counts().min()) for n, few in ladder.items()}, "labels of the rarest class")
@@ -445,8 +448,8 @@ print({n: int(few.class_counts().min()) for n, few in ladder.items()}, "labels o
 
 
 # %%
-def fit(draw, loss, num_steps, batch_size=32):
-    stream = batches(draw, weak, labelled_view=strong, batch_size=batch_size, seed=SEED)
+def fit(label_split, loss, num_steps, batch_size=32):
+    stream = batches(label_split, weak, labelled_view=strong, batch_size=batch_size, seed=SEED)
     return train(models.new_model(dataset, SEED), loss, stream, num_steps)
 
 
@@ -464,7 +467,7 @@ rows.append(results.record("supervised, 2000 labels", dataset, ladder[2000], lon
 
 # %% tags=["dataset"]
 reference = pd.DataFrame(results.reference(dataset), columns=list(rows[0]))
-constant = evaluation.constant_scores(dataset, dataset.test)
+constant = evaluation.majority_scores(dataset, dataset.test)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for ax, metric in zip(axes, ("macro-F1", "AUC")):
     ax.plot(sizes, [curve[n][metric] for n in sizes], label="this run, 500 steps")
@@ -477,13 +480,13 @@ for ax, metric in zip(axes, ("macro-F1", "AUC")):
         label="5 seeds, 500 steps: mean, sd",
     )
     ax.plot(list(longer), [result[metric] for result in longer.values()], label="this run, 1600 steps")
-    ax.axhline(constant[metric], color="black", linestyle=":", label="constant predictor")
+    ax.axhline(constant[metric], color="black", linestyle=":", label="majority class")
     ax.set(xscale="log", xlabel="labels", ylabel=metric, xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
 alt = (
     "Two panels, macro-F1 and AUC against the number of labels on a logarithmic axis: this run, five seeds with "
-    "their spread, and two longer runs. All lie above the dotted line of the constant predictor."
+    "their spread, and two longer runs. All lie above the dotted line of the majority class."
 )
 plots.show(figure, alt)
 
@@ -501,9 +504,9 @@ plots.show(figure, alt)
 # the same work with the labelled images alone: batches of 160, every image in a new view each time.
 
 # %% tags=["nbval-ignore-output", "dataset"]
-wide_run = fit(draw, supervised_loss, num_steps=NUM_STEPS, batch_size=160)
+wide_run = fit(label_split, supervised_loss, num_steps=NUM_STEPS, batch_size=160)
 wide = evaluation.evaluate(wide_run.ema, dataset.test)
-rows.append(results.record("supervised, batches of 160", dataset, draw, wide_run, wide))
+rows.append(results.record("supervised, batches of 160", dataset, label_split, wide_run, wide))
 evaluation.score_table({"supervised": scores, "supervised, batches of 160": wide}, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -556,7 +559,7 @@ check("1.4", adjusted_cross_entropy)
 # The prior comes from the labelled images, the only ones whose class we know. Same draw, same steps, same seed:
 
 # %%
-prior = (draw.class_counts() / len(draw.labelled)).to(DEVICE)
+prior = (label_split.class_counts() / len(label_split.labelled)).to(DEVICE)
 
 
 def adjusted_loss(model, batch):
@@ -564,9 +567,9 @@ def adjusted_loss(model, batch):
 
 
 # %% tags=["nbval-ignore-output", "dataset"]
-adjusted_run = fit(draw, adjusted_loss, num_steps=NUM_STEPS)
+adjusted_run = fit(label_split, adjusted_loss, num_steps=NUM_STEPS)
 adjusted = evaluation.evaluate(adjusted_run.ema, dataset.test)
-rows.append(results.record("supervised, logit adjustment", dataset, draw, adjusted_run, adjusted))
+rows.append(results.record("supervised, logit adjustment", dataset, label_split, adjusted_run, adjusted))
 
 # %% [markdown]
 # There is a second way, which trains nothing: take the plain run and *subtract* $\log \pi$ from its logits when it
@@ -601,7 +604,7 @@ evaluation.score_table(four, dataset, dataset.test)
 # %% tags=["nbval-ignore-output", "dataset"]
 quarter = shifted(evaluation.predict(wide_run.ema, dataset.test.images), -0.25)
 name = "supervised, batches of 160, adjusted by a quarter"
-rows.append(results.record(name, dataset, draw, wide_run, quarter))
+rows.append(results.record(name, dataset, label_split, wide_run, quarter))
 evaluation.score_table({"supervised, batches of 160": wide, name: quarter}, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -692,7 +695,7 @@ paired_table("supervised, logit adjustment", "supervised", ["ACC", "balanced ACC
 # either case. Now the recipes:
 
 # %% tags=["dataset"]
-paired_table("supervised", "supervised, ancestor's recipe", ["ACC", "balanced ACC", "macro-F1", "AUC"])
+paired_table("supervised", "supervised, original recipe", ["ACC", "balanced ACC", "macro-F1", "AUC"])
 
 # %% [markdown]
 # And the second baseline, which looks at five times as many images:

@@ -31,9 +31,12 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from course_utils import NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import Batch, LabelDraw, Split, batches, draw_labels, generator, load_dataset
+from course_utils.batches import Batch, batches, generator
+from course_utils.datasets import Split, load_dataset
+from course_utils.labels import LabelSplit, split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
@@ -43,10 +46,10 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 weak, strong = augment.views(dataset)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
@@ -215,14 +218,14 @@ def supervised_loss(model, batch):
 
 
 # %% tags=["nbval-ignore-output"]
-stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 baseline = train(new_model(dataset, SEED), supervised_loss, stream, NUM_STEPS, label="supervised")
 
 # %% [markdown]
 # And now Lee's loss; `mu=1` asks for as many unlabelled images in a batch as labelled ones:
 
 # %% tags=["nbval-ignore-output"]
-stream = batches(draw, weak, labelled_view=strong, batch_size=32, mu=1, seed=SEED)
+stream = batches(label_split, weak, labelled_view=strong, batch_size=32, mu=1, seed=SEED)
 lee = train(new_model(dataset, SEED), Lee(), stream, NUM_STEPS, label="pseudo-labels, Lee")
 scores = {
     "supervised": evaluation.evaluate(baseline.ema, dataset.test),
@@ -231,8 +234,8 @@ scores = {
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["dataset"]
-results.record("supervised", dataset, draw, baseline, scores["supervised"])
-results.record("pseudo-labels, Lee", dataset, draw, lee, scores["pseudo-labels, Lee"])
+results.record("supervised", dataset, label_split, baseline, scores["supervised"])
+results.record("pseudo-labels, Lee", dataset, label_split, lee, scores["pseudo-labels, Lee"])
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within("pseudo-labels, Lee", metric, scores["pseudo-labels, Lee"][metric], dataset))
 
@@ -250,23 +253,23 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # true labels, which no training sees, serve to measure.
 
 # %%
-known = torch.full((len(draw.images),), -1)  # -1: no label known
-known[draw.labelled] = draw.y_l
+known = torch.full((len(label_split.images),), -1)  # -1: no label known
+known[label_split.labelled] = label_split.y_l
 unlabelled = (known < 0).nonzero().squeeze(1)
-truth = draw.measure_labels(torch.arange(len(known)))
+truth = label_split.measure_labels(torch.arange(len(known)))
 
 
 def predict(run):
     """(N, num_classes) probabilities for the whole pool, without augmentation, in evaluation mode."""
-    return torch.from_numpy(evaluation.predict(run.ema, draw.images))
+    return torch.from_numpy(evaluation.predict(run.ema, label_split.images))
 
 
 # %%
 figure, axes = plots.plt.subplots(1, 2, figsize=(8, 3))
 taus = np.linspace(0.2, 0.99, 80)
 for name, run in (("supervised", baseline), ("pseudo-labels, Lee", lee)):
-    confidence, guess = predict(run)[unlabelled].max(dim=1)
-    right = (guess == truth[unlabelled]).float()
+    confidence, pseudo_label = predict(run)[unlabelled].max(dim=1)
+    right = (pseudo_label == truth[unlabelled]).float()
     kept = [confidence >= tau for tau in taus]
     share = [mask.float().mean() for mask in kept]
     axes[0].plot(taus, share, label=name, markevery=10)
@@ -319,11 +322,11 @@ def select_confident(
     returns: positions (K,) int64 in rising order, labels (K,) int64
     """
     ### BEGIN SOLUTION
-    confidence, guess = probabilities.max(dim=1)
+    confidence, pseudo_label = probabilities.max(dim=1)
     believed = confidence >= tau
     believed[labelled] = False
     positions = believed.nonzero().squeeze(1)
-    return positions, guess[positions]
+    return positions, pseudo_label[positions]
     ### END SOLUTION
 
 
@@ -475,12 +478,12 @@ check("2.5", self_train)
 # %%
 def stream_of(targets):
     """Training batches: 32 labelled images and, if there are any, 32 with a pseudo-label, which counts as a label there."""
-    labelled = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+    labelled = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
     given = ((targets >= 0) & (known < 0)).nonzero().squeeze(1)
     if len(given) == 0:
         return labelled
     pool = Split("pool", dataset.train.images, targets.numpy())
-    pseudo = LabelDraw(pool, given.numpy(), dataset.num_classes, SEED, "pseudo-labels")
+    pseudo = LabelSplit(pool, given.numpy(), dataset.num_classes, SEED, "pseudo-labels")
     more = batches(pseudo, weak, labelled_view=strong, batch_size=32, seed=SEED + 1000)
     return (Batch(torch.cat([a.x_l, b.x_l]), torch.cat([a.y_l, b.y_l])) for a, b in zip(labelled, more))
 
@@ -509,7 +512,7 @@ if len(rounds) == 1:
 for r, (run, _) in enumerate(rounds[1:], start=1):
     name = f"self-training, round {r}"
     scores[name] = evaluation.evaluate(run.ema, dataset.test)
-    results.record(name, dataset, draw, run, scores[name])
+    results.record(name, dataset, label_split, run, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -528,7 +531,7 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 def describe(targets):
     """How many images have a pseudo-label, how many of these are right, and how they lie among the classes."""
     given = (targets >= 0) & (known < 0)
-    frequent = draw.class_counts().argmax()
+    frequent = label_split.class_counts().argmax()
     return {
         "kept": given.sum().item(),
         "share kept": given.sum().item() / len(unlabelled),
@@ -576,7 +579,7 @@ plots.show(plots.class_bars(bars, dataset.class_names, "share of right"), alt)
 # And how many are there of each?
 
 # %% tags=["nbval-ignore-output"]
-counts = {"labelled": draw.class_counts()}
+counts = {"labelled": label_split.class_counts()}
 for r, (_, targets) in enumerate(rounds[1:], start=1):
     counts[f"round {r}"] = torch.bincount(
         targets[(targets >= 0) & (known < 0)], minlength=dataset.num_classes
@@ -653,7 +656,7 @@ def warm_start(first_run, num_rounds, num_steps):
 warm = warm_start(baseline, NUM_ROUNDS, NUM_STEPS // 8)
 name = "self-training, warm start"
 scores[name] = evaluation.evaluate(warm[-1][0].ema, dataset.test)
-results.record(name, dataset, draw, warm[-1][0], scores[name])
+results.record(name, dataset, label_split, warm[-1][0], scores[name])
 pd.DataFrame({f"round {r}": describe(targets) for r, (_, targets) in enumerate(warm) if r}).T.round(3)
 
 # %% [markdown]
@@ -665,7 +668,7 @@ pd.DataFrame({f"round {r}": describe(targets) for r, (_, targets) in enumerate(w
 # %%
 def asked_again(run):
     """The pseudo-labels that a network would give if nothing were settled."""
-    return merge(known, *select_confident(predict(run), draw.labelled, TAU))
+    return merge(known, *select_confident(predict(run), label_split.labelled, TAU))
 
 
 first = rounds[1][1]
@@ -710,15 +713,15 @@ plots.show(figure, alt)
 @torch.no_grad()
 def predict_augmented(run, seed):
     """As `predict`, but about a random strong view of each image."""
-    parts = draw.images.split(512)
+    parts = label_split.images.split(512)
     rng = generator(seed, "views when predicting")
     return torch.cat([run.ema(strong(part, rng)).softmax(1).cpu() for part in parts])
 
 
 # %% tags=["nbval-ignore-output"]
-plain = merge(known, *select_confident(predict(baseline), draw.labelled, TAU))
+plain = merge(known, *select_confident(predict(baseline), label_split.labelled, TAU))
 turned = [
-    merge(known, *select_confident(predict_augmented(baseline, s), draw.labelled, TAU)) for s in (1, 2)
+    merge(known, *select_confident(predict_augmented(baseline, s), label_split.labelled, TAU)) for s in (1, 2)
 ]
 asked = {"plain": plain, "augmented": turned[0], "augmented again": turned[1]}
 print(pd.DataFrame({name: describe(t) for name, t in asked.items()}).T.iloc[:, :3].round(3))
@@ -741,14 +744,14 @@ print(f"kept in both of two augmented answers: {both.sum() / either.sum():.0%} o
 short = {"supervised": known}
 for tau in (0.0, 0.5, 0.75, 0.95):
     short[f"one round, tau {tau:g}"] = merge(
-        known, *select_confident(predict(baseline), draw.labelled, tau)
+        known, *select_confident(predict(baseline), label_split.labelled, tau)
     )
 for name, targets in short.items():
     run = fit(targets, num_steps=400, label=name)
     test_scores = evaluation.evaluate(run.ema, dataset.test)
-    results.record(f"{name}, 400 steps", dataset, draw, run, test_scores)
+    results.record(f"{name}, 400 steps", dataset, label_split, run, test_scores)
 short_names = [f"{name}, 400 steps" for name in short]
-own = [row for row in results.recorded(dataset, short_names) if row["draw"] == draw.id]
+own = [row for row in results.recorded(dataset, short_names) if row["label_split"] == label_split.id]
 results.compare(own, dataset, baseline=short_names[0])
 
 # %% [markdown]
@@ -756,8 +759,8 @@ results.compare(own, dataset, baseline=short_names[0])
 
 # %% tags=["dataset"]
 columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {short_names[0]}"]
-five_draws = [row for row in reference if row["method"] in short_names]
-results.compare(five_draws, dataset, baseline=short_names[0]).reindex(columns=columns)
+five_splits = [row for row in reference if row["method"] in short_names]
+results.compare(five_splits, dataset, baseline=short_names[0]).reindex(columns=columns)
 
 # %% [markdown]
 # On DermaMNIST the lower thresholds are ahead in macro-F1, and the highest is level with the short baseline. The purest pseudo-labels do
@@ -771,7 +774,7 @@ results.compare(five_draws, dataset, baseline=short_names[0]).reindex(columns=co
 
 # %% tags=["aside"]
 with torch.no_grad():
-    parts = [baseline.ema.features(augment.plain(part)).cpu() for part in draw.images.split(512)]
+    parts = [baseline.ema.features(augment.plain(part)).cpu() for part in label_split.images.split(512)]
 features = PCA(16, whiten=True, random_state=0).fit_transform(torch.cat(parts).numpy())
 regression = LogisticRegression(max_iter=1000)
 
@@ -831,7 +834,7 @@ print(f"first mistakes that still stand: ours {stands[0]:.1%}, scikit-learn {sta
 recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
 tried = pd.DataFrame(recipes["rows"])
 rows = tried[tried["setting"].str.fullmatch(r"self-training, round \d, 400 steps")]
-held_out = rows.pivot(index="setting", columns="draw", values="macro-F1")
+held_out = rows.pivot(index="setting", columns="label_split", values="macro-F1")
 held_out.assign(mean=held_out.mean(axis=1)).round(3)
 
 # %% [markdown]
@@ -893,11 +896,11 @@ else:
 
 # %% tags=["dataset"]
 round_names = [f"self-training, round {r}" for r in range(1, NUM_ROUNDS + 1)]
-rows = pd.DataFrame(reference, columns=["method", "draw", "macro-F1"])
-by_draw = rows[rows["method"].isin(round_names)].pivot(
-    index="draw", columns="method", values="macro-F1"
+rows = pd.DataFrame(reference, columns=["method", "label_split", "macro-F1"])
+by_split = rows[rows["method"].isin(round_names)].pivot(
+    index="label_split", columns="method", values="macro-F1"
 )
-for number, (_, line) in enumerate(by_draw.iterrows()):
+for number, (_, line) in enumerate(by_split.iterrows()):
     best = line.idxmax().removeprefix("self-training, ")
     print(
         f"draw {number}: best on test is {best}, {line.max() - line.mean():.3f} above the mean of the rounds"
@@ -934,7 +937,7 @@ chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "pseudo-labels, Lee", *round_names]
 own = results.recorded(dataset, [*methods, "self-training, warm start"])
-results.compare([row for row in own if row["draw"] == draw.id], dataset, allow_different=True)
+results.compare([row for row in own if row["label_split"] == label_split.id], dataset, allow_different=True)
 
 # %% tags=["dataset"]
 shipped = [row for row in reference if row["method"] in methods]

@@ -38,9 +38,12 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import Split, batches, draw_labels, load_dataset
+from course_utils.batches import batches
+from course_utils.datasets import Split, load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
@@ -49,9 +52,9 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline over the five label draws of the reference runs.
@@ -473,10 +476,10 @@ def supervised_loss(model, batch):
 
 
 weak, strong = augment.views(dataset)
-stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 run = train(new_model(dataset, SEED), supervised_loss, stream, NUM_STEPS, label="supervised")
 scores = {"supervised": evaluation.evaluate(run.ema, dataset.test)}
-results.record("supervised", dataset, draw, run, scores["supervised"])
+results.record("supervised", dataset, label_split, run, scores["supervised"])
 evaluation.score_table(scores, dataset, dataset.test)
 
 
@@ -488,7 +491,7 @@ def features_of(model, images):
     return torch.cat(parts).numpy()
 
 
-pool_images = draw.images.cpu()
+pool_images = label_split.images.cpu()
 test_images = torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)
 network_features = [features_of(run.ema, images) for images in (pool_images, test_images)]
 print(*(features.shape for features in network_features))
@@ -500,8 +503,8 @@ print(*(features.shape for features in network_features))
 # without, the features as they come from the network:
 
 # %% tags=["nbval-ignore-output", "aside"]
-few = np.concatenate([draw.labelled[:50], np.setdiff1d(np.arange(200), draw.labelled)[:50]])
-few_labels = np.where(np.arange(100) < 50, np.resize(draw.y_l[:50], 100), -1)
+few = np.concatenate([label_split.labelled[:50], np.setdiff1d(np.arange(200), label_split.labelled)[:50]])
+few_labels = np.where(np.arange(100) < 50, np.resize(label_split.y_l[:50], 100), -1)
 few_graph = gaussian_affinity(network_features[0][few].astype(float), 20.0)
 print("unlabelled rows without any weight:", (few_graph[50:].sum(axis=1) < 1e-100).sum(), "of 50")
 blind = LabelPropagation(kernel="rbf", gamma=20).fit(network_features[0][few], few_labels)
@@ -541,7 +544,7 @@ pixels = embed(pool_images.flatten(1) / 255.0, test_images.flatten(1) / 255.0)
 network = embed(*network_features)
 
 # %% tags=["dataset"]
-chosen = [draw.labelled[draw.y_l == c][0].item() for c in (1, 4, 5)]
+chosen = [label_split.labelled[label_split.y_l == c][0].item() for c in (1, 4, 5)]
 rows, nodes = {}, []
 for name, (x, _) in (("pixels", pixels), ("network", network)):
     nearest = NearestNeighbors(n_neighbors=7).fit(x).kneighbors(x[chosen], return_distance=False)
@@ -549,7 +552,7 @@ for name, (x, _) in (("pixels", pixels), ("network", network)):
     nodes.append(nearest)
 figure = plots.image_grid(list(rows.values()), list(rows), scale=0.85)
 for ax, node in zip(figure.axes, np.concatenate(nodes).ravel()):
-    truth = draw.measure_labels(torch.tensor([node])).item()
+    truth = label_split.measure_labels(torch.tensor([node])).item()
     ax.set_xlabel(dataset.class_names[truth], fontsize=8, labelpad=1)
 alt = (
     "Three images, each beside its six nearest neighbours: by pixels in the first three rows, by the network's features in the "
@@ -571,11 +574,11 @@ plots.show(figure, alt)
 # good. The map is therefore made on the pixels, which have seen no label.
 
 # %%
-labelled, y_l = draw.labelled.numpy(), draw.y_l.numpy()
+labelled, y_l = label_split.labelled.numpy(), label_split.y_l.numpy()
 one_hot = np.eye(dataset.num_classes)
-class_shares = draw.class_counts().numpy() / len(labelled)
+class_fractions = label_split.class_counts().numpy() / len(labelled)
 label_split = Split("labels", dataset.train.images[labelled], y_l)
-num_folds = min(5, draw.class_counts().max().item())  # each needs a label of the most frequent class
+num_folds = min(5, label_split.class_counts().max().item())  # each needs a label of the most frequent class
 folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=0).split(y_l, y_l))
 
 
@@ -590,7 +593,7 @@ def held_out_auc(x, k, gamma):
     graph, answers = sparse_graph(x, k, gamma), np.zeros((len(y_l), dataset.num_classes))
     for fit, hidden in folds:
         masses = label_propagation(graph, *seeds(labelled[fit], y_l[fit]), 50)
-        answers[hidden] = to_probabilities(masses[labelled[hidden]], class_shares)
+        answers[hidden] = to_probabilities(masses[labelled[hidden]], class_fractions)
     return evaluation.score(answers, label_split)["AUC"]
 
 
@@ -670,12 +673,12 @@ print(f"{graph.W.nnz / len(Y):.0f} edges for each image, on average")
 
 # %% tags=["nbval-ignore-output"]
 unlabelled = np.flatnonzero(~is_labelled)
-hidden_labels = draw.measure_labels(torch.from_numpy(unlabelled)).numpy()
+hidden_labels = label_split.measure_labels(torch.from_numpy(unlabelled)).numpy()
 pool_split = Split("unlabelled pool", dataset.train.images[unlabelled], hidden_labels)
 
 
 def transductive(masses):
-    return evaluation.score(to_probabilities(masses[unlabelled], class_shares), pool_split)
+    return evaluation.score(to_probabilities(masses[unlabelled], class_fractions), pool_split)
 
 
 on_pool = {
@@ -746,7 +749,7 @@ check("3.5", class_factors)
 # %% tags=["nbval-ignore-output"]
 mass_shares = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
 answered = np.bincount(lp[unlabelled].argmax(1), minlength=dataset.num_classes) / len(unlabelled)
-table = {"labels": class_shares, "mass that arrived": mass_shares, "answers": answered}
+table = {"labels": class_fractions, "mass that arrived": mass_shares, "answers": answered}
 pd.DataFrame(table, index=dataset.class_names).T.round(3)
 
 # %% [markdown]
@@ -760,7 +763,7 @@ pd.DataFrame(table, index=dataset.class_names).T.round(3)
 # %% tags=["nbval-ignore-output"]
 def towards(strength):
     """A prior between the class shares (strength 0) and equal shares (strength 1)."""
-    prior = class_shares ** (1 - strength)
+    prior = class_fractions ** (1 - strength)
     return prior / prior.sum()
 
 
@@ -831,7 +834,7 @@ check("3.6", predict_new)
 
 # %% tags=["nbval-ignore-output"]
 def inductive(graph, masses):
-    answers = predict_new(*graph.test_neighbours, masses, GAMMA, class_shares)
+    answers = predict_new(*graph.test_neighbours, masses, GAMMA, class_fractions)
     return evaluation.score(answers, dataset.test)
 
 
@@ -839,7 +842,7 @@ def keep(name, trained, masses, graph):
     """Score on the test split, with the graph's seconds added to those of the training."""
     scores[name] = inductive(graph, masses)
     whole = replace(trained, seconds=trained.seconds + graph.seconds + flow_seconds)
-    results.record(name, dataset, draw, whole, scores[name])
+    results.record(name, dataset, label_split, whole, scores[name])
 
 
 keep("label propagation", run, lp, graph)
@@ -877,7 +880,7 @@ pd.DataFrame(both).T.round(3)
 # AUC was computed by an evaluator that holds the labels *in the order of the file*. Your own right answers, in another order:
 
 # %% tags=["nbval-ignore-output"]
-answers = predict_new(*graph.test_neighbours, cmn, GAMMA, class_shares)
+answers = predict_new(*graph.test_neighbours, cmn, GAMMA, class_fractions)
 order = np.random.default_rng(SEED).permutation(len(answers))
 yielded = Split("as yielded", dataset.test.images[order], dataset.test.labels[order])
 by_loader = evaluation.score(answers[order], yielded)  # labels in the order of the answers
@@ -944,7 +947,7 @@ def contrastive_loss(model, batch):
 with torch.random.fork_rng(devices=[]):
     torch.manual_seed(SEED)
     contrastive = Contrastive(new_model(dataset, SEED)).to(DEVICE)
-stream = batches(draw, strong, strong, batch_size=32, mu=1, seed=SEED)
+stream = batches(label_split, strong, strong, batch_size=32, mu=1, seed=SEED)
 self_run = train(contrastive, contrastive_loss, stream, NUM_STEPS, label="contrastive")
 self_made = embed(*(features_of(self_run.ema.body, x) for x in (pool_images, test_images)))
 found = np.mean(self_run.curves["partner found"][-100:])
@@ -1046,7 +1049,7 @@ evaluation.score_table(scores, dataset, dataset.test).loc[["supervised", "label 
 
 # %% tags=["nbval-ignore-output"]
 new = np.setdiff1d(sure, labelled)
-truth = draw.measure_labels(torch.from_numpy(new)).numpy()
+truth = label_split.measure_labels(torch.from_numpy(new)).numpy()
 seed_classes = network_says[new].argmax(1)
 print(f"{len(new)} extra seeds, {(seed_classes == truth).mean():.3f} of them right; by class:")
 print(dict(zip(dataset.class_names, np.bincount(seed_classes, minlength=dataset.num_classes).tolist())))
@@ -1078,7 +1081,7 @@ print(dict(zip(dataset.class_names, np.bincount(seed_classes, minlength=dataset.
 
 # %% tags=["exercise", "ex-3.7"]
 def second_opinion(
-    guess: torch.Tensor, mask: torch.Tensor, index: torch.Tensor, opinion: torch.Tensor
+    pseudo_label: torch.Tensor, mask: torch.Tensor, index: torch.Tensor, opinion: torch.Tensor
 ) -> torch.Tensor:
     """Keep a guess only where the graph agrees.
 
@@ -1086,7 +1089,7 @@ def second_opinion(
     returns: (B,) float of zeros and ones
     """
     ### BEGIN SOLUTION
-    return mask * (opinion[index] == guess)
+    return mask * (opinion[index] == pseudo_label)
     ### END SOLUTION
 
 
@@ -1122,7 +1125,7 @@ class FilteredFixMatch:
 
 # %% tags=["nbval-ignore-output"]
 opinion = torch.from_numpy(np.where(cmn.sum(1) > 0, cmn.argmax(1), -1)).to(DEVICE)
-stream = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
+stream = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
 name = "FixMatch, graph filter"
 filtered = train(new_model(dataset, SEED), FilteredFixMatch(opinion), stream, NUM_STEPS, label=name)
 scores[name] = evaluation.evaluate(filtered.ema, dataset.test)
@@ -1130,7 +1133,7 @@ before = run.seconds + graph.seconds + flow_seconds  # the graph needs the super
 whole = replace(
     filtered, seconds=filtered.seconds + before, images_seen=filtered.images_seen + run.images_seen
 )
-results.record(name, dataset, draw, whole, scores[name])
+results.record(name, dataset, label_split, whole, scores[name])
 evaluation.score_table(scores, dataset, dataset.test).loc[["supervised", name]]
 
 # %% tags=["dataset"]
@@ -1158,7 +1161,7 @@ plots.show(plots.curves(kept, "share of the images"), alt)
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "FixMatch", *list(scores)[1:]]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% tags=["dataset"]

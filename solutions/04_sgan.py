@@ -26,9 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, generator, load_dataset
+from course_utils.batches import batches, generator
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import Generator, new_model, num_parameters
 from course_utils.training import cosine_7_16, train
 
@@ -37,9 +40,9 @@ from course_utils.training import cosine_7_16, train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline over the five label draws of the reference runs, beside the constant
@@ -436,8 +439,8 @@ def diversity(fakes: torch.Tensor, reals: torch.Tensor) -> torch.Tensor:
 check("4.6", diversity)
 
 # %% tags=["dataset"]
-chosen = torch.randperm(len(draw.images), generator=generator(SEED, "images to compare with"))[:64]
-reals = augment.plain(draw.images[chosen])
+chosen = torch.randperm(len(label_split.images), generator=generator(SEED, "images to compare with"))[:64]
+reals = augment.plain(label_split.images[chosen])
 softer = F.avg_pool2d(reals, 5, stride=1, padding=2, count_include_pad=False)
 batches_to_judge = {
     "real images": reals,
@@ -566,7 +569,7 @@ weak, strong = augment.views(dataset)
 
 
 def sgan_batches():
-    return batches(draw, weak, labelled_view=strong, batch_size=32, mu=1, seed=SEED)
+    return batches(label_split, weak, labelled_view=strong, batch_size=32, mu=1, seed=SEED)
 
 
 sgan = SGAN()
@@ -584,7 +587,7 @@ def supervised_loss(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
-labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 baseline = train(
     new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
 )
@@ -592,8 +595,8 @@ scores = {
     "supervised": evaluation.evaluate(baseline.ema, dataset.test),
     "SGAN": evaluation.evaluate(run.ema, dataset.test),
 }
-results.record("supervised", dataset, draw, baseline, scores["supervised"])
-results.record("SGAN", dataset, draw, run, scores["SGAN"])
+results.record("supervised", dataset, label_split, baseline, scores["supervised"])
+results.record("SGAN", dataset, label_split, run, scores["SGAN"])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -648,7 +651,7 @@ vanilla_run = train(
     new_model(dataset, SEED), vanilla_sgan, sgan_batches(), NUM_STEPS, on_step=look, label=name
 )
 scores[name] = evaluation.evaluate(vanilla_run.ema, dataset.test)
-results.record(name, dataset, draw, vanilla_run, scores[name])
+results.record(name, dataset, label_split, vanilla_run, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -812,7 +815,7 @@ print("the classes' share:", round(probabilities[0, :3].sum().item(), 4))
 # Your runs on this draw; the five reference draws stand in section 8.
 
 # %% tags=["nbval-ignore-output"]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% [markdown]

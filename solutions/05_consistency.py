@@ -29,17 +29,12 @@ import torch
 import torch.nn.functional as F
 from skimage import filters, measure
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import (
-    Batch,
-    batches,
-    draw_labels,
-    generator,
-    load_dataset,
-    load_kvasir,
-    shuffled,
-)
+from course_utils.batches import Batch, batches, generator, shuffled
+from course_utils.datasets import load_dataset, load_kvasir
+from course_utils.labels import split_labels
 from course_utils.models import UNet, new_model
 from course_utils.training import train
 
@@ -48,9 +43,9 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
@@ -74,12 +69,12 @@ def supervised_loss(model, batch):
 
 
 weak, strong = augment.views(dataset)
-labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 baseline = train(
     new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
 )
 scores = {"supervised": evaluation.evaluate(baseline.ema, dataset.test)}
-results.record("supervised", dataset, draw, baseline, scores["supervised"])
+results.record("supervised", dataset, label_split, baseline, scores["supervised"])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
@@ -89,20 +84,20 @@ evaluation.score_table(scores, dataset, dataset.test)
 # lighter or darker, and a rectangle of it is covered.
 
 # %%
-known = set(draw.labelled.tolist())
-probe = torch.tensor([i for i in range(len(draw.images)) if i not in known][:500])
+known = set(label_split.labelled.tolist())
+probe = torch.tensor([i for i in range(len(label_split.images)) if i not in known][:500])
 rng = generator(SEED, "probe views")
-probabilities = evaluation.predict(baseline.ema, draw.images[probe])
+probabilities = evaluation.predict(baseline.ema, label_split.images[probe])
 hesitant = probe[probabilities.max(axis=1).argmin()]
-one = draw.images[hesitant].expand(9, -1, -1, -1)
+one = label_split.images[hesitant].expand(9, -1, -1, -1)
 nine = {"weak": weak(one, rng), "strong": strong(one, rng)}
 with torch.no_grad():
     answers = {name: baseline.ema(x).softmax(1).max(1) for name, x in nine.items()}
 
 # %%
 figure = plots.image_grid(list(nine.values()), list(nine), scale=0.95)
-for row, (confidence, guess) in enumerate(answers.values()):
-    for ax, p, c in zip(figure.axes[9 * row : 9 * row + 9], confidence.tolist(), guess.tolist()):
+for row, (confidence, pseudo_label) in enumerate(answers.values()):
+    for ax, p, c in zip(figure.axes[9 * row : 9 * row + 9], confidence.tolist(), pseudo_label.tolist()):
         ax.set_xlabel(f"{dataset.class_names[c]} {p:.2f}", fontsize=8)
 alt = (
     "Nine weak views of one image in the first row and nine strong views of it in the second; under each view stands the class "
@@ -115,19 +110,19 @@ plots.show(figure, alt)
 # view each: how often do the two guesses differ, and how often is the guess on the weak view right?
 
 # %%
-x_probe = {"weak": weak(draw.images[probe], rng), "strong": strong(draw.images[probe], rng)}
-truth = draw.measure_labels(probe)
+x_probe = {"weak": weak(label_split.images[probe], rng), "strong": strong(label_split.images[probe], rng)}
+truth = label_split.measure_labels(probe)
 
 
 @torch.no_grad()
 def look_at(model):
     was_training = model.training
-    guess = {name: model.eval()(x).argmax(1).cpu() for name, x in x_probe.items()}
+    pseudo_label = {name: model.eval()(x).argmax(1).cpu() for name, x in x_probe.items()}
     model.train(was_training)
-    differ = (guess["weak"] != guess["strong"]).float().mean().item()
+    differ = (pseudo_label["weak"] != pseudo_label["strong"]).float().mean().item()
     return {
         "views disagree": differ,
-        "right on weak views": (guess["weak"] == truth).float().mean().item(),
+        "right on weak views": (pseudo_label["weak"] == truth).float().mean().item(),
     }
 
 
@@ -372,7 +367,7 @@ class PiModel:
 
 # %% tags=["nbval-ignore-output"]
 def pairs():
-    return batches(draw, weak, strong, batch_size=32, mu=1, seed=SEED)
+    return batches(label_split, weak, strong, batch_size=32, mu=1, seed=SEED)
 
 
 pi_run = train(new_model(dataset, SEED), PiModel(), pairs(), NUM_STEPS, label="Π-model")
@@ -474,9 +469,9 @@ class TemporalEnsembling:
 
 
 # %% tags=["nbval-ignore-output"]
-memory = TemporalEnsembling(len(draw.images), dataset.num_classes)
+memory = TemporalEnsembling(len(label_split.images), dataset.num_classes)
 # its only view is the strong one; `batches` calls it x_w
-stream = batches(draw, strong, labelled_view=weak, batch_size=32, mu=1, seed=SEED)
+stream = batches(label_split, strong, labelled_view=weak, batch_size=32, mu=1, seed=SEED)
 te_run = train(new_model(dataset, SEED), memory, stream, NUM_STEPS, label="temporal ensembling")
 print(f"{te_run.steps_done} steps, {te_run.images_seen:,} images, {te_run.seconds:.0f} s")
 
@@ -633,7 +628,7 @@ networks = {
 }
 for name, (its_run, model) in networks.items():
     scores[name] = evaluation.evaluate(model, dataset.test)
-    results.record(name, dataset, draw, its_run, scores[name])
+    results.record(name, dataset, label_split, its_run, scores[name])
 evaluation.score_table(
     {**scores, "mt_run.ema": evaluation.evaluate(mt_run.ema, dataset.test)},
     dataset,
@@ -955,7 +950,7 @@ plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "Π-model", "temporal ensembling", "mean teacher"]
 methods += ["mean teacher, student evaluated"]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% tags=["dataset"]

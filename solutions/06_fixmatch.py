@@ -23,9 +23,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, generator, load_dataset
+from course_utils.batches import batches, generator
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
@@ -34,9 +37,9 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
@@ -66,12 +69,12 @@ for step in strong.albumentations().transforms:
     print(str(step)[:95])
 
 # %% tags=["dataset"]
-image = dataset.train.images[draw.labelled[7]]
+image = dataset.train.images[label_split.labelled[7]]
 rows = [
     [image],
     augment.augment_one(weak, image, 9, seed=0),
     augment.augment_one(strong, image, 9, seed=0),
-    augment.augment_one(augment.ancestor_strong, image, 9, seed=0),
+    augment.augment_one(augment.original_strong, image, 9, seed=0),
 ]
 titles = ["original", "weak", "strong", "strong, of\nthe ancestor"]
 alt = (
@@ -138,8 +141,8 @@ plots.show(plots.image_grid([flip_each(same, generator(SEED, "coins"))], ["flip_
 
 # %%
 q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
-confidence, guess = q.max(dim=1)
-pd.DataFrame({"confidence": confidence, "guess": guess, "kept at .95": confidence >= 0.95}).round(2)
+confidence, pseudo_label = q.max(dim=1)
+pd.DataFrame({"confidence": confidence, "guess": pseudo_label, "kept at .95": confidence >= 0.95}).round(2)
 
 # %% [markdown]
 # The second image is left out of this step, not for ever: when the network has learnt more, it may pass.
@@ -165,7 +168,7 @@ pd.DataFrame({"confidence": confidence, "guess": guess, "kept at .95": confidenc
 
 
 # %% tags=["exercise", "ex-6.2"]
-def guess_and_mask(logits_w: torch.Tensor, tau: float) -> tuple[torch.Tensor, torch.Tensor]:
+def pseudo_label_and_mask(logits_w: torch.Tensor, tau: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Hard pseudo-labels and which of them to believe (Sohn et al. 2020, equation 4).
 
     logits_w: (B, num_classes) on the weak views
@@ -173,13 +176,13 @@ def guess_and_mask(logits_w: torch.Tensor, tau: float) -> tuple[torch.Tensor, to
     """
     ### BEGIN SOLUTION
     probabilities = logits_w.detach().softmax(dim=1)
-    confidence, guess = probabilities.max(dim=1)
-    return guess, (confidence >= tau).float()
+    confidence, pseudo_label = probabilities.max(dim=1)
+    return pseudo_label, (confidence >= tau).float()
     ### END SOLUTION
 
 
 # %% tags=["check", "ex-6.2"]
-check("6.2", guess_and_mask)
+check("6.2", pseudo_label_and_mask)
 
 # %% [markdown]
 # ## 3 · The loss on unlabelled images
@@ -195,8 +198,8 @@ check("6.2", guess_and_mask)
 
 # %%
 logits_s = torch.tensor([[2.0, 0, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
-per_image = F.cross_entropy(logits_s, guess, reduction="none")
-pd.DataFrame({"guess": guess, "cross-entropy": per_image, "kept": (confidence >= 0.95).int()}).round(4)
+per_image = F.cross_entropy(logits_s, pseudo_label, reduction="none")
+pd.DataFrame({"guess": pseudo_label, "cross-entropy": per_image, "kept": (confidence >= 0.95).int()}).round(4)
 
 # %% [markdown]
 # ### Exercise 6.3 · The unlabelled loss
@@ -214,14 +217,14 @@ pd.DataFrame({"guess": guess, "cross-entropy": per_image, "kept": (confidence >=
 
 
 # %% tags=["exercise", "ex-6.3"]
-def unlabelled_loss(logits_s: torch.Tensor, guess: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def unlabelled_loss(logits_s: torch.Tensor, pseudo_label: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """FixMatch's loss on unlabelled images (Sohn et al. 2020, equation 4).
 
     logits_s: (B, num_classes) on the strong views, guess: (B,) int64, mask: (B,) float
     returns: scalar
     """
     ### BEGIN SOLUTION
-    losses = F.cross_entropy(logits_s, guess, reduction="none")
+    losses = F.cross_entropy(logits_s, pseudo_label, reduction="none")
     return (losses * mask).mean()
     ### END SOLUTION
 
@@ -237,7 +240,7 @@ check("6.3", unlabelled_loss)
 # `x_w` and `x_s` the weak and the strong views of the same unlabelled images, `index` their positions in the pool.
 
 # %% tags=["dataset"]
-batch = next(batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED))
+batch = next(batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED))
 {name: tuple(value.shape) for name, value in batch._asdict().items()}
 
 # %% [markdown]
@@ -281,11 +284,11 @@ def fixmatch_loss(model, batch, tau: float = 0.95, lambda_u: float = 1.0):
     ### BEGIN SOLUTION
     with torch.no_grad():
         logits_w = model(batch.x_w)
-    guess, mask = guess_and_mask(logits_w, tau)
+    pseudo_label, mask = pseudo_label_and_mask(logits_w, tau)
     logits = model(torch.cat([batch.x_l, batch.x_s]))
     logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)])
     loss_l = F.cross_entropy(logits_l, batch.y_l)
-    loss = loss_l + lambda_u * unlabelled_loss(logits_s, guess, mask)
+    loss = loss_l + lambda_u * unlabelled_loss(logits_s, pseudo_label, mask)
     return loss, {"mask": mask.mean().item()}
     ### END SOLUTION
 
@@ -313,9 +316,9 @@ check("6.4", fixmatch_loss)
 # pool. Their hidden labels serve to *measure* the guesses and for nothing else.
 
 # %%
-probe = torch.randperm(len(draw.images), generator=generator(SEED, "probe"))[:1000]
-truth = draw.measure_labels(probe)
-x_probe = weak(draw.images[probe], generator(SEED, "probe views"))
+probe = torch.randperm(len(label_split.images), generator=generator(SEED, "probe"))[:1000]
+truth = label_split.measure_labels(probe)
+x_probe = weak(label_split.images[probe], generator(SEED, "probe views"))
 looks = []
 
 
@@ -323,10 +326,10 @@ looks = []
 def look_in(step, model):
     if (step + 1) % 100 == 0:
         was_training = model.training
-        guess, mask = guess_and_mask(model.eval()(x_probe), tau=0.95)
+        pseudo_label, mask = pseudo_label_and_mask(model.eval()(x_probe), tau=0.95)
         model.train(was_training)
-        guess, mask = guess.cpu(), mask.cpu()
-        right = (guess == truth).float()
+        pseudo_label, mask = pseudo_label.cpu(), mask.cpu()
+        right = (pseudo_label == truth).float()
         looks.append(
             {
                 "step": step + 1,
@@ -337,7 +340,7 @@ def look_in(step, model):
 
 
 # %% tags=["nbval-ignore-output"]
-ssl_batches = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
+ssl_batches = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
 run = train(
     new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch"
 )
@@ -353,7 +356,7 @@ def supervised_loss(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
-labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 baseline = train(
     new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
 )
@@ -368,8 +371,8 @@ evaluation.score_table(scores, dataset, dataset.test)
 # with five seeds, widened as in lesson 01.
 
 # %% tags=["dataset"]
-results.record("supervised", dataset, draw, baseline, scores["supervised"])
-results.record("FixMatch", dataset, draw, run, scores["FixMatch"])
+results.record("supervised", dataset, label_split, baseline, scores["supervised"])
+results.record("FixMatch", dataset, label_split, run, scores["FixMatch"])
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within("FixMatch", metric, scores["FixMatch"][metric], dataset))
 
@@ -408,18 +411,18 @@ plots.show(figure, alt)
 
 
 # %% tags=["exercise", "ex-6.5"]
-def kept_by_class(guess: torch.Tensor, mask: torch.Tensor, truth: torch.Tensor, num_classes: int):
+def kept_by_class(pseudo_label: torch.Tensor, mask: torch.Tensor, truth: torch.Tensor, num_classes: int):
     """What the mask keeps of each class, and how right it is.
 
     guess, truth: (N,) int64, mask: (N,) float of zeros and ones
     returns: share (num_classes,), precision (num_classes,), nan where undefined
     """
     ### BEGIN SOLUTION
-    right = mask * (guess == truth)
+    right = mask * (pseudo_label == truth)
     of_class = torch.bincount(truth, minlength=num_classes)
     share = torch.bincount(truth, weights=mask, minlength=num_classes) / of_class
-    kept_guesses = torch.bincount(guess, weights=mask, minlength=num_classes)
-    return share, torch.bincount(guess, weights=right, minlength=num_classes) / kept_guesses
+    kept_pseudo_labels = torch.bincount(pseudo_label, weights=mask, minlength=num_classes)
+    return share, torch.bincount(pseudo_label, weights=right, minlength=num_classes) / kept_pseudo_labels
     ### END SOLUTION
 
 
@@ -430,11 +433,11 @@ check("6.5", kept_by_class)
 # Now over all images without a label, with the trained network:
 
 # %%
-unlabelled = torch.tensor(sorted(set(range(len(draw.images))) - set(draw.labelled.tolist())))
-probabilities = torch.from_numpy(evaluation.predict(run.ema, draw.images[unlabelled]))
+unlabelled = torch.tensor(sorted(set(range(len(label_split.images))) - set(label_split.labelled.tolist())))
+probabilities = torch.from_numpy(evaluation.predict(run.ema, label_split.images[unlabelled]))
 logits = probabilities.clamp(min=1e-9).log()  # softmax(log p) = p
-guess, mask = guess_and_mask(logits, tau=0.95)
-share, precision = kept_by_class(guess, mask, draw.measure_labels(unlabelled), dataset.num_classes)
+pseudo_label, mask = pseudo_label_and_mask(logits, tau=0.95)
+share, precision = kept_by_class(pseudo_label, mask, label_split.measure_labels(unlabelled), dataset.num_classes)
 
 # %%
 bars = {
@@ -472,19 +475,19 @@ plots.show(plots.class_bars(bars, dataset.class_names, "share"), alt)
 rng = generator(SEED, "other views")
 
 
-def guess_on_strong(model, batch):
-    return fixmatch_loss(model, batch._replace(x_w=strong(draw.images[batch.index], rng)))
+def pseudo_label_on_strong(model, batch):
+    return fixmatch_loss(model, batch._replace(x_w=strong(label_split.images[batch.index], rng)))
 
 
 def weak_only(model, batch):
-    return fixmatch_loss(model, batch._replace(x_s=weak(draw.images[batch.index], rng)))
+    return fixmatch_loss(model, batch._replace(x_s=weak(label_split.images[batch.index], rng)))
 
 
 def mean_over_kept(model, batch):
     with torch.no_grad():
-        guess, mask = guess_and_mask(model(batch.x_w), tau=0.95)
+        pseudo_label, mask = pseudo_label_and_mask(model(batch.x_w), tau=0.95)
     z_l, z_s = model(torch.cat((batch.x_l, batch.x_s))).tensor_split([len(batch.x_l)])
-    losses = F.cross_entropy(z_s, guess, reduction="none")
+    losses = F.cross_entropy(z_s, pseudo_label, reduction="none")
     loss_u = (losses * mask).sum() / mask.sum().clamp(min=1)
     return F.cross_entropy(z_l, batch.y_l) + loss_u, {"mask": mask.mean().item()}
 
@@ -495,7 +498,7 @@ ablations = {
     "FixMatch": fixmatch_loss,
     "tau .8": lambda model, batch: fixmatch_loss(model, batch, tau=0.8),
     "tau 0": lambda model, batch: fixmatch_loss(model, batch, tau=0.0),
-    "guess on strong": guess_on_strong,
+    "guess on strong": pseudo_label_on_strong,
     "weak only": weak_only,
     "mean over kept": mean_over_kept,
 }
@@ -503,12 +506,12 @@ ablations = {
 # %% tags=["nbval-ignore-output", "aside"]
 for name, loss in ablations.items():
     if name == "supervised":
-        stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+        stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
     else:
-        stream = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
+        stream = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
     short = train(new_model(dataset, SEED), loss, stream, 400, label=name)
     results.record(
-        f"{name}, 400 steps", dataset, draw, short, evaluation.evaluate(short.ema, dataset.test)
+        f"{name}, 400 steps", dataset, label_split, short, evaluation.evaluate(short.ema, dataset.test)
     )
 names = [f"{name}, 400 steps" for name in ablations]
 results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
@@ -577,24 +580,24 @@ print(f"one epoch of the ancestor sees {zip_coverage(500, 6507, 16, 64):.1%} of 
 
 
 # %%
-def ancestor_loss(model, batch):
+def original_loss(model, batch):
     loss_l = F.cross_entropy(model(batch.x_l), batch.y_l)  # three passes, three statistics
     with torch.no_grad():
-        guess, mask = guess_and_mask(model(batch.x_w), tau=0.95)
-    return loss_l + unlabelled_loss(model(batch.x_s), guess, mask), {"mask": mask.mean().item()}
+        pseudo_label, mask = pseudo_label_and_mask(model(batch.x_w), tau=0.95)
+    return loss_l + unlabelled_loss(model(batch.x_s), pseudo_label, mask), {"mask": mask.mean().item()}
 
 
 # %% tags=["nbval-ignore-output", "aside"]
-a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
-stream = batches(draw, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
+a_weak, a_strong = augment.original_weak, augment.original_strong
+stream = batches(label_split, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "ancestor's FixMatch"}
-ancestor = train(new_model(dataset, SEED), ancestor_loss, stream, NUM_STEPS, **options)
-ancestor_scores = evaluation.evaluate(
-    ancestor.model, dataset.test
+original = train(new_model(dataset, SEED), original_loss, stream, NUM_STEPS, **options)
+original_scores = evaluation.evaluate(
+    original.model, dataset.test
 )  # its last weights: it keeps no average
-results.record("FixMatch, ancestor's recipe", dataset, draw, ancestor, ancestor_scores)
+results.record("FixMatch, original recipe", dataset, label_split, original, original_scores)
 evaluation.score_table(
-    {**scores, "FixMatch, ancestor's recipe": ancestor_scores}, dataset, dataset.test
+    {**scores, "FixMatch, original recipe": original_scores}, dataset, dataset.test
 )
 
 # %% [markdown]
@@ -603,8 +606,8 @@ evaluation.score_table(
 # Your runs on this draw, and then the five reference draws.
 
 # %% tags=["nbval-ignore-output"]
-methods = ["supervised", "FixMatch", "FixMatch, ancestor's recipe"]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+methods = ["supervised", "FixMatch", "FixMatch, original recipe"]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% tags=["dataset"]
@@ -618,9 +621,9 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %%
 def gain(dataset):
-    rows = pd.DataFrame(results.reference(dataset), columns=["method", "draw", "macro-F1"])
-    by_draw = rows.pivot(index="draw", columns="method", values="macro-F1").reindex(columns=methods[:2])
-    return (by_draw["FixMatch"] - by_draw["supervised"]).dropna()
+    rows = pd.DataFrame(results.reference(dataset), columns=["method", "label_split", "macro-F1"])
+    by_split = rows.pivot(index="label_split", columns="method", values="macro-F1").reindex(columns=methods[:2])
+    return (by_split["FixMatch"] - by_split["supervised"]).dropna()
 
 
 # %% tags=["dataset"]

@@ -24,18 +24,21 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, generator, load_dataset
+from course_utils.batches import batches, generator
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
-num_classes, num_images = dataset.num_classes, len(draw.images)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
+num_classes, num_images = dataset.num_classes, len(label_split.images)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # Where we stand after lesson 06, over the five label draws of the reference runs:
@@ -51,14 +54,14 @@ results.compare(before, dataset).drop(columns="seconds", errors="ignore")
 
 
 # %% tags=["setup"]
-def confident_guess(logits_w):
+def confident_pseudo_label(logits_w):
     """(B, C) logits on weak views -> confidence (B,) and guess (B,), without gradient."""
     return logits_w.detach().softmax(dim=1).max(dim=1)
 
 
-def masked_loss(logits_s, guess, mask):
+def masked_loss(logits_s, pseudo_label, mask):
     """Cross-entropy on strong views, masked, divided by the number of all images."""
-    return (F.cross_entropy(logits_s, guess, reduction="none") * mask).mean()
+    return (F.cross_entropy(logits_s, pseudo_label, reduction="none") * mask).mean()
 
 
 # %% [markdown]
@@ -99,7 +102,7 @@ print("sure enough:", (p >= 0.95).tolist())
 def remember(
     memory: torch.Tensor,
     index: torch.Tensor,
-    guess: torch.Tensor,
+    pseudo_label: torch.Tensor,
     confidence: torch.Tensor,
     tau: float,
 ) -> torch.Tensor:
@@ -112,7 +115,7 @@ def remember(
     ### BEGIN SOLUTION
     sure = confidence >= tau
     renewed = memory.clone()
-    renewed[index[sure]] = guess[sure]
+    renewed[index[sure]] = pseudo_label[sure]
     return renewed
     ### END SOLUTION
 
@@ -240,13 +243,13 @@ plots.show(figure, alt)
 
 
 # %%
-def ancestor_thresholds(average, tau=0.95):
+def original_thresholds(average, tau=0.95):
     return tau * average.max() / average
 
 
 average_confidence = torch.tensor([0.90, 0.60, 0.45])
 pd.DataFrame(
-    {"average confidence": average_confidence, "threshold": ancestor_thresholds(average_confidence)}
+    {"average confidence": average_confidence, "threshold": original_thresholds(average_confidence)}
 ).round(3)
 
 # %% [markdown]
@@ -272,7 +275,7 @@ def properties(rule, tau=0.95):
 rules = {
     "FlexMatch": lambda values: flexible_thresholds(values, 0.95),
     "without the convex map": lambda values: 0.95 * values,
-    "the ancestor's": ancestor_thresholds,
+    "the ancestor's": original_thresholds,
 }
 names = ["never above tau", "behind means lower", "no class is special"]
 pd.DataFrame({name: properties(rule) for name, rule in rules.items()}, index=names).T
@@ -289,7 +292,7 @@ p, label = torch.rand(2000, generator=random), torch.randint(3, (2000,), generat
 fixed = p >= 0.95
 for name, thresholds in (
     ("FlexMatch", flexible_thresholds(torch.tensor([1.0, 0.6, 0.3]), 0.95)),
-    ("the ancestor's", ancestor_thresholds(average_confidence)),
+    ("the ancestor's", original_thresholds(average_confidence)),
 ):
     keeps = p >= thresholds[label]
     print(
@@ -311,7 +314,7 @@ for name, thresholds in (
 #
 # 12 min · difficulty 3/5 · objective 7c
 #
-# Return `(guess, mask, new_memory)`. `guess` (B,) and the confidences come from `confident_guess`, which returns the
+# Return `(guess, mask, new_memory)`. `guess` (B,) and the confidences come from `confident_pseudo_label`, which returns the
 # confidence first: `(confidence, guess)`. `mask` (B,) is float, 1 where the confidence is at least the flexible
 # threshold of the **guessed** class, else 0; the thresholds come from the status `status_of(memory)`, with the memory
 # **before** this batch. `new_memory` is what `remember` makes of it, with the **fixed** `tau`. (`status_of` is a
@@ -340,10 +343,10 @@ def select(
     returns: guess (B,) int64, mask (B,) float of zeros and ones, new memory (N,) int64
     """
     ### BEGIN SOLUTION
-    confidence, guess = confident_guess(logits_w)
+    confidence, pseudo_label = confident_pseudo_label(logits_w)
     thresholds = flexible_thresholds(status_of(memory), tau)
-    mask = (confidence >= thresholds[guess]).float()
-    return guess, mask, remember(memory, index, guess, confidence, tau)
+    mask = (confidence >= thresholds[pseudo_label]).float()
+    return pseudo_label, mask, remember(memory, index, pseudo_label, confidence, tau)
     ### END SOLUTION
 
 
@@ -415,10 +418,10 @@ def flexmatch_loss(
     ### BEGIN SOLUTION
     with torch.no_grad():
         logits_w = model(batch.x_w)
-    guess, mask, new_memory = select(memory, batch.index, logits_w, tau, status_of)
+    pseudo_label, mask, new_memory = select(memory, batch.index, logits_w, tau, status_of)
     both = model(torch.cat([batch.x_l, batch.x_s]))
     logits_l, logits_s = both[: len(batch.x_l)], both[len(batch.x_l) :]
-    loss = F.cross_entropy(logits_l, batch.y_l) + lambda_u * masked_loss(logits_s, guess, mask)
+    loss = F.cross_entropy(logits_l, batch.y_l) + lambda_u * masked_loss(logits_s, pseudo_label, mask)
     return loss, {"mask": mask.mean().item()}, new_memory
     ### END SOLUTION
 
@@ -457,10 +460,10 @@ runs, scores = {}, {}
 
 
 def fit(name, loss, num_steps=NUM_STEPS):
-    stream = batches(draw, weak, strong, batch_size=32, mu=2, seed=SEED)
+    stream = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
     runs[name] = train(new_model(dataset, SEED), loss, stream, num_steps, label=name)
     scores[name] = evaluation.evaluate(runs[name].ema, dataset.test)
-    results.record(name, dataset, draw, runs[name], scores[name])
+    results.record(name, dataset, label_split, runs[name], scores[name])
 
 
 flexmatch = FlexMatch(lambda memory: learning_status(memory, num_classes), num_images)
@@ -504,27 +507,27 @@ plots.show(draw_thresholds(flexmatch.thresholds, dataset.class_names), alt)
 
 
 # %%
-def kept_by_class(guess, mask, truth):
+def kept_by_class(pseudo_label, mask, truth):
     def count(labels, weights):
         return torch.bincount(labels, weights=weights, minlength=num_classes)
 
     share = count(truth, mask) / count(truth, torch.ones_like(mask))
-    return share.numpy(), (count(guess, mask * (guess == truth)) / count(guess, mask)).numpy()
+    return share.numpy(), (count(pseudo_label, mask * (pseudo_label == truth)) / count(pseudo_label, mask)).numpy()
 
 
-unlabelled = torch.tensor(sorted(set(range(num_images)) - set(draw.labelled.tolist())))
-truth = draw.measure_labels(unlabelled)
-probabilities = torch.from_numpy(evaluation.predict(runs["FlexMatch"].ema, draw.images[unlabelled]))
-confidence, guess = probabilities.max(dim=1)
+unlabelled = torch.tensor(sorted(set(range(num_images)) - set(label_split.labelled.tolist())))
+truth = label_split.measure_labels(unlabelled)
+probabilities = torch.from_numpy(evaluation.predict(runs["FlexMatch"].ema, label_split.images[unlabelled]))
+confidence, pseudo_label = probabilities.max(dim=1)
 masks = {
     "one threshold for all": (confidence >= 0.95).float(),
-    "flexible thresholds": (confidence >= flexmatch.thresholds[-1][guess]).float(),
+    "flexible thresholds": (confidence >= flexmatch.thresholds[-1][pseudo_label]).float(),
 }
-kept = {name: kept_by_class(guess, mask, truth) for name, mask in masks.items()}
+kept = {name: kept_by_class(pseudo_label, mask, truth) for name, mask in masks.items()}
 
 # %% tags=["nbval-ignore-output"]
 summary = {
-    name: {"kept": mask.mean(), "right, of those kept": (mask * (guess == truth)).sum() / mask.sum()}
+    name: {"kept": mask.mean(), "right, of those kept": (mask * (pseudo_label == truth)).sum() / mask.sum()}
     for name, mask in masks.items()
 }
 pd.DataFrame(summary).astype(float).T.round(3)
@@ -555,7 +558,7 @@ for position, what in enumerate(["share of the class that is kept", "precision o
 # threshold bites, that is, whether it is above one over the number of classes:
 
 # %% tags=["dataset"]
-oracle = draw.measure_labels(torch.arange(num_images))
+oracle = label_split.measure_labels(torch.arange(num_images))
 
 
 def threshold_table(memory, status, class_names):
@@ -618,7 +621,7 @@ check("7.6", status_by_prior)
 # The oracle again, with the prior of our labelled images:
 
 # %% tags=["dataset"]
-prior = draw.class_counts() / len(draw.labelled)
+prior = label_split.class_counts() / len(label_split.labelled)
 threshold_table(oracle, status_by_prior(oracle, prior), dataset.class_names)
 
 # %% [markdown]
@@ -704,11 +707,11 @@ class AlignedFixMatch:
         with torch.no_grad():
             q = model(batch.x_w).softmax(dim=1)
         self.average.lerp_(q.mean(dim=0), 0.01)
-        confidence, guess = align(q, self.prior, self.average).max(dim=1)
+        confidence, pseudo_label = align(q, self.prior, self.average).max(dim=1)
         mask = (confidence >= self.tau).float()
         together = model(torch.cat([batch.x_l, batch.x_s]))
         z_l, z_s = together.tensor_split([len(batch.x_l)])
-        loss = F.cross_entropy(z_l, batch.y_l) + masked_loss(z_s, guess, mask)
+        loss = F.cross_entropy(z_l, batch.y_l) + masked_loss(z_s, pseudo_label, mask)
         return loss, {"mask": mask.mean().item()}
 
 
@@ -723,33 +726,33 @@ evaluation.score_table(scores, dataset, dataset.test)
 
 
 # %%
-class AncestorFlexMatch:
+class OriginalFlexMatch:
     def __init__(self, num_classes):
         self.average = torch.full((num_classes,), 0.7, device=DEVICE)
 
     def __call__(self, model, batch):
         loss_l = F.cross_entropy(model(batch.x_l), batch.y_l)
         with torch.no_grad():
-            confidence, guess = confident_guess(model(batch.x_w))
-        for c in guess.unique():
-            self.average[c] = 0.9 * self.average[c] + 0.1 * confidence[guess == c].mean()
-        mask = (confidence >= ancestor_thresholds(self.average)[guess]).float()
-        return loss_l + masked_loss(model(batch.x_s), guess, mask), {"mask": mask.mean().item()}
+            confidence, pseudo_label = confident_pseudo_label(model(batch.x_w))
+        for c in pseudo_label.unique():
+            self.average[c] = 0.9 * self.average[c] + 0.1 * confidence[pseudo_label == c].mean()
+        mask = (confidence >= original_thresholds(self.average)[pseudo_label]).float()
+        return loss_l + masked_loss(model(batch.x_s), pseudo_label, mask), {"mask": mask.mean().item()}
 
 
 # %% tags=["nbval-ignore-output", "aside"]
-a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
-stream = batches(draw, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
-turned_round = AncestorFlexMatch(num_classes)
+a_weak, a_strong = augment.original_weak, augment.original_strong
+stream = batches(label_split, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
+turned_round = OriginalFlexMatch(num_classes)
 options = {"schedule": lambda step, n: 1.0, "weight_decay": 0.0, "label": "ancestor's FlexMatch"}
-ancestor = train(new_model(dataset, SEED), turned_round, stream, NUM_STEPS, **options)
-name = "FlexMatch, ancestor's recipe"
-scores[name] = evaluation.evaluate(ancestor.model, dataset.test)
-results.record(name, dataset, draw, ancestor, scores[name])
+original = train(new_model(dataset, SEED), turned_round, stream, NUM_STEPS, **options)
+name = "FlexMatch, original recipe"
+scores[name] = evaluation.evaluate(original.model, dataset.test)
+results.record(name, dataset, label_split, original, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["nbval-ignore-output"]
-final = ancestor_thresholds(turned_round.average).cpu()
+final = original_thresholds(turned_round.average).cpu()
 shut = (final > 1).sum().item()
 print(
     f"{shut} of {num_classes} classes have a threshold above 1 at the end: no guess of theirs can pass"
@@ -764,7 +767,7 @@ alt = (
     "The share of unlabelled images that pass the mask over the steps: FlexMatch starts near one, with the corrected status "
     "it is close to it, FixMatch with alignment and the ancestor's rule start low and rise."
 )
-plots.show(plots.curves({**curves, "ancestor's recipe": ancestor.curves["mask"]}, "share kept"), alt)
+plots.show(plots.curves({**curves, "original recipe": original.curves["mask"]}, "share kept"), alt)
 
 # %% [markdown]
 # ## 11 · The control experiment
@@ -773,14 +776,14 @@ plots.show(plots.curves({**curves, "ancestor's recipe": ancestor.curves["mask"]}
 
 # %%
 digits = load_dataset("digits")
-digit_draw = draw_labels(digits, 500, SEED)
-digit_oracle = digit_draw.measure_labels(torch.arange(len(digit_draw.images)))
+digit_split = split_labels(digits, 500, SEED)
+digit_oracle = digit_split.measure_labels(torch.arange(len(digit_split.images)))
 threshold_table(digit_oracle, learning_status(digit_oracle, 10), digits.class_names).T
 
 # %% tags=["nbval-ignore-output", "aside"]
 CONTROL_STEPS = 600
-stream = batches(digit_draw, *augment.views(digits), batch_size=32, mu=2, seed=SEED)
-control = FlexMatch(lambda memory: learning_status(memory, 10), len(digit_draw.images))
+stream = batches(digit_split, *augment.views(digits), batch_size=32, mu=2, seed=SEED)
+control = FlexMatch(lambda memory: learning_status(memory, 10), len(digit_split.images))
 control_run = train(new_model(digits, SEED), control, stream, CONTROL_STEPS, label="digits")
 evaluation.score_table(
     {f"FlexMatch, {CONTROL_STEPS} steps": evaluation.evaluate(control_run.ema, digits.test)},
@@ -805,8 +808,8 @@ plots.show(draw_thresholds(control.thresholds, digits.class_names), alt)
 # Your runs on this draw, and then the five reference draws.
 
 # %% tags=["nbval-ignore-output"]
-methods = ["supervised", "FixMatch", "FixMatch, ancestor's recipe", *scores]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+methods = ["supervised", "FixMatch", "FixMatch, original recipe", *scores]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% tags=["dataset"]
@@ -822,12 +825,12 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %%
 def differences(dataset, metric="macro-F1"):
-    rows = pd.DataFrame(results.reference(dataset), columns=["method", "draw", metric])
-    by_draw = rows.pivot_table(index="draw", columns="method", values=metric).reindex(columns=methods)
+    rows = pd.DataFrame(results.reference(dataset), columns=["method", "label_split", metric])
+    by_split = rows.pivot_table(index="label_split", columns="method", values=metric).reindex(columns=methods)
     lines = {}
     for name in methods[3:]:
         for other in methods[:3]:
-            gain = (by_draw[name] - by_draw[other]).dropna()
+            gain = (by_split[name] - by_split[other]).dropna()
             error = gain.std() / max(len(gain), 1) ** 0.5
             wins = f"{(gain > 0).sum()} of {len(gain)}"
             lines.setdefault(name, {})[f"minus {other}"] = f"{gain.mean():+.3f} ± {error:.3f}, {wins}"

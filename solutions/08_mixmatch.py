@@ -27,9 +27,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, generator, load_dataset
+from course_utils.batches import batches, generator
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
@@ -38,9 +41,9 @@ from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # And where we stand: the supervised baseline and FixMatch, over the five label draws of the reference runs.
@@ -127,8 +130,8 @@ rows = {
     "averaged, then sharpened": sharpen(views.mean(0, keepdim=True), 0.5)[0],
     "sharpened, then averaged": sharpen(views, 0.5).mean(0),
 }
-for name, guess in rows.items():
-    print(name, guess.round(decimals=3).tolist())
+for name, pseudo_label in rows.items():
+    print(name, pseudo_label.round(decimals=3).tolist())
 
 # %% [markdown]
 # Averaged first, each view counts for as much as it is sure, and sharpening has the last word: the guess is decided.
@@ -232,8 +235,8 @@ check("8.3", mixup)
 # are not drawn here but run from one half upwards.
 
 # %%
-first = [int((draw.y_l == c).nonzero()[0]) for c in range(dataset.num_classes)]
-images = augment.plain(draw.images[draw.labelled[first]])
+first = [int((label_split.y_l == c).nonzero()[0]) for c in range(dataset.num_classes)]
+images = augment.plain(label_split.images[label_split.labelled[first]])
 labels = torch.eye(dataset.num_classes, device=DEVICE)
 lam = torch.linspace(0.5, 0.9, len(first), device=DEVICE)
 mixtures, mixed_labels = mixup(images, labels, images.roll(-1, 0), labels.roll(-1, 0), lam)
@@ -408,7 +411,7 @@ print("twice gives the identity:", torch.equal(interleave(interleave(groups)), g
 
 # %% tags=["nbval-ignore-output"]
 weak, strong = augment.views(dataset)
-batch = next(batches(draw, weak, strong, mu=1, batch_size=32, seed=SEED))
+batch = next(batches(label_split, weak, strong, mu=1, batch_size=32, seed=SEED))
 model = new_model(dataset, SEED)  # in training mode
 with torch.no_grad():
     alone = model(batch.x_l)
@@ -480,7 +483,7 @@ check("8.6", mixmatch_loss)
 
 
 # %%
-LOG_SHARES = (draw.class_counts() / len(draw.labelled)).log().to(DEVICE)
+LOG_SHARES = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
 
 
 def adjusted(model, n, strength):
@@ -503,7 +506,7 @@ class MixMatch:
         self.beta, self.partners = np.random.default_rng(SEED), generator(SEED, "mixing partners")
 
     @torch.no_grad()
-    def guess(self, model, views):
+    def pseudo_label(self, model, views):
         logits = model(torch.cat(views)).unflatten(0, (len(views), -1))
         return guess_labels(logits, self.T)
 
@@ -579,7 +582,7 @@ view = weak
 # `batches` twice, and `x_w` and `x_s` are the pair.
 
 # %% tags=["nbval-ignore-output"]
-stream = batches(draw, view, view, mu=1, batch_size=32, seed=SEED)
+stream = batches(label_split, view, view, mu=1, batch_size=32, seed=SEED)
 loss = MixMatch(LAMBDA_U, TEMPERATURE, ALPHA, RAMP_STEPS, adjust=ADJUST)
 run = train(new_model(dataset, SEED), loss, stream, NUM_STEPS, label="MixMatch")
 print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s")
@@ -594,14 +597,14 @@ def fair_loss(model, batch):
 
 
 fair = "supervised, adjusted by half"
-labelled_batches = batches(draw, weak, labelled_view=strong, batch_size=32, seed=SEED)
+labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
 opponent = train(new_model(dataset, SEED), fair_loss, labelled_batches, NUM_STEPS, label=fair)
 
 # %% tags=["nbval-ignore-output"]
 scores = {}
 for name, finished in ((fair, opponent), ("MixMatch", run)):
     scores[name] = evaluation.evaluate(finished.ema, dataset.test)
-    results.record(name, dataset, draw, finished, scores[name])
+    results.record(name, dataset, label_split, finished, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
@@ -622,20 +625,20 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 
 
 # %%
-def ancestor_run(loss, num_steps, k=1, label="MixMatch"):
-    """The ancestor's recipe; with k = 2 views half as many unlabelled images, so that the work stays the same."""
-    a_weak, a_strong = augment.ancestor_weak, augment.ancestor_strong
+def original_run(loss, num_steps, k=1, label="MixMatch"):
+    """The original recipe; with k = 2 views half as many unlabelled images, so that the work stays the same."""
+    a_weak, a_strong = augment.original_weak, augment.original_strong
     second = a_weak if k == 2 else None
-    stream = batches(draw, a_weak, second, labelled_view=a_strong, mu=4 // k, batch_size=16, seed=SEED)
+    stream = batches(label_split, a_weak, second, labelled_view=a_strong, mu=4 // k, batch_size=16, seed=SEED)
     options = {"schedule": lambda step, n: 1.0, "weight_decay": 0.0, "label": label}
     return train(new_model(dataset, SEED), loss, stream, num_steps, **options)
 
 
 # %% tags=["nbval-ignore-output", "aside"]
-name = "MixMatch, ancestor's recipe"
-ancestor = ancestor_run(MixMatch(50.0, per_image=False), NUM_STEPS, label=name)
-scores[name] = evaluation.evaluate(ancestor.model, dataset.test)
-results.record(name, dataset, draw, ancestor, scores[name])
+name = "MixMatch, original recipe"
+original = original_run(MixMatch(50.0, per_image=False), NUM_STEPS, label=name)
+scores[name] = evaluation.evaluate(original.model, dataset.test)
+results.record(name, dataset, label_split, original, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% tags=["dataset"]
@@ -647,7 +650,7 @@ recalls = {method: scores[method].recall for method in ("MixMatch", name)}
 figure = plots.class_bars(recalls, dataset.class_names, "recall")
 figure.axes[0].set_ylim(0, 1.35)  # room for the legend
 alt = (
-    "Bars of the recall of each class, for MixMatch and for the ancestor's recipe. On DermaMNIST the ancestor's recipe finds "
+    "Bars of the recall of each class, for MixMatch and for the original recipe. On DermaMNIST the original recipe finds "
     "nearly all images of nv and hardly any of another class; on the digits it finds all classes."
 )
 plots.show(figure, alt)
@@ -662,8 +665,8 @@ plots.show(figure, alt)
 # the share of the most frequent class among the labels:
 
 # %%
-share_of_largest = (draw.class_counts().max() / len(draw.labelled)).item()
-curves = {"MixMatch": run.curves["largest"], "ancestor's recipe": ancestor.curves["largest"]}
+share_of_largest = (label_split.class_counts().max() / len(label_split.labelled)).item()
+curves = {"MixMatch": run.curves["largest"], "original recipe": original.curves["largest"]}
 figure = plots.curves(curves, "share of the most frequent guess", window=25)
 figure.axes[0].axhline(share_of_largest, color="black", linestyle=":", label="most frequent class")
 figure.axes[0].set(ylim=(0, 1.05))
@@ -680,7 +683,7 @@ plots.show(figure, alt)
 # guess these for every image, sharpen, learn its guess, guess again:
 
 # %% tags=["dataset"]
-p = (draw.class_counts() / len(draw.labelled)).view(1, -1)
+p = (label_split.class_counts() / len(label_split.labelled)).view(1, -1)
 rounds = {}
 for number in range(4):
     rounds[f"round {number}"] = p[0].numpy()
@@ -733,14 +736,14 @@ def short_name(factor):
 
 def keep(factor, run, model):
     result = evaluation.evaluate(model, dataset.test)
-    return results.record(short_name(factor), dataset, draw, run, result)
+    return results.record(short_name(factor), dataset, label_split, run, result)
 
 
 # %% tags=["nbval-ignore-output", "aside"]
 short, rows = {}, {}
 for factor, (change, k) in factors.items():
     loss = MixMatch(**{**as_it_was, **change})
-    short[factor] = ancestor_run(loss, SHORT_STEPS, k, label=factor)
+    short[factor] = original_run(loss, SHORT_STEPS, k, label=factor)
     averaged = "EMA" in factor
     rows[factor] = keep(factor, short[factor], short[factor].ema if averaged else short[factor].model)
 rows["EMA"] = keep("EMA", short["as it was"], short["as it was"].ema)
@@ -768,13 +771,13 @@ means = [np.mean(five) for five in values.values()]
 ax.barh(list(values), means, color="0.75", hatch="//", edgecolor="white")
 spread = [np.std(five, ddof=1) if len(five) > 1 else 0.0 for five in values.values()]
 ax.errorbar(means, list(values), xerr=spread, color="black", linestyle="", marker="o", capsize=3)
-constant = evaluation.constant_scores(dataset, dataset.test)["macro-F1"]
-ax.axvline(constant, color="black", linestyle=":", label="constant predictor")
+constant = evaluation.majority_scores(dataset, dataset.test)["macro-F1"]
+ax.axvline(constant, color="black", linestyle=":", label="majority class")
 ax.invert_yaxis()
 ax.set(xlabel="macro-F1: mean and standard deviation over the reference draws", xlim=(0, None))
 figure.legend(loc="outside upper center", frameon=False)
 alt = (
-    "One bar of macro-F1 for each factor, with its spread, and a dotted line for the constant predictor. On DermaMNIST the run "
+    "One bar of macro-F1 for each factor, with its spread, and a dotted line for the majority class. On DermaMNIST the run "
     "as it was, EMA, K = 2, the ramp, lambda per image, all four together and the logit adjustment end near the dotted line or "
     "below; a smaller lambda_U lies clearly above it. On the digits all are alike and high."
 )
@@ -877,8 +880,8 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1638
 # Your runs on this draw, and then the five reference draws.
 
 # %% tags=["nbval-ignore-output"]
-methods = ["supervised", fair, "FixMatch", "MixMatch", "MixMatch, ancestor's recipe"]
-own = [row for row in results.recorded(dataset, methods) if row["draw"] == draw.id]
+methods = ["supervised", fair, "FixMatch", "MixMatch", "MixMatch, original recipe"]
+own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset, allow_different=True)
 
 # %% tags=["dataset"]

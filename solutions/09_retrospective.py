@@ -31,17 +31,20 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
-from course_utils import DEVICE, NUM_LABELS, NUM_STEPS, SEED, augment, evaluation, plots, results
+from course_utils import augment, evaluation, plots, results
+from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import Split, batches, draw_labels, generator, load_dataset, load_lesions
+from course_utils.batches import batches, generator
+from course_utils.datasets import Split, load_dataset, load_lesions
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # ## 1 · A table that cannot be read
@@ -64,9 +67,9 @@ published = {
     "MixMatch": (0.793, 0.671, 0.149, "500, stratified", "this one"),
 }
 columns = ["AUC", "ACC", "macro-F1", "labels", "notebook"]
-constant = evaluation.constant_scores(dataset, dataset.test)
+constant = evaluation.majority_scores(dataset, dataset.test)
 first = [round(constant[metric], 3) for metric in columns[:3]]
-pd.DataFrame.from_dict({"constant predictor": [*first, "", ""], **published}, "index", columns=columns)
+pd.DataFrame.from_dict({"majority class": [*first, "", ""], **published}, "index", columns=columns)
 
 # %% [markdown]
 # Its conclusions: pseudo-labelling, the simplest, brings a clear gain; the advanced methods raise the accuracy notably.
@@ -188,7 +191,7 @@ TAU = 0.95  # FixMatch
 LAMBDA_U, TEMPERATURE, ALPHA = 10.0, 0.5, 0.75  # MixMatch, as chosen in lesson 08
 RAMP, ADJUST = 400, 0.5  # steps, and the strength of the logit adjustment
 weak, strong = augment.views(dataset)
-log_shares = (draw.class_counts() / len(draw.labelled)).log().to(DEVICE)
+log_shares = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
 
 
 def supervised_loss(model, batch):
@@ -197,10 +200,10 @@ def supervised_loss(model, batch):
 
 def fixmatch_loss(model, batch):
     with torch.no_grad():
-        confidence, guess = model(batch.x_w).softmax(1).max(1)
+        confidence, pseudo_label = model(batch.x_w).softmax(1).max(1)
     logits = model(torch.cat([batch.x_l, batch.x_s]))
     logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)])
-    losses = F.cross_entropy(logits_s, guess, reduction="none")
+    losses = F.cross_entropy(logits_s, pseudo_label, reduction="none")
     loss_u = (losses * (confidence >= TAU)).mean()
     return F.cross_entropy(logits_l, batch.y_l) + loss_u, {}
 
@@ -247,7 +250,7 @@ plan = {
 }
 runs = {}
 for name, (loss, options) in plan.items():
-    stream = batches(draw, weak, batch_size=32, seed=SEED, **options)
+    stream = batches(label_split, weak, batch_size=32, seed=SEED, **options)
     runs[name] = train(new_model(dataset, SEED), loss, stream, NUM_STEPS, label=name)
 predictions = {name: evaluation.predict(run.ema, dataset.test.images) for name, run in runs.items()}
 scores = {name: evaluation.score(p, dataset.test) for name, p in predictions.items()}
@@ -358,8 +361,8 @@ def reference_rows(methods, dataset=dataset):
     return sorted(rows, key=lambda row: methods.index(row["method"]))
 
 
-def of_those(by_draw, methods):  # without those that have no runs on this dataset
-    return by_draw[[method for method in methods if method in by_draw]]
+def of_those(by_split, methods):  # without those that have no runs on this dataset
+    return by_split[[method for method in methods if method in by_split]]
 
 
 # %% tags=["dataset"]
@@ -381,7 +384,7 @@ results.compare(rows, dataset)
 
 # %% tags=["dataset"]
 try:
-    results.compare(reference_rows(["supervised, ancestor's 350 balanced", "supervised"]), dataset)
+    results.compare(reference_rows(["supervised, original 350 balanced", "supervised"]), dataset)
 except ValueError as error:
     print(error)
 
@@ -481,10 +484,10 @@ pd.DataFrame({"smallest p": smallest}).rename_axis("draws").T.round(4)
 # %%
 def against(baseline, metric, rows):
     """Paired differences of every method to the baseline, draw by draw, and what they say."""
-    by_draw = pd.DataFrame(rows).pivot(index="draw", columns="method", values=metric)
+    by_split = pd.DataFrame(rows).pivot(index="label_split", columns="method", values=metric)
     lines = {}
     for method in dict.fromkeys(row["method"] for row in rows if row["method"] != baseline):
-        d = (by_draw[method] - by_draw[baseline]).dropna().to_numpy()
+        d = (by_split[method] - by_split[baseline]).dropna().to_numpy()
         lines[method] = {
             "draws above": f"{(d > 0).sum()} of {len(d)}",
             "mean difference": f"{d.mean():+.3f}",
@@ -534,8 +537,8 @@ pd.Series({f"{n} standard errors or more": 2 * stats.t.sf(n, df=4) for n in (2, 
 # there are twenty-five ways to do so. In which part of them does the method of the line beat the method of the column?
 
 # %% tags=["dataset"]
-by_draw = pd.DataFrame(rows).pivot(index="draw", columns="method", values="macro-F1")
-by_draw, few = of_those(by_draw, METHODS), of_those(by_draw, SHORT_LIST)
+by_split = pd.DataFrame(rows).pivot(index="label_split", columns="method", values="macro-F1")
+by_split, few = of_those(by_split, METHODS), of_those(by_split, SHORT_LIST)
 chance_to_win = {
     column: {
         line: np.mean([x > y for x, y in itertools.product(few[line], few[column])]) for line in few if line != column
@@ -550,11 +553,11 @@ pd.DataFrame(chance_to_win).reindex(few.columns).round(2)
 # illustrate with honest numbers, against the order of the means?
 
 # %% tags=["dataset"]
-order = by_draw.mean().sort_values(ascending=False).index
+order = by_split.mean().sort_values(ascending=False).index
 claims = [
-    f"{worse} ({by_draw[worse].max():.3f}) beats {better} ({by_draw[better].min():.3f})"
+    f"{worse} ({by_split[worse].max():.3f}) beats {better} ({by_split[better].min():.3f})"
     for better, worse in itertools.combinations(order, 2)
-    if by_draw[worse].max() > by_draw[better].min()
+    if by_split[worse].max() > by_split[better].min()
 ]
 num_pairs = len(order) * (len(order) - 1) // 2
 print(f"{len(claims)} of {num_pairs} pairs can be shown in the wrong order, such as:")
@@ -640,7 +643,7 @@ by_auc = not_dominated(images, means["AUC"].to_numpy())
 means.assign(**{"on the front": front, "on the front by AUC": by_auc}).round(3)
 
 # %% tags=["dataset"]
-spread = by_draw.std()
+spread = by_split.std()
 figure, ax = plots.plt.subplots(figsize=(9, 4.2))
 for n, (method, y) in enumerate(zip(means.index, gain)):
     side = (images[:n] == images[n]).sum()  # those of equal cost stand side by side
@@ -669,7 +672,7 @@ plots.show(figure, alt)
 # five?
 
 # %% tags=["dataset"]
-on_front = [not_dominated(images, by_draw.loc[one, means.index].to_numpy()) for one in by_draw.index]
+on_front = [not_dominated(images, by_split.loc[one, means.index].to_numpy()) for one in by_split.index]
 pd.DataFrame({"draws on the front": np.sum(on_front, axis=0)}, index=means.index).T
 
 # %% [markdown]
@@ -683,7 +686,7 @@ pd.DataFrame({"draws on the front": np.sum(on_front, axis=0)}, index=means.index
 # two: SGAN has a generator to train, which is not counted, and the five rounds of self-training are more than twice as much work.) What is left of the gains when the methods are held against *it*?
 
 # %% tags=["dataset"]
-unlabelled = of_those(by_draw, [method for method in METHODS if not method.startswith("supervised")])
+unlabelled = of_those(by_split, [method for method in METHODS if not method.startswith("supervised")])
 against_work = {
     metric: against("supervised, batches of 160", metric, rows).loc[
         list(unlabelled), ["draws above", "mean difference", "standard error"]
@@ -705,7 +708,7 @@ pd.concat(against_work, axis=1)
 
 # %% tags=["dataset"]
 work = "supervised, batches of 160"
-gained = results.gains(list(of_those(by_draw, SHORT_LIST[1:])), load_dataset("digits"), work, ("ACC", "macro-F1"))
+gained = results.gains(list(of_those(by_split, SHORT_LIST[1:])), load_dataset("digits"), work, ("ACC", "macro-F1"))
 gained.rename(index=lambda name: name.removesuffix(f" minus {work}"))
 
 # %% [markdown]
@@ -719,14 +722,14 @@ gained.rename(index=lambda name: name.removesuffix(f" minus {work}"))
 
 # %% tags=["dataset"]
 every = results.read_runs(results.shipped_file(dataset.name)).query("network == 'SimpleCNN' and steps == 1600")
-by_labels = every.groupby(["method", "budget"])[["AUC", "macro-F1"]].agg(["mean", "std"])
+by_labels = every.groupby(["method", "num_labels"])[["AUC", "macro-F1"]].agg(["mean", "std"])
 BASELINES = ["supervised", "supervised, batches of 160"]
 by_labels.loc[BASELINES].round(3)
 
 # %% tags=["dataset"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(9, 3.6))
 styles = dict(zip([*BASELINES, "FixMatch", "MixMatch"], ["o-", "D-.", "s--", "^:"]))
-budgets = sorted(set(by_labels.loc["supervised"].index))
+label_budgets = sorted(set(by_labels.loc["supervised"].index))
 for ax, metric in zip(axes, ("AUC", "macro-F1")):
     for n, (method, style) in enumerate(styles.items()):
         curve = by_labels.loc[method][metric]
@@ -735,7 +738,7 @@ for ax, metric in zip(axes, ("AUC", "macro-F1")):
         ax.errorbar(beside, curve["mean"], curve["std"], fmt="none", ecolor="grey", lw=0.8, capsize=2)
     reached = by_labels.loc[("MixMatch", NUM_LABELS)][metric, "mean"]
     ax.axhline(reached, color="grey", lw=0.8, marker="")
-    ax.set(xscale="log", xlabel="labels", title=metric, xticks=budgets, xticklabels=budgets)
+    ax.set(xscale="log", xlabel="labels", title=metric, xticks=label_budgets, xticklabels=label_budgets)
     ax.minorticks_off()
 axes[0].legend(frameon=False, fontsize=8)
 alt = (
@@ -758,7 +761,7 @@ def labels_needed(baseline, metric, score):
 
 
 lines = {}
-for method in [*of_those(by_draw, SHORT_LIST[1:]), "committee"]:
+for method in [*of_those(by_split, SHORT_LIST[1:]), "committee"]:
     for metric, baseline in itertools.product(("AUC", "macro-F1"), BASELINES):
         mean, sd = by_labels.loc[(method, NUM_LABELS)][metric]
         needed, low, high = labels_needed(baseline, metric, mean + sd / 5**0.5 * np.array([0, -1, 1]))
@@ -770,15 +773,15 @@ pd.DataFrame(lines).T
 
 # %% tags=["dataset"]
 lines = {}
-for metric, budget in itertools.product(("AUC", "macro-F1"), budgets):
-    alike = every[every["budget"] == budget].pivot_table(index="draw", columns="method", values=metric)
+for metric, num_labels in itertools.product(("AUC", "macro-F1"), label_budgets):
+    alike = every[every["num_labels"] == num_labels].pivot_table(index="label_split", columns="method", values=metric)
     shown = of_those(alike, SHORT_LIST)
     if len(shown.columns) == 1:  # the methods were not run
         continue
     for baseline, method in itertools.product(BASELINES, shown):
         d = alike[method] - alike[baseline]
         cell = f"{d.mean():+.3f} ± {d.sem():.3f}" if method != baseline else ""
-        lines.setdefault((f"minus {baseline}", method), {})[metric, f"{budget} labels"] = cell
+        lines.setdefault((f"minus {baseline}", method), {})[metric, f"{num_labels} labels"] = cell
 pd.DataFrame(lines).T.fillna("")
 
 # %% [markdown]
@@ -849,7 +852,7 @@ if lesions is None:
     print("no lesion ids at hand: see the shipped result below")
 else:
     unseen = unseen_lesions(lesions["test"], lesions["train"])
-    no_label = unseen_lesions(lesions["test"], lesions["train"][draw.labelled.numpy()])
+    no_label = unseen_lesions(lesions["test"], lesions["train"][label_split.labelled.numpy()])
     groups = {"unseen": unseen, "pool only": ~unseen & no_label, "labelled": ~no_label}
     print(f"{(~unseen).sum()} of {len(unseen)} test images show a lesion of the training split")
 
@@ -859,7 +862,7 @@ counts = {
 }
 mix = pd.DataFrame(counts, index=dataset.class_names).T
 frequent = dataset.class_names[np.bincount(dataset.train.labels).argmax()]
-mix.assign(**{"ACC of the constant predictor": mix[frequent] / mix.sum(axis=1)}).round(2)
+mix.assign(**{"ACC of the majority class": mix[frequent] / mix.sum(axis=1)}).round(2)
 
 # %% [markdown]
 # About one test image in three shows a lesion of the training split. But look at the class shares: the groups are different
@@ -1088,7 +1091,7 @@ for name, run in runs.items():
     for group in ("unseen", "pool only") if groups else ():
         extra |= {f"{group} {metric}": value for metric, value in parts[name, group].values.items()}
     extended = dataclasses.replace(scores[name], values={**scores[name].values, **extra})
-    results.record(name, dataset, draw, run, extended)
+    results.record(name, dataset, label_split, run, extended)
 
 # %% [markdown]
 # And the five draws of the course, on your dataset:
@@ -1206,12 +1209,12 @@ class MeanTeacherLoss:
 
 
 # %% tags=["nbval-ignore-output"]
-stream = batches(draw, weak, strong, batch_size=32, mu=1, seed=SEED)
+stream = batches(label_split, weak, strong, batch_size=32, mu=1, seed=SEED)
 teacher_run = train(new_model(dataset, SEED), MeanTeacherLoss(), stream, NUM_STEPS, label="mean teacher")
 different = {**runs, "mean teacher": teacher_run}
 alike = {"supervised": runs["supervised"]}
 for seed in (SEED + 1000, SEED + 2000, SEED + 3000):  # seeds that no draw has
-    stream = batches(draw, weak, labelled_view=strong, batch_size=32, seed=seed)
+    stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=seed)
     name = f"supervised, seed {seed}"
     alike[name] = train(new_model(dataset, seed), supervised_loss, stream, NUM_STEPS, label=name)
 trained = different | alike
@@ -1249,7 +1252,7 @@ tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=t
 
 # %%
 STRENGTH = 0.25
-shares = (draw.class_counts() / len(draw.labelled)).numpy()
+shares = (label_split.class_counts() / len(label_split.labelled)).numpy()
 votes = {
     "committee": (list(different), STRENGTH),
     "committee, not adjusted": (list(different), 0.0),
@@ -1270,13 +1273,13 @@ evaluation.score_table({"supervised": scores["supervised"], **voted}, dataset, d
 
 # %% tags=["dataset"]
 alone = evaluation.score(seen["mean teacher"], dataset.test)
-results.record("mean teacher, student averaged", dataset, draw, teacher_run, alone)
+results.record("mean teacher, student averaged", dataset, label_split, teacher_run, alone)
 for name, (members, _) in votes.items():
     cost = {
         "seconds": sum(trained[member].seconds for member in members),
         "images_seen": sum(trained[member].images_seen for member in members),
     }
-    results.record(name, dataset, draw, dataclasses.replace(trained[members[0]], **cost), voted[name])
+    results.record(name, dataset, label_split, dataclasses.replace(trained[members[0]], **cost), voted[name])
 for metric in ("AUC", "ACC", "macro-F1"):
     print(results.within("committee", metric, voted["committee"][metric], dataset))
 
@@ -1330,8 +1333,8 @@ plots.show(figure, alt)
 # %% tags=["dataset"]
 recalls = {}
 for name in ("supervised", "FixMatch", "MixMatch", "committee"):
-    of_draws = [[float(value) for value in row["recall"].split()] for row in reference_rows([name])]
-    recalls[name] = np.mean(of_draws, axis=0)
+    of_splits = [[float(value) for value in row["recall"].split()] for row in reference_rows([name])]
+    recalls[name] = np.mean(of_splits, axis=0)
 alt = (
     "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five draws. On DermaMNIST, of the four, "
     "supervised has the highest recall of nv, the most frequent class, and the lowest of bcc, bkl and mel; the committee is higher there and lower at nv."
@@ -1420,8 +1423,8 @@ against_both(names, network="ResNet")
 lines = {}
 for metric in ("AUC", "macro-F1"):
     short, long = (
-        pd.DataFrame(results.reference(dataset, network="ResNet", num_steps=steps), columns=["method", "draw", metric])
-        .pivot(index="draw", columns="method", values=metric)
+        pd.DataFrame(results.reference(dataset, network="ResNet", num_steps=steps), columns=["method", "label_split", metric])
+        .pivot(index="label_split", columns="method", values=metric)
         .reindex(columns=["supervised", *names])
         for steps in (1600, 4800)
     )
@@ -1453,8 +1456,8 @@ against_both(names, network="ResNet", num_steps=4800)
 # %% tags=["dataset"]
 recipe = ["mean teacher, adjusted by a quarter", "committee", "committee, not adjusted", "four supervised networks"]
 recipe += [f"{work}, adjusted by a quarter"]
-of_committee = sorted(every.loc[every["method"] == "committee", "budget"].unique())
-pd.concat({f"{budget} labels": against_both(recipe, budget=budget) for budget in of_committee})
+of_committee = sorted(every.loc[every["method"] == "committee", "num_labels"].unique())
+pd.concat({f"{num_labels} labels": against_both(recipe, num_labels=num_labels) for num_labels in of_committee})
 
 # %% [markdown]
 # On DermaMNIST mostly. In AUC the committees are above both baselines on every draw, with each number of labels; the mean teacher is with 500 and 2000, and level with the first one below that.

@@ -27,18 +27,21 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial.distance import cdist
 
-from course_utils import DEVICE, SEED, SOLUTIONS, augment, evaluation, plots, results
+from course_utils import SOLUTIONS, augment, evaluation, plots, results
+from course_utils.settings import DEVICE, SEED
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.data import batches, draw_labels, generator, load_dataset
+from course_utils.batches import batches, generator
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
-draw = draw_labels(dataset, 500, SEED)
+label_split = split_labels(dataset, 500, SEED)
 weak, strong = augment.views(dataset)
 print(dataset)
-print(draw)
+print(label_split)
 
 # %% [markdown]
 # Where we stand, from lesson 01: the supervised baseline on the test split, over the five draws of the reference runs.
@@ -76,7 +79,7 @@ def broken_bytes(x):
 
 
 # %%
-x_bytes = weak(draw.images[draw.labelled[:10]], generator(SEED, "bytes"))
+x_bytes = weak(label_split.images[label_split.labelled[:10]], generator(SEED, "bytes"))
 
 
 def look_at_bytes(convert, alt):
@@ -172,7 +175,7 @@ def train_with_teacher(consistency, label):
         logs = {"consistency loss": agree.item(), "answers that differ": differ.item()}
         return F.cross_entropy(model(batch.x_l), batch.y_l) + 10 * agree, logs
 
-    stream = batches(draw, weak, strong, batch_size=32, mu=1, seed=SEED)
+    stream = batches(label_split, weak, strong, batch_size=32, mu=1, seed=SEED)
     return train(new_model(dataset, SEED), loss, stream, 100, label=label)
 
 
@@ -261,11 +264,11 @@ def broken_vote(W, Y):
 # For `x` we take the pixels as they are stored, 0 to 255, and $\gamma = 20$, the default value of a well-known library.
 
 # %%
-in_pool = np.setdiff1d(np.arange(len(draw.images)), draw.labelled.numpy())[:1000]
-pixels = draw.images.flatten(1).double().cpu().numpy()
-distances = cdist(pixels[in_pool], pixels[draw.labelled.numpy()], "sqeuclidean")
-Y = np.eye(dataset.num_classes)[draw.y_l.numpy()]
-in_pool_labels = draw.measure_labels(torch.from_numpy(in_pool)).numpy()
+in_pool = np.setdiff1d(np.arange(len(label_split.images)), label_split.labelled.numpy())[:1000]
+pixels = label_split.images.flatten(1).double().cpu().numpy()
+distances = cdist(pixels[in_pool], pixels[label_split.labelled.numpy()], "sqeuclidean")
+Y = np.eye(dataset.num_classes)[label_split.y_l.numpy()]
+in_pool_labels = label_split.measure_labels(torch.from_numpy(in_pool)).numpy()
 
 
 def show_votes(vote, alt, gamma=20.0):
@@ -467,13 +470,13 @@ def broken_tsa(logits, y, eta):
 
 # %%
 def show_held_back(rule, alt, eta=0.6):
-    x = strong(draw.images[draw.labelled], generator(SEED, "case 5"))
+    x = strong(label_split.images[label_split.labelled], generator(SEED, "case 5"))
     with torch.no_grad():
         z = untaught.ema(x).cpu()
-    (gradient,) = torch.autograd.grad(rule(z.requires_grad_(), draw.y_l, eta), z)
+    (gradient,) = torch.autograd.grad(rule(z.requires_grad_(), label_split.y_l, eta), z)
     held = (gradient == 0).all(1)
     p = torch.softmax(z.detach(), 1)
-    of_truth, highest = p[torch.arange(len(p)), draw.y_l], p.amax(1)
+    of_truth, highest = p[torch.arange(len(p)), label_split.y_l], p.amax(1)
     figure, ax = plots.plt.subplots(figsize=(6, 3.2))
     ax.plot(of_truth[~held], highest[~held], "o", fillstyle="none", label="takes part")
     ax.plot(of_truth[held], highest[held], "x", label="held back")
@@ -629,8 +632,8 @@ def broken_accuracy(model, x, y):
     """The share of right answers, in evaluation mode."""
     model.eval()
     with torch.no_grad():
-        guess = model(x).argmax(1)
-    return (guess == y).sum().item() / len(y)
+        pseudo_label = model(x).argmax(1)
+    return (pseudo_label == y).sum().item() / len(y)
 
 
 # %% [markdown]
@@ -655,7 +658,7 @@ def running_mean_over_time(accuracy, label):
     train(
         new_model(dataset, SEED),
         loss,
-        batches(draw, weak, batch_size=32, seed=SEED),
+        batches(label_split, weak, batch_size=32, seed=SEED),
         200,
         label=label,
     )
@@ -926,9 +929,9 @@ def hybrid_loss(model, batch) -> tuple[torch.Tensor, dict[str, float]]:
         q = model(batch.x_w).softmax(dim=1)
     logits = model(torch.cat([batch.x_l, batch.x_s]))
     logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)])
-    confidence, guess = q.max(dim=1)
+    confidence, pseudo_label = q.max(dim=1)
     sure = (confidence >= 0.95).float()
-    hard = F.cross_entropy(logits_s, guess, reduction="none")
+    hard = F.cross_entropy(logits_s, pseudo_label, reduction="none")
     soft = (logits_s.softmax(dim=1) - q).square().mean(dim=1)
     loss_u = (sure * hard + (1 - sure) * 10 * soft).mean()
     return F.cross_entropy(logits_l, batch.y_l) + loss_u, {"sure": sure.mean().item()}
@@ -956,14 +959,14 @@ def spend(name, new_loss, seed, labels=LABELS, steps=STEPS, mu=MU, labelled_view
         raise ValueError(
             f"over the budget of {LABELS} labels and {STEPS} steps of {BATCH} + {MU * BATCH} images"
         )
-    own_draw = draw_labels(dataset, labels, seed)
+    own_split = split_labels(dataset, labels, seed)
     stream = batches(
-        own_draw, weak, strong, batch_size=BATCH, mu=mu, labelled_view=labelled_view, seed=seed
+        own_split, weak, strong, batch_size=BATCH, mu=mu, labelled_view=labelled_view, seed=seed
     )
     run = train(new_model(dataset, seed), new_loss(), stream, steps, label=f"{name}, draw {seed}")
     if labels == LABELS and run.steps_done == STEPS:
         scores = evaluation.evaluate(run.ema, dataset.val)
-        results.record(BOARD + name, dataset, own_draw, run, scores)
+        results.record(BOARD + name, dataset, own_split, run, scores)
     return run
 
 
@@ -1125,10 +1128,10 @@ pd.DataFrame(lines).T
 
 # %% tags=["nbval-ignore-output"]
 constant = {
-    part.name: evaluation.constant_scores(dataset, part) for part in (dataset.val, dataset.test)
+    part.name: evaluation.majority_scores(dataset, part) for part in (dataset.val, dataset.test)
 }
 print(
-    {name: round(scores["macro-F1"], 3) for name, scores in constant.items()}, "constant predictor"
+    {name: round(scores["macro-F1"], 3) for name, scores in constant.items()}, "majority class"
 )
 order = {
     split: sorted(lines, key=lambda name: lines[name].get(f"macro-F1, {split}", ""), reverse=True)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
-from course_utils import augment, data, evaluation, models, training
+from course_utils import augment, batches, datasets, evaluation, labels, models, training
 
 NUM_STEPS, DRAWS, FOLDS = 1600, (100, 101), 5  # draws that no lesson uses
 
@@ -34,11 +34,11 @@ def supervised(model, batch):
 def fixmatch(tau, lambda_u):
     def loss(model, batch):
         with torch.no_grad():
-            confidence, guess = model(batch.x_w).softmax(1).max(1)
+            confidence, pseudo_label = model(batch.x_w).softmax(1).max(1)
         logits = model(torch.cat([batch.x_l, batch.x_s]))
         logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)])
         mask = (confidence >= tau).float()
-        loss_u = (F.cross_entropy(logits_s, guess, reduction="none") * mask).mean()
+        loss_u = (F.cross_entropy(logits_s, pseudo_label, reduction="none") * mask).mean()
         return F.cross_entropy(logits_l, batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}
 
     return loss
@@ -71,7 +71,7 @@ class MixMatch:
     def __init__(self, num_classes, lambda_u, adjustment, alpha=0.75, temperature=0.5):
         self.lambda_u, self.adjustment, self.alpha, self.temperature = lambda_u, adjustment, alpha, temperature
         self.step, self.log_prior = 0, Prior(num_classes)
-        self.rng, self.order = np.random.default_rng(0), data.generator(0, "mixup partners")
+        self.rng, self.order = np.random.default_rng(0), batches.generator(0, "mixup partners")
 
     def __call__(self, model, batch):
         u = torch.cat([batch.x_w, batch.x_s])
@@ -98,7 +98,7 @@ def trained(dataset, new_loss, lr=0.002, **options):
     options = {"weak": augment.views(dataset)[0], **options}
 
     def predict(part, fold, images):
-        stream = data.batches(part, seed=fold, **options)
+        stream = batches.batches(part, seed=fold, **options)
         run = training.train(models.new_model(dataset, fold), new_loss(), stream, NUM_STEPS, lr=lr)
         return evaluation.predict(run.ema, images)
 
@@ -157,13 +157,13 @@ def settings(dataset):
 
 
 def cross_validate(dataset, predict, draw_seed):
-    draw = data.draw_labels(dataset, 500, draw_seed)
-    labels, probabilities = draw.y_l.numpy(), np.zeros((500, dataset.num_classes))
+    label_split = labels.split_labels(dataset, 500, draw_seed)
+    labels, probabilities = label_split.y_l.numpy(), np.zeros((500, dataset.num_classes))
     for fold, (fit, held_out) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(labels, labels)):
-        part = data.LabelDraw(dataset.train, draw.labelled.numpy()[fit], dataset.num_classes, draw_seed, "fold")
-        probabilities[held_out] = predict(part, fold, draw.images[draw.labelled[held_out]])
-    images = dataset.train.images[draw.labelled.numpy()]
-    return evaluation.score(probabilities, data.Split("held-out", images, labels)).values
+        part = labels.LabelSplit(dataset.train, label_split.labelled.numpy()[fit], dataset.num_classes, draw_seed, "fold")
+        probabilities[held_out] = predict(part, fold, label_split.images[label_split.labelled[held_out]])
+    images = dataset.train.images[label_split.labelled.numpy()]
+    return evaluation.score(probabilities, datasets.Split("held-out", images, labels)).values
 
 
 def main():
@@ -173,15 +173,15 @@ def main():
     parser.add_argument("--dataset", default="best")
     parser.add_argument("--draws", type=int, nargs="+", default=DRAWS)
     arguments = parser.parse_args()
-    dataset = data.load_dataset(arguments.dataset)
+    dataset = datasets.load_dataset(arguments.dataset)
     kept = json.loads(arguments.output.read_text())["rows"] if arguments.output.is_file() else []
     chosen = {name: predict for name, predict in settings(dataset).items() if name.startswith(arguments.only)}
     if not chosen:
         parser.error(f"no setting begins with {arguments.only!r}")
-    rows = [row for row in kept if row["setting"] not in chosen or row["draw"] not in arguments.draws]
+    rows = [row for row in kept if row["setting"] not in chosen or row["label_split"] not in arguments.draws]
     for name, predict in tqdm(chosen.items()):
         for draw_seed in arguments.draws:
-            rows.append({"setting": name, "draw": draw_seed, **cross_validate(dataset, predict, draw_seed)})
+            rows.append({"setting": name, "label_split": draw_seed, **cross_validate(dataset, predict, draw_seed)})
             print(json.dumps(rows[-1]), flush=True)
     made = {"command": "python tests/benchmark_recipes.py", "dataset": dataset.name, "md5": dataset.md5, "rows": rows}
     arguments.output.write_text(json.dumps(made, indent=1))

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from course_utils import augment, data, models, training
+from course_utils import augment, batches, datasets, labels, models, training
 from course_utils.authoring import readme
 
 ROUNDS, STEPS = 10, 160
@@ -36,10 +36,10 @@ TAU = 0.95
 def joint_loss(model, batch):
     """As in lesson 06: the weak views without gradient, the labelled and the strong ones in one pass."""
     with torch.no_grad():
-        confidence, guess = model(batch.x_w).softmax(1).max(1)
+        confidence, pseudo_label = model(batch.x_w).softmax(1).max(1)
     mask = (confidence >= TAU).float()
     logits_l, logits_s = model(torch.cat([batch.x_l, batch.x_s])).split([len(batch.x_l), len(batch.x_s)])
-    loss_u = (F.cross_entropy(logits_s, guess, reduction="none") * mask).mean()
+    loss_u = (F.cross_entropy(logits_s, pseudo_label, reduction="none") * mask).mean()
     return F.cross_entropy(logits_l, batch.y_l) + loss_u, {"mask": mask.mean().item()}
 
 
@@ -73,16 +73,16 @@ class AncestorCNN(nn.Module):
         return self.layers(x)
 
 
-def ancestor(dataset, draw):
+def original(dataset, label_split):
     """Two DataLoaders, zipped; three forward passes; Adam."""
-    labelled = draw.labelled.numpy()
+    labelled = label_split.labelled.numpy()
     rest = np.setdiff1d(np.arange(len(dataset.train)), labelled)
     images, labels = dataset.train.images, dataset.train.labels
     loader_l = DataLoader(
-        PerSample(images[labelled], labels[labelled], augment.ancestor_strong), batch_size=16, shuffle=True
+        PerSample(images[labelled], labels[labelled], augment.original_strong), batch_size=16, shuffle=True
     )
     loader_u = DataLoader(
-        PerSample(images[rest], labels[rest], augment.ancestor_weak, augment.ancestor_strong),
+        PerSample(images[rest], labels[rest], augment.original_weak, augment.original_strong),
         batch_size=64,
         shuffle=True,
     )
@@ -96,9 +96,9 @@ def ancestor(dataset, draw):
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(x_l), y_l)
                 with torch.no_grad():
-                    confidence, guess = model(x_w).softmax(1).max(1)
+                    confidence, pseudo_label = model(x_w).softmax(1).max(1)
                 mask = confidence.ge(TAU).float()
-                loss = loss + (F.cross_entropy(model(x_s), guess, reduction="none") * mask).mean()
+                loss = loss + (F.cross_entropy(model(x_s), pseudo_label, reduction="none") * mask).mean()
                 loss.backward()
                 optimizer.step()
                 done += 1
@@ -108,19 +108,19 @@ def ancestor(dataset, draw):
     return run
 
 
-def course(dataset, draw):
+def course(dataset, label_split):
     """`batches` and `train`, with everything that they do: augmentation, schedule, EMA, curves."""
     model = models.new_model(dataset)
-    views = {"weak": augment.ancestor_weak, "strong": augment.ancestor_strong, "labelled_view": augment.ancestor_strong}
-    stream = data.batches(draw, batch_size=16, mu=4, **views)
+    views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
+    stream = batches.batches(label_split, batch_size=16, mu=4, **views)
     return lambda: training.train(model, joint_loss, stream, STEPS)
 
 
-def bare(dataset, draw):
+def bare(dataset, label_split):
     """Forward, backward and Adam on one ready batch, nothing else."""
     model = models.new_model(dataset)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002, fused=True)
-    batch = next(data.batches(draw, augment.plain, augment.plain, batch_size=16, mu=4))
+    batch = next(batches.batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4))
 
     def run():
         for _ in range(STEPS):
@@ -132,9 +132,9 @@ def bare(dataset, draw):
     return run
 
 
-def take_turns(dataset, draw) -> dict[str, list[float]]:
+def take_turns(dataset, label_split) -> dict[str, list[float]]:
     """Seconds of each round of each loop; they take turns, so that a slow spell of the machine hits all three."""
-    loops = {loop.__name__: loop(dataset, draw) for loop in (ancestor, course, bare)}
+    loops = {loop.__name__: loop(dataset, label_split) for loop in (original, course, bare)}
     seconds = {name: [] for name in loops}
     for _ in tqdm(range(ROUNDS), unit="round"):
         for name, loop in loops.items():
@@ -144,7 +144,7 @@ def take_turns(dataset, draw) -> dict[str, list[float]]:
     return seconds
 
 
-def profile(dataset, draw) -> dict[str, float]:
+def profile(dataset, label_split) -> dict[str, float]:
     """Where the time of the course's loop goes, as shares, measured by a stopwatch around each part."""
     spent = dict.fromkeys(("forward", "backward", "optimizer", "batches"), 0.0)
 
@@ -158,9 +158,9 @@ def profile(dataset, draw) -> dict[str, float]:
 
         return call
 
-    course(dataset, draw)()  # the first steps of a process load and compile
-    views = {"weak": augment.ancestor_weak, "strong": augment.ancestor_strong, "labelled_view": augment.ancestor_strong}
-    stream = data.batches(draw, batch_size=16, mu=4, **views)
+    course(dataset, label_split)()  # the first steps of a process load and compile
+    views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
+    stream = batches.batches(label_split, batch_size=16, mu=4, **views)
     next_batch = timed("batches", stream.__next__)
     with (
         mock.patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
@@ -178,17 +178,17 @@ def memory(side: int, num_images: int) -> float:
     """Megabytes that a data set of this size adds to the process: images, label draw, ten batches of 64."""
     code = f"""
 import numpy as np, psutil
-from course_utils import augment, data
+from course_utils import augment, batches, datasets, labels
 def used(): return psutil.Process().memory_info().rss / 2**20
 def parts():
     rng = np.random.default_rng(0)
     for name, n in (("train", {num_images}), ("val", 700), ("test", 700)):
         images = np.empty((n, {side}, {side}, 3), np.uint8)
         images[:] = rng.integers(0, 256, images.shape[1:], np.uint8)
-        yield name, data.Split(name, images, np.arange(n) % 7)
+        yield name, datasets.Split(name, images, np.arange(n) % 7)
 before = used()
-dataset = data.Dataset("made", "made for this measurement", "none", tuple("abcdefg"), **dict(parts()))
-stream = data.batches(data.draw_labels(dataset, 700), augment.derma_weak, augment.derma_strong, batch_size=16, mu=4)
+dataset = datasets.Dataset("made", "made for this measurement", "none", tuple("abcdefg"), **dict(parts()))
+stream = batches.batches(labels.split_labels(dataset, 700), augment.derma_weak, augment.derma_strong, batch_size=16, mu=4)
 for _ in range(10): next(stream)
 print(used() - before)
 """
@@ -208,14 +208,14 @@ def import_seconds() -> float:
 
 def timings() -> dict[str, str]:
     """One column of the table: the loops and the profile, with the number of threads that the environment sets."""
-    dataset = data.load_dataset()
-    draw = data.draw_labels(dataset, 500)
-    seconds = take_turns(dataset, draw)
+    dataset = datasets.load_dataset()
+    label_split = labels.split_labels(dataset, 500)
+    seconds = take_turns(dataset, label_split)
     ratios = {
         (a, b): [one / other for one, other in zip(seconds[a], seconds[b])]
         for a, b in (("ancestor", "course"), ("course", "bare"))
     }
-    shares = profile(dataset, draw)
+    shares = profile(dataset, label_split)
     return (
         {LINES[name]: f"{sum(times):.1f} s" for name, times in seconds.items()}
         | {

@@ -93,7 +93,7 @@ def flip_each(x, rng):
 """,
     "ex-6.2": """
 @torch.no_grad()
-def guess_and_mask(logits_w, tau):
+def pseudo_label_and_mask(logits_w, tau):
     p = F.softmax(logits_w, dim=-1)
     return torch.argmax(p, dim=-1), p.amax(-1).ge(tau).double()
 """,
@@ -112,7 +112,7 @@ def zip_coverage(num_labelled, num_unlabelled, batch_l, batch_u):
 MISTAKES = {
     "ex-6.1": "def flip_each(x, rng):\n    return x.flip(3)\n",
     "ex-6.2": """
-def guess_and_mask(logits_w, tau):
+def pseudo_label_and_mask(logits_w, tau):
     confidence, guess = logits_w.detach().softmax(dim=1).max(dim=1)
     return guess, (confidence > tau).float()
 """,
@@ -201,7 +201,7 @@ def submissions(folder: Path) -> list[Submission]:
     )
     renamed = filled()
     for cell in (cell_of(renamed, "ex-6.2"), cell_of(renamed, "ex-6.4")):
-        cell.source = cell.source.replace("guess_and_mask(", "my_guess(")
+        cell.source = cell.source.replace("pseudo_label_and_mask(", "my_guess(")
     loud = filled()
     for cell in loud.cells:
         if "exercise" in build.tags(cell):
@@ -229,7 +229,7 @@ def submissions(folder: Path) -> list[Submission]:
         ("emil", filled(set(), MISTAKES), set(), ">= instead of >"),
         ("fay", filled(cells={"ex-6.2": MISTAKES["ex-6.2"]}), every - {"6.2"}, "6.2: "),
         ("gus", loud, every),
-        ("hana", renamed, every - {"6.2"}, "no cell defines `guess_and_mask`"),
+        ("hana", renamed, every - {"6.2"}, "no cell defines `pseudo_label_and_mask`"),
         ("ivo", without(filled(), "check-6.3"), every),
         ("jana", without(filled(), "ex-6.3", "check-6.3"), every - {"6.3", "6.4"}, "no cell defines `unlabelled_loss`"),
         ("kai", edit_checks(filled({"6.1"})), {"6.1"}, "this check had been changed"),

@@ -9,7 +9,7 @@ import pytest
 from lessons import is_compared
 from nbval.plugin import IPyNbCell
 
-from course_utils.data import load_dataset
+from course_utils.datasets import load_dataset
 
 SLOW = {"test_benchmark.py", "test_browser.py", "test_browser_lesson06.py", "test_classroom.py", "test_hub.py"}
 SLOW |= {"test_journeys.py", "test_lessons.py", "test_site.py"}

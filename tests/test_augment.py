@@ -18,8 +18,8 @@ TRANSFORMS = {
     "cutout": augment.Cutout((7, 11)),
 }
 VIEWS = {
-    "ancestor weak": augment.ancestor_weak,
-    "ancestor strong": augment.ancestor_strong,
+    "ancestor weak": augment.original_weak,
+    "ancestor strong": augment.original_strong,
     "dermatoscopy weak": augment.derma_weak,
     "dermatoscopy strong": augment.derma_strong,
 }
@@ -93,7 +93,7 @@ def test_by_eye(tmp_path):
 
 def test_each_image_gets_its_own_draw():
     batch = torch.from_numpy(lesion()).permute(2, 0, 1).expand(64, -1, -1, -1)
-    for view in (augment.derma_weak, augment.derma_strong, augment.ancestor_strong):
+    for view in (augment.derma_weak, augment.derma_strong, augment.original_strong):
         out = view(batch, torch.Generator().manual_seed(0))
         assert len(torch.unique(out.flatten(1), dim=0)) > 20
 

@@ -15,14 +15,16 @@ LESSON = """
 # # 01 · A lesson that takes seconds
 
 # %%
-from course_utils import NUM_LABELS, NUM_STEPS, SEED, evaluation, results
-from course_utils.data import draw_labels, load_dataset
+from course_utils import evaluation, results
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.training import Run
 
 # %%
 dataset = load_dataset("digits")
-draw = draw_labels(dataset, NUM_LABELS, SEED)
+draw = split_labels(dataset, NUM_LABELS, SEED)
 run = Run(new_model(dataset, SEED), new_model(dataset, SEED), NUM_STEPS, {"loss": [1.0] * NUM_STEPS})
 if SEED == 9:
     raise ValueError("this seed is not liked")
@@ -54,7 +56,7 @@ def test_a_job_runs_the_lesson_with_its_settings_and_keeps_test_rows():
     job, rows, error = benchmark.run(JOB)
     assert job is JOB and error is None
     (row,) = rows
-    assert (row["method"], row["labels"], row["budget"], row["seed"], row["steps"]) == ("supervised", 40, 40, 3, 1600)
+    assert (row["method"], row["labels"], row["num_labels"], row["seed"], row["steps"]) == ("supervised", 40, 40, 3, 1600)
     assert (row["lesson"], row["network"], row["dataset"]) == ("01", "SimpleCNN", "digits")
     assert len(row["recall"].split()) == 10 and row["torch"] and row["python"] and row["md5"]
     # With seven steps the last cell fails: nothing is lost
@@ -87,8 +89,8 @@ def fake_run(job):
     fake_run.calls.append(job)
     if job.seed == 9:
         return job, [], "this seed is not liked"
-    row = {"method": "supervised", "dataset": job.dataset, "draw": f"d{job.seed}", "steps": job.num_steps}
-    more = {"network": job.network, "budget": job.budget, "macro-F1": 0.4, "md5": "x"}
+    row = {"method": "supervised", "dataset": job.dataset, "label_split": f"d{job.seed}", "steps": job.num_steps}
+    more = {"network": job.network, "num_labels": job.budget, "macro-F1": 0.4, "md5": "x"}
     return job, [row | more], None
 
 
@@ -173,21 +175,21 @@ def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, capsys):
     assert "tcp://127.0.0.1:9" in capsys.readouterr().err
 
 
-def row(method, draw, f1, **more):
+def row(method, label_split, f1, **more):
     settings = {"dataset": "digits", "md5": "x", "lesson": "01", "code": "c", "network": "SimpleCNN"}
-    settings |= {"budget": 500, "num_steps": 1600}
-    return settings | {"method": method, "draw": draw, "seed": int(draw[1:]), "steps": 1600, "macro-F1": f1} | more
+    settings |= {"num_labels": 500, "num_steps": 1600}
+    return settings | {"method": method, "label_split": label_split, "seed": int(label_split[1:]), "steps": 1600, "macro-F1": f1} | more
 
 
 def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monkeypatch, tmp_path):
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
     old = [row("supervised", "d0", 0.1), row("FixMatch", "d0", 0.2), row("SGAN", "d0", 0.3)]
     benchmark.ship(pd.DataFrame(old))
-    new = [row("FixMatch", "d0", 0.5), row("FixMatch", "d1", 0.6), row("supervised", "d0", 0.7, budget=100)]
+    new = [row("FixMatch", "d0", 0.5), row("FixMatch", "d1", 0.6), row("supervised", "d0", 0.7, num_labels=100)]
     new += [row("FixMatch", "d1", 0.9, lesson="09", ECE=0.2)]  # trained by a second lesson, which measures more
     assert benchmark.ship(pd.DataFrame(new)) == [tmp_path / "digits.csv"]
     shipped = results.read_runs(tmp_path / "digits.csv")
-    lines = list(zip(shipped["method"], shipped["budget"], shipped["draw"], shipped["macro-F1"]))
+    lines = list(zip(shipped["method"], shipped["num_labels"], shipped["label_split"], shipped["macro-F1"]))
     assert lines == [
         ("supervised", 100, "d0", 0.7),
         ("supervised", 500, "d0", 0.1),
@@ -217,7 +219,7 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
 
 def test_the_table_pairs_by_draw():
     rows = [row("supervised", "d0", 0.4), row("supervised", "d1", 0.2), row("FixMatch", "d1", 0.3)]
-    rows += [row("FixMatch", "d0", 0.46), row("SGAN", "d0", 0.5, budget=100)]
+    rows += [row("FixMatch", "d0", 0.46), row("SGAN", "d0", 0.5, num_labels=100)]
     made = benchmark.table(pd.DataFrame(rows))
     assert made.loc["supervised"].tolist() == ["0.300 ± 0.141 (2)", ""]
     assert made.loc["FixMatch"].tolist() == ["0.380 ± 0.113 (2), +0.080 ± 0.020", ""]

@@ -93,11 +93,11 @@ def test_what_runs_among_the_solutions_is_nobodys_progress(monkeypatch):
 
 def test_borrow_lends_a_function_that_works_and_says_so(shell, capsys):
     board.borrow("0.1")
-    assert "[borrowed] Exercise 0.1: `class_shares`" in capsys.readouterr().out
+    assert "[borrowed] Exercise 0.1: `class_fractions`" in capsys.readouterr().out
     torch = shell.user_ns["torch"]
-    assert shell.user_ns["class_shares"](torch.tensor([0, 0, 1]), 3).tolist() == pytest.approx([2 / 3, 1 / 3, 0])
+    assert shell.user_ns["class_fractions"](torch.tensor([0, 0, 1]), 3).tolist() == pytest.approx([2 / 3, 1 / 3, 0])
     assert str(board.state("0.1")) == "borrowed"
-    check("0.1", shell.user_ns["class_shares"])  # a borrowed function is no solution
+    check("0.1", shell.user_ns["class_fractions"])  # a borrowed function is no solution
     assert capsys.readouterr().out.startswith("[borrowed] Exercise 0.1")
     assert str(board.state("0.1")) == "borrowed"
     board.note("0.1", "ok")
@@ -147,7 +147,7 @@ def test_reveal_waits_for_three_different_answers(capsys):
     capsys.readouterr()
     board.reveal("0.1")
     printed = capsys.readouterr().out
-    assert "def class_shares(" in printed and "torch.bincount" in printed and "SOLUTION" not in printed
+    assert "def class_fractions(" in printed and "torch.bincount" in printed and "SOLUTION" not in printed
     board.note("0.1", "ok")
     assert str(board.state("0.1")) == "solved after reveal"
 

@@ -31,21 +31,21 @@ def test_a_student_works_the_first_exercise(tmp_path):
 
         # The set-up, then the untouched exercise: the check says that nothing was done yet.
         run_set_up(page)
-        press_run(page, "def class_shares")
+        press_run(page, "def class_fractions")
         assert run_cell(page, 'check("0.1"', "[todo]").startswith("[todo] Exercise 0.1")
 
-        write_solution(page, "class_shares", "raise NotImplementedError", WRONG)
+        write_solution(page, "class_fractions", "raise NotImplementedError", WRONG)
         assert "these are counts: divide by the number of labels" in run_cell(page, 'check("0.1"', "[fix]")
         page.screenshot(path=pictures / "2_wrong.png")
 
-        write_solution(page, "class_shares", "return torch.bincount", RIGHT)
+        write_solution(page, "class_fractions", "return torch.bincount", RIGHT)
         assert run_cell(page, 'check("0.1"', "[ok]").startswith("[ok] Exercise 0.1")
         page.screenshot(path=pictures / "3_right.png")
 
         # An exercise that is not solved, used: one friendly line and no traceback.
-        line = run_cell(page, "published = ", "name 'constant_accuracy' is not defined")
+        line = run_cell(page, "published = ", "name 'majority_accuracy' is not defined")
         assert "NameError" in line
-        press_run(page, "def constant_accuracy")
+        press_run(page, "def majority_accuracy")
         run_cell(page, "dataset = load_dataset()", ": train ")
         line = run_cell(page, "published = ", "This cell needs Exercise 0.2")
         assert "Traceback" not in line and "borrow('0.2')" in line

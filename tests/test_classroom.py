@@ -201,7 +201,7 @@ def handed_in(folder: Path) -> list[made.Submission]:
     """Lesson 00, the kinds that could stop everything or get a wrong grade; all of them are in tests/classroom.py."""
     lesson = made.Lesson("00")
     spy = f"FOLDER, REPOSITORY = {str(folder)!r}, {str(ROOT)!r}\n{made.SPY}".replace("06_fixmatch", "00_start_here")
-    leaves = "import os\ndef constant_accuracy(train_labels, test_labels):\n    os._exit(0)\n"
+    leaves = "import os\ndef majority_accuracy(train_labels, test_labels):\n    os._exit(0)\n"
     cheat = made.with_cell(lesson.filled(set()), made.FORGERY, "ex-0.1")
     made.cell_of(cheat, "check-0.2").source = 'print("[ok] Exercise 0.2: solved")'
     dead = made.without(lesson.filled(cells={"ex-0.2": leaves}), "check-0.3")
@@ -274,7 +274,7 @@ def test_nbgrader_alone_gives_no_points_for_what_is_not_solved(monkeypatch):
     def warns(labels, num_classes):
         warnings.warn("careful", stacklevel=1)
         print("to stderr", file=sys.stderr)
-        return functions(LESSON, {"0.1"})["class_shares"](labels, num_classes)
+        return functions(LESSON, {"0.1"})["class_fractions"](labels, num_classes)
 
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     check("0.1", warns)
@@ -282,8 +282,8 @@ def test_nbgrader_alone_gives_no_points_for_what_is_not_solved(monkeypatch):
         check("0.1", lambda labels, num_classes: labels)
     assert error.value._render_traceback_() == [str(error.value)]
     with pytest.raises(NotPassed, match=r"\[todo\] Exercise 0.1: not solved yet"):
-        check("0.1", functions(LESSON, set())["class_shares"])
-    borrowed = functions(LESSON, {"0.1"})["class_shares"]
+        check("0.1", functions(LESSON, set())["class_fractions"])
+    borrowed = functions(LESSON, {"0.1"})["class_fractions"]
     borrowed.borrowed = "0.1"
     with pytest.raises(NotPassed, match=r"\[borrowed\]"):
         check("0.1", borrowed)

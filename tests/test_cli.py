@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import cli, data, evaluation, models, results, training
+from course_utils import batches, cli, datasets, evaluation, labels, models, results, training
 from course_utils.authoring import benchmark, build
 
 
 @cache
-def digits() -> data.Dataset:
-    return data.load_dataset("digits")
+def digits() -> datasets.Dataset:
+    return datasets.load_dataset("digits")
 
 
 def record(method: str, seed: int = 0, split: str = "test") -> None:
     """What a lesson leaves behind."""
     dataset = digits()
-    draw = data.draw_labels(dataset, 100, seed)
+    label_split = labels.split_labels(dataset, 100, seed)
     run = training.Run(models.new_model(dataset), models.new_model(dataset), 5, {"loss": [1.0] * 5}, seconds=1.0)
-    results.record(method, dataset, draw, run, evaluation.evaluate(run.ema, getattr(dataset, split)))
+    results.record(method, dataset, label_split, run, evaluation.evaluate(run.ema, getattr(dataset, split)))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     assert cli.main(["run", "00", "06"]) == 0
     printed = capsys.readouterr().out
     assert sorted(done) == ["# 00 · Start here", "# 06 · FixMatch"]
-    assert all(word in printed for word in ("digits", "constant predictor", "supervised", "FixMatch", "macro-F1"))
+    assert all(word in printed for word in ("digits", "majority class", "supervised", "FixMatch", "macro-F1"))
     assert "an older run" not in printed and "chosen by validation" not in printed
     alike, others = printed.split("Runs with other labels or steps")
     assert "100 labels, seed 0, 5 steps:" in alike and "another draw" in others and "another draw" not in alike
@@ -71,9 +71,9 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
         seen.append((job.dataset, job.network, job.num_steps, job.budget, job.seed, job.lesson))
         if job.lesson == "07":
             return job, [], "its last line says why"
-        settings = {"network": job.network, "budget": job.budget, "num_steps": job.num_steps, "seed": job.seed}
+        settings = {"network": job.network, "num_labels": job.budget, "num_steps": job.num_steps, "seed": job.seed}
         settings["steps"] = job.num_steps
-        row = {"method": "FixMatch", "dataset": job.dataset, "md5": "x", "draw": "d", "lesson": "06", "macro-F1": 0.5}
+        row = {"method": "FixMatch", "dataset": job.dataset, "md5": "x", "label_split": "d", "lesson": "06", "macro-F1": 0.5}
         return job, [row | settings], None
 
     monkeypatch.setattr(benchmark, "run", run)
@@ -84,7 +84,7 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
     out = ["--output", str(tmp_path / "out"), "--jobs", "1"]
     assert cli.main(["benchmark", "06", "07", *settings, *out, "--ship"]) == 1  # one failed
     assert len(results.read_runs(tmp_path / "shipped.csv")) == 2
-    expected = [("digits", "ResNet", 5, budget, 1, lesson) for budget in (40, 3500) for lesson in ("06", "07")]
+    expected = [("digits", "ResNet", 5, num_labels, 1, lesson) for num_labels in (40, 3500) for lesson in ("06", "07")]
     assert sorted(seen) == sorted(expected)
     printed = capsys.readouterr()
     assert "FixMatch" in printed.out and "0.500" in printed.out and "shipped.csv" in printed.out

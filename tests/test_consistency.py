@@ -11,7 +11,8 @@ from PIL import Image
 from sklearn.metrics import f1_score
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from course_utils.data import Batch, DataError, load_kvasir
+from course_utils.batches import Batch
+from course_utils.datasets import DataError, load_kvasir
 from course_utils.models import SimpleCNN, UNet, num_parameters
 
 

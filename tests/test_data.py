@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from course_utils import augment, data
-from course_utils.data import DataError, batches, draw_labels, load_dataset, load_lesions, shuffled
+from course_utils import augment, batches, datasets, labels
+from course_utils.batches import batches, shuffled
+from course_utils.datasets import DataError, load_dataset, load_lesions
+from course_utils.labels import split_labels
 
 SIZES = data.DERMAMNIST_SIZES
 
@@ -250,24 +252,24 @@ def test_the_leak_of_dermamnist(dermamnist):
 
 
 def test_the_stratified_draw_has_the_shares_of_the_split(dermamnist):
-    assert draw_labels(dermamnist, 500).class_counts().tolist() == [16, 26, 55, 6, 55, 335, 7]
-    assert draw_labels(dermamnist, 350).class_counts().tolist() == [11, 18, 38, 4, 39, 235, 5]
-    assert draw_labels(dermamnist, 100).class_counts().tolist() == [3, 5, 11, 1, 11, 67, 2]
+    assert split_labels(dermamnist, 500).class_counts().tolist() == [16, 26, 55, 6, 55, 335, 7]
+    assert split_labels(dermamnist, 350).class_counts().tolist() == [11, 18, 38, 4, 39, 235, 5]
+    assert split_labels(dermamnist, 100).class_counts().tolist() == [3, 5, 11, 1, 11, 67, 2]
 
 
 def test_a_draw_is_repeatable_and_differs_between_seeds(best_dataset):
-    first, again, other = (draw_labels(best_dataset, 100, seed) for seed in (0, 0, 1))
+    first, again, other = (split_labels(best_dataset, 100, seed) for seed in (0, 0, 1))
     assert first.id == again.id and torch.equal(first.labelled, again.labelled)
     assert first.id != other.id
 
 
 def test_the_draw_has_the_right_labels_and_keeps_the_others_apart(best_dataset):
-    draw = draw_labels(best_dataset, 100)
+    label_split = split_labels(best_dataset, 100)
     truth = torch.from_numpy(best_dataset.train.labels)
-    assert torch.equal(draw.y_l, truth[draw.labelled])
-    assert len(draw.images) == len(best_dataset.train)  # the labelled images are part of the pool
-    assert torch.equal(draw.measure_labels(torch.tensor([5, 3])), truth[[5, 3]])
-    public = [value for name, value in vars(draw).items() if not name.startswith("_")]
+    assert torch.equal(label_split.y_l, truth[label_split.labelled])
+    assert len(label_split.images) == len(best_dataset.train)  # the labelled images are part of the pool
+    assert torch.equal(label_split.measure_labels(torch.tensor([5, 3])), truth[[5, 3]])
+    public = [value for name, value in vars(label_split).items() if not name.startswith("_")]
     assert not any(
         isinstance(value, torch.Tensor) and torch.equal(value, truth)
         for value in public
@@ -276,85 +278,85 @@ def test_the_draw_has_the_right_labels_and_keeps_the_others_apart(best_dataset):
 
 
 def test_the_balanced_draw(best_dataset):
-    draw = draw_labels(best_dataset, 7 * best_dataset.num_classes, how="balanced")
-    assert set(draw.class_counts().tolist()) == {7}
+    label_split = split_labels(best_dataset, 7 * best_dataset.num_classes, how="balanced")
+    assert set(label_split.class_counts().tolist()) == {7}
 
 
 @pytest.mark.parametrize("number", [0, -1, 10_000])
 def test_an_impossible_number_of_labels_is_refused(best_dataset, number):
     with pytest.raises(ValueError, match=f"cannot draw {number} labels: ask for 1 to"):
-        draw_labels(best_dataset, number)
+        split_labels(best_dataset, number)
 
 
 def test_an_impossible_balanced_draw_is_refused(best_dataset):
     with pytest.raises(ValueError, match="multiple of"):
-        draw_labels(best_dataset, best_dataset.num_classes + 1, how="balanced")
+        split_labels(best_dataset, best_dataset.num_classes + 1, how="balanced")
     with pytest.raises(ValueError, match="unknown draw"):
-        draw_labels(best_dataset, 100, how="random")
+        split_labels(best_dataset, 100, how="random")
 
 
 def test_a_balanced_draw_needs_enough_images_of_each_class(dermamnist):
     with pytest.raises(ValueError, match="rarest class has 80 images"):
-        draw_labels(dermamnist, 81 * 7, how="balanced")
+        split_labels(dermamnist, 81 * 7, how="balanced")
 
 
 def test_a_class_without_label_is_warned_about(best_dataset):
     with pytest.warns(UserWarning, match="no image is labelled"):
-        draw_labels(best_dataset, best_dataset.num_classes - 1)
+        split_labels(best_dataset, best_dataset.num_classes - 1)
 
 
 def test_all_labels_can_be_drawn(best_dataset):
-    assert len(draw_labels(best_dataset, len(best_dataset.train)).labelled) == len(best_dataset.train)
+    assert len(split_labels(best_dataset, len(best_dataset.train)).labelled) == len(best_dataset.train)
 
 
 # ---------------------------------------------------------------------------------------------------------- batches
 
 
 def test_after_one_pass_every_unlabelled_image_was_seen_once(best_dataset):
-    draw = draw_labels(best_dataset, 50 if best_dataset.name == "digits" else 100)
-    n, size = len(draw.images), 64
+    label_split = split_labels(best_dataset, 50 if best_dataset.name == "digits" else 100)
+    n, size = len(label_split.images), 64
     seen = torch.cat(
         [
             b.index
-            for b in itertools.islice(batches(draw, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)
+            for b in itertools.islice(batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)
         ]
     )
     assert sorted(seen[:n].tolist()) == list(range(n))
 
 
 def test_the_stream_never_ends_and_every_batch_is_full():
-    stream = shuffled(torch.arange(10), 4, data.generator(0, "test"))
+    stream = shuffled(torch.arange(10), 4, batches.generator(0, "test"))
     taken = list(itertools.islice(stream, 10))
     assert all(len(batch) == 4 for batch in taken)
     assert torch.bincount(torch.cat(taken)).tolist() == [4] * 10
-    other = list(itertools.islice(shuffled(torch.arange(10), 4, data.generator(1, "test")), 10))
+    other = list(itertools.islice(shuffled(torch.arange(10), 4, batches.generator(1, "test")), 10))
     assert not torch.equal(torch.cat(taken), torch.cat(other))
 
 
 def test_nothing_to_draw_from_is_an_error():
     with pytest.raises(ValueError, match="empty"):
-        next(shuffled(torch.arange(0), 4, data.generator(0, "test")))
+        next(shuffled(torch.arange(0), 4, batches.generator(0, "test")))
 
 
 def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
-    draw = draw_labels(best_dataset, 100)
+    label_split = split_labels(best_dataset, 100)
     weak, strong = augment.views(best_dataset)
-    plain = next(batches(draw, augment.plain, augment.plain, batch_size=8, mu=2))
-    assert torch.equal(plain.x_w, augment.plain(draw.images[plain.index])) and torch.equal(plain.x_w, plain.x_s)
+    plain = next(batches(label_split, augment.plain, augment.plain, batch_size=8, mu=2))
+    assert torch.equal(plain.x_w, augment.plain(label_split.images[plain.index])) and torch.equal(plain.x_w, plain.x_s)
     assert torch.equal(
         plain.y_l,
         torch.cat(
-            [draw.measure_labels((augment.plain(draw.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]
+            [label_split.measure_labels((augment.plain(label_split.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]
         ),
     )
-    same_view = next(batches(draw, weak, weak, batch_size=8, mu=2))
+    same_view = next(batches(label_split, weak, weak, batch_size=8, mu=2))
     assert not torch.equal(same_view.x_w, same_view.x_s)
-    one, again = (next(batches(draw, weak, strong, batch_size=8, mu=2, seed=3)) for _ in range(2))
+    one, again = (next(batches(label_split, weak, strong, batch_size=8, mu=2, seed=3)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, again))
 
 
 def test_supervised_batches_hold_no_unlabelled_images(best_dataset):
-    batch = next(batches(draw_labels(best_dataset, 100), augment.plain, batch_size=8))
+    batch = next(batches(split_labels(best_dataset, 100), augment.plain, batch_size=8))
     assert batch.x_w is None and batch.x_s is None and batch.index is None
 
 
@@ -363,7 +365,7 @@ needs_cpu = pytest.mark.skipif(data.DEVICE.type != "cpu", reason="on a GPU batch
 
 @needs_cpu
 def test_batches_made_in_a_second_thread_are_the_same(best_dataset, monkeypatch):
-    draw, (weak, strong) = draw_labels(best_dataset, 100), augment.views(best_dataset)
+    label_split, (weak, strong) = split_labels(best_dataset, 100), augment.views(best_dataset)
     taken, threads = {}, {}
 
     def spy(x, rng):
@@ -373,7 +375,7 @@ def test_batches_made_in_a_second_thread_are_the_same(best_dataset, monkeypatch)
     for cores in (1, 64):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         threads[cores] = set()
-        taken[cores] = list(itertools.islice(batches(draw, weak, spy, batch_size=8, mu=2), 20))
+        taken[cores] = list(itertools.islice(batches(label_split, weak, spy, batch_size=8, mu=2), 20))
     for one, other in zip(taken[1], taken[64], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other))
     assert threads[1] == {threading.get_ident()} and threading.get_ident() not in threads[64]
@@ -387,14 +389,14 @@ def test_what_a_view_raises_in_the_second_thread_reaches_the_caller(best_dataset
         raise ValueError("this view does not work")
 
     with pytest.raises(ValueError, match="this view does not work"):
-        next(batches(draw_labels(best_dataset, 100), view))
+        next(batches(split_labels(best_dataset, 100), view))
 
 
 @needs_cpu
 def test_a_dropped_stream_leaves_no_thread_behind(best_dataset, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     before = set(threading.enumerate())
-    stream = batches(draw_labels(best_dataset, 100), augment.plain)
+    stream = batches(split_labels(best_dataset, 100), augment.plain)
     next(stream)
     (thread,) = set(threading.enumerate()) - before
     del stream
@@ -403,7 +405,7 @@ def test_a_dropped_stream_leaves_no_thread_behind(best_dataset, monkeypatch):
 
 
 def test_one_generator_per_purpose():
-    a, b = data.generator(0, "a"), data.generator(0, "b")
+    a, b = batches.generator(0, "a"), batches.generator(0, "b")
     assert not torch.equal(torch.rand(4, generator=a), torch.rand(4, generator=b))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from course_utils import augment, evaluation, models
-from course_utils.data import Split
+from course_utils.datasets import Split
 from course_utils.evaluation import score
 
 
@@ -43,7 +43,7 @@ def test_auc_and_acc_agree_with_medmnists_evaluator(dermamnist, monkeypatch):
 
 
 def test_the_constant_predictor_of_dermamnist(dermamnist):
-    scores = evaluation.constant_scores(dermamnist, dermamnist.test)
+    scores = evaluation.majority_scores(dermamnist, dermamnist.test)
     expected = {"AUC": 0.5, "ACC": 0.668828, "macro-F1": 0.114508, "weighted-F1": 0.536102, "balanced ACC": 0.142857}
     assert scores.values == pytest.approx(expected, abs=1e-6)
     assert scores.recall.tolist() == [0, 0, 0, 0, 0, 1, 0]
@@ -51,8 +51,8 @@ def test_the_constant_predictor_of_dermamnist(dermamnist):
 
 def test_metrics_by_hand():
     # confusion [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
-    guess = [0, 1, 1, 1, 0, 2]
-    scores = score(np.eye(3)[guess], split([0, 0, 1, 1, 2, 2]))
+    pseudo_label = [0, 1, 1, 1, 0, 2]
+    scores = score(np.eye(3)[pseudo_label], split([0, 0, 1, 1, 2, 2]))
     assert scores.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
     assert scores.recall.tolist() == [0.5, 1.0, 0.5]
     assert scores["ACC"] == pytest.approx(4 / 6) and scores["balanced ACC"] == pytest.approx(2 / 3)

@@ -188,7 +188,7 @@ def _execute(connection: websocket.WebSocket, code: str) -> str:
 
 
 def exercise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    return next(cell for cell in notebook.cells if "class_shares" in cell.source and cell.cell_type == "code")
+    return next(cell for cell in notebook.cells if "class_fractions" in cell.source and cell.cell_type == "code")
 
 
 def source(notebook: nbformat.NotebookNode, start: str) -> str:
@@ -245,7 +245,7 @@ def test_two_students_side_by_side(hub, monkeypatch):
     transport = "import json, ipykernel.connect as c; print(json.loads(c.get_connection_info())['transport'])"
     intrusion = f"open({str(hub.course / 'course_utils' / 'check' / 'core.py')!r}, 'a')"
     with ThreadPoolExecutor() as pool:
-        hers = pool.submit(ada.run, set_up, exercise(work).source, 'check("0.1", class_shares)', 'borrow("0.2")')
+        hers = pool.submit(ada.run, set_up, exercise(work).source, 'check("0.1", class_fractions)', 'borrow("0.2")')
         package = "load_dataset(); import course_utils; print(course_utils)"
         his = pool.submit(bo.run, set_up, "_ = progress('00')", intrusion, package, transport)
         _, _, verdict, no_loan = hers.result()
@@ -294,7 +294,7 @@ def test_a_student_in_a_browser(hub, tmp_path):
         page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
         page.screenshot(path=pictures / "hub_2_opened.png")
         run_set_up(page)
-        write_solution(page, "class_shares", "raise NotImplementedError", ANSWER)
+        write_solution(page, "class_fractions", "raise NotImplementedError", ANSWER)
         run_cell(page, 'check("0.1"', "[ok]")
         page.screenshot(path=pictures / "hub_3_right.png")
         page.keyboard.press("Control+s")

@@ -102,16 +102,16 @@ def test_cells_out_of_order_and_again():
     said = run(
         [CHECKS["0.1"], SETUP, CHECKS["0.1"], STUBS["0.1"], CHECKS["0.1"], right, CHECKS["0.1"], wrong, CHECKS["0.1"]]
     )
-    assert "name 'check' is not defined" in said[0] and "name 'class_shares' is not defined" in said[2]
+    assert "name 'check' is not defined" in said[0] and "name 'class_fractions' is not defined" in said[2]
     assert [line.split(" ")[0] for line in said[4::2]] == ["[todo]", "[ok]", "[fix]"]
     assert run([SETUP, 'progress("00")'])[1].startswith("Lesson 00: 1 of 3")  # solved once
 
 
 def test_a_restart_in_the_middle_keeps_the_board():
     first = run([SETUP, SOLVED["0.1"], CHECKS["0.1"], 'borrow("0.2")', 'progress("00")'])
-    second = run([SETUP, 'progress("00")', "constant_accuracy", SOLVED["0.2"], CHECKS["0.2"], 'progress("00")'])
+    second = run([SETUP, 'progress("00")', "majority_accuracy", SOLVED["0.2"], CHECKS["0.2"], 'progress("00")'])
     assert first[-1] == second[1] and "1 borrowed" in first[-1]
-    assert "name 'constant_accuracy' is not defined" in second[2]  # a new kernel knows no function of before
+    assert "name 'majority_accuracy' is not defined" in second[2]  # a new kernel knows no function of before
     assert second[-1].startswith("Lesson 00: 2 of 3 exercises solved, 1 to do")
 
 

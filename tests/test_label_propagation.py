@@ -161,10 +161,10 @@ def test_answers_are_probabilities_whatever_the_masses(lesson):
 def test_the_second_opinion_only_takes_away(lesson):
     rng = torch.Generator().manual_seed(0)
     opinion = torch.randint(-1, 4, (100,), generator=rng)
-    guess, index = torch.randint(0, 4, (64,), generator=rng), torch.randint(0, 100, (64,), generator=rng)
+    pseudo_label, index = torch.randint(0, 4, (64,), generator=rng), torch.randint(0, 100, (64,), generator=rng)
     mask = (torch.rand(64, generator=rng) < 0.5).float()
-    kept = lesson.second_opinion(guess, mask, index, opinion)
-    assert (kept <= mask).all() and kept.sum() > 0 and (opinion[index][kept == 1] == guess[kept == 1]).all()
+    kept = lesson.second_opinion(pseudo_label, mask, index, opinion)
+    assert (kept <= mask).all() and kept.sum() > 0 and (opinion[index][kept == 1] == pseudo_label[kept == 1]).all()
 
 
 def test_rows_without_mass_are_announced(capsys):

@@ -75,10 +75,10 @@ def test_flexmatch_keeps_all_that_fixmatch_keeps_and_one_more_note_never_lowers_
     rng = torch.Generator().manual_seed(1)
     for notes in memories():
         logits, index = 4 * torch.randn(64, 5, generator=rng), torch.randperm(200, generator=rng)[:64]
-        guess, mask, after = flexmatch.select(notes, index, logits, TAU, lambda m: flexmatch.learning_status(m, 5))
+        pseudo_label, mask, after = flexmatch.select(notes, index, logits, TAU, lambda m: flexmatch.learning_status(m, 5))
         fixed = logits.softmax(1).max(1).values >= TAU
         assert mask[fixed].all()
-        assert torch.equal(after[index[fixed]], guess[fixed])
+        assert torch.equal(after[index[fixed]], pseudo_label[fixed])
         if (notes < 0).any():
             more = notes.clone()
             more[(notes < 0).nonzero()[0]] = 2
@@ -88,9 +88,9 @@ def test_flexmatch_keeps_all_that_fixmatch_keeps_and_one_more_note_never_lowers_
 def test_with_every_status_at_one_flexmatch_is_fixmatch(flexmatch):
     fixmatch = solutions("06")
     logits = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(2))
-    guess, mask, _ = flexmatch.select(torch.full((64,), -1), torch.arange(64), logits, TAU, lambda m: torch.ones(5))
-    right_guess, right_mask = fixmatch.guess_and_mask(logits, TAU)
-    assert torch.equal(guess, right_guess) and torch.equal(mask, right_mask)
+    pseudo_label, mask, _ = flexmatch.select(torch.full((64,), -1), torch.arange(64), logits, TAU, lambda m: torch.ones(5))
+    right_guess, right_mask = fixmatch.pseudo_label_and_mask(logits, TAU)
+    assert torch.equal(pseudo_label, right_guess) and torch.equal(mask, right_mask)
 
 
 def test_an_oracle_under_imbalance_leaves_the_minority_without_a_threshold_and_the_prior_repairs_it(flexmatch):

@@ -12,7 +12,7 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Recording, honest comparison, the reference band."""
+"""Recording, honest comparison, the reference range."""
 
 import json
 
@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils import data, evaluation, models, results, training
+from course_utils import batches, datasets, evaluation, labels, models, results, training
 
 
-def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
+def row(method="supervised", label_split="d0", f1=0.40, steps=1600, md5="x", **more):
     values = dict.fromkeys(evaluation.METRICS, 0.8) | {"macro-F1": f1}
     return {
         "method": method,
-        "draw": draw,
+        "label_split": label_split,
         "md5": md5,
         "steps": steps,
         "images": 51200,
@@ -29,18 +29,18 @@ def row(method="supervised", draw="d0", f1=0.40, steps=1600, md5="x", **more):
 
 @pytest.fixture
 def recorded_row(digits):
-    draw = data.draw_labels(digits, 100)
+    label_split = labels.split_labels(digits, 100)
     run = training.Run(
         models.new_model(digits), models.new_model(digits), 5, {"loss": [1.0] * 5}, seconds=1.23, images_seen=160
     )
     scores = evaluation.evaluate(run.ema, digits.test)
-    return results.record("supervised", digits, draw, run, scores)
+    return results.record("supervised", digits, label_split, run, scores)
 
 
 def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, digits):
     assert recorded_row["method"] == "supervised" and recorded_row["md5"] == digits.md5
     assert recorded_row["split"] == digits.test.name
-    assert recorded_row["draw"] == data.draw_labels(digits, 100).id
+    assert recorded_row["label_split"] == labels.split_labels(digits, 100).id
     assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (
         5,
         160,
@@ -66,19 +66,19 @@ def test_recorded_returns_the_latest_run_of_each_method_and_draw(recorded_row, d
 
 def test_nothing_recorded_is_an_empty_table_with_the_constant_predictor(digits):
     assert results.recorded(digits) == []
-    assert list(results.compare([], digits).index) == ["constant predictor"]
+    assert list(results.compare([], digits).index) == ["majority class"]
 
 
 def test_the_constant_predictor_is_scored_on_the_split_of_the_rows(digits):
     answer = np.bincount(digits.train.labels).argmax()
-    easy = data.Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
-    assert results.compare([], digits, split=easy).loc["constant predictor", "ACC"] == "0.550"
+    easy = datasets.Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
+    assert results.compare([], digits, split=easy).loc["majority class", "ACC"] == "0.550"
 
 
 def test_comparison_of_runs_that_are_alike(digits):
-    rows = [row(draw="d0", f1=0.40), row(draw="d1", f1=0.30), row("FixMatch", "d0", 0.45), row("FixMatch", "d1", 0.33)]
+    rows = [row(label_split="d0", f1=0.40), row(label_split="d1", f1=0.30), row("FixMatch", "d0", 0.45), row("FixMatch", "d1", 0.33)]
     table = results.compare(rows, digits)
-    assert list(table.index) == ["constant predictor", "supervised", "FixMatch"]
+    assert list(table.index) == ["majority class", "supervised", "FixMatch"]
     assert table.loc["supervised", "macro-F1"] == "0.350 ± 0.071"
     assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.040 ± 0.014"  # paired: smaller than either spread
     assert table.loc["FixMatch", "runs"] == "2"
@@ -87,7 +87,7 @@ def test_comparison_of_runs_that_are_alike(digits):
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (row("FixMatch", draw="d9"), "FixMatch differs in label draws"),
+        (row("FixMatch", label_split="d9"), "FixMatch differs in label draws"),
         (row("FixMatch", steps=400), "FixMatch differs in steps"),
         (row("FixMatch", md5="y"), "FixMatch differs in dataset"),
         (row("FixMatch", network="ResNet"), "FixMatch differs in network"),
@@ -103,10 +103,10 @@ def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
 def test_the_band_spans_the_reference_runs(monkeypatch, digits):
     rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
-    assert results.band("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
+    assert results.reference_range("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
     assert (
         results.within("FixMatch", "macro-F1", 0.5, digits)
-        == "macro-F1 of FixMatch is inside the reference band 0.33 to 0.53"
+        == "macro-F1 of FixMatch is inside the reference range 0.33 to 0.53"
     )
     assert results.within("FixMatch", "macro-F1", 0.45, digits) == results.within("FixMatch", "macro-F1", 0.5, digits)
     for outside in (0.32, 0.54, float("nan")):
@@ -122,15 +122,15 @@ def test_the_shipped_runs_are_complete(name):
     rows = results.read_runs(results.shipped_file(name))
     assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
     assert rows[["md5", "lesson", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
-    for settings, group in rows.groupby(["network", "budget", "num_steps", "steps", "method"]):
+    for settings, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
-        assert group["draw"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
+        assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
 
 
 @pytest.mark.parametrize("method", ["supervised", "FixMatch", "MixMatch"])
 def test_calibration_and_unseen_lesions_ship_for_five_draws(method):
     rows = results.read_runs(results.shipped_file("dermamnist"))
-    rows = rows[(rows["network"] == "SimpleCNN") & (rows["budget"] == 500) & (rows["method"] == method)]
+    rows = rows[(rows["network"] == "SimpleCNN") & (rows["num_labels"] == 500) & (rows["method"] == method)]
     assert len(rows) == 5 and rows.filter(regex="ECE|unseen").notna().all(axis=None)
     assert rows.filter(regex="ECE|unseen").shape[1] >= 2
 
@@ -138,13 +138,13 @@ def test_calibration_and_unseen_lesions_ship_for_five_draws(method):
 def test_reference_gives_the_rows_of_one_budget_network_and_length(monkeypatch, tmp_path, digits):
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
     assert results.reference(digits) == []
-    rows = [row(budget=500, draw="1e23"), row(budget=100), row(budget=500, network="ResNet")]
-    rows += [row(budget=500, num_steps=4800, steps=4800)]
+    rows = [row(num_labels=500, label_split="1e23"), row(num_labels=100), row(num_labels=500, network="ResNet")]
+    rows += [row(num_labels=500, num_steps=4800, steps=4800)]
     pd.DataFrame(rows).assign(stopped=None).to_csv(tmp_path / "digits.csv", index=False)
     (taught,) = results.reference(digits)
-    assert (taught["budget"], taught["network"], taught["draw"], taught["stopped"]) == (500, "SimpleCNN", "1e23", None)
+    assert (taught["num_labels"], taught["network"], taught["label_split"], taught["stopped"]) == (500, "SimpleCNN", "1e23", None)
     assert [r["labels"] for r in results.reference(digits, 500, "ResNet")] == [500]
-    assert results.reference(digits, budget=100)[0]["budget"] == 100
+    assert results.reference(digits, num_labels=100)[0]["num_labels"] == 100
     assert [r["steps"] for r in results.reference(digits, num_steps=4800)] == [4800]
     assert results.reference(digits, network="ResNet", num_steps=4800) == []
 
@@ -183,7 +183,7 @@ def test_gains_are_paired_by_draw(monkeypatch, digits):
 
 def test_gains_of_other_settings(monkeypatch, digits):
     of_100 = [row("supervised", f1=0.4), row("FixMatch", f1=0.5)]
-    monkeypatch.setattr(results, "reference", lambda dataset, budget=500: of_100 if budget == 100 else [])
-    table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), budget=100)
+    monkeypatch.setattr(results, "reference", lambda dataset, num_labels=500: of_100 if num_labels == 100 else [])
+    table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), num_labels=100)
     assert table["macro-F1"].tolist() == ["+0.100 ± nan, 1 of 1", ""]  # one draw has no spread
     assert results.gains(["FixMatch"], digits, metrics=("macro-F1",)).iloc[0, 0] == "no reference runs"

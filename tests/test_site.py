@@ -22,8 +22,8 @@ from sphinx.search.en import SearchEnglish
 
 from course_utils import cli, results
 from course_utils.authoring import build, site, verify
-from course_utils.data import load_dataset
-from course_utils.evaluation import constant_scores
+from course_utils.datasets import load_dataset
+from course_utils.evaluation import majority_scores
 
 METHOD_PAGES = sorted(path.stem for path in (site.DOCS / "methods").glob("*.md") if path.stem != "index")
 
@@ -197,7 +197,7 @@ def test_each_method_has_its_idea_equation_lesson_and_results(editions, method):
     for title in ("DermaMNIST, 500 labels", "Digits, 500 labels"):
         section = next(h3.parent for h3 in page.find_all("h3") if h3.get_text().startswith(title))
         lines = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in section.find_all("tr")]
-        assert [line[0] for line in lines[:4]] == ["method", "constant predictor", *site.BASELINES]
+        assert [line[0] for line in lines[:4]] == ["method", "majority class", *site.BASELINES]
         assert lines[0][-2:] == [f"macro-F1 minus {baseline}" for baseline in site.BASELINES]
         assert all("±" in cell for cell in lines[2][1:5])
     assert "<!--" not in page.get_text()
@@ -228,9 +228,9 @@ def test_the_results_follow_the_shipped_runs(monkeypatch):
     mark = "Before\n\n<!-- results: FixMatch -->\n\nAfter"
     text = site.with_results(mark)
     runs = results.read_runs(results.shipped_file("dermamnist"))
-    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["budget"] == 500)]
-    by_draw = runs.pivot_table(index=results.PAIR, columns="method", values="macro-F1")
-    d = by_draw["FixMatch"] - by_draw["supervised, batches of 160"]
+    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["num_labels"] == 500)]
+    by_split = runs.pivot_table(index=results.PAIR, columns="method", values="macro-F1")
+    d = by_split["FixMatch"] - by_split["supervised, batches of 160"]
     (line,) = [line for line in text.splitlines() if line.startswith("| FixMatch |")][:1]
     assert line.endswith(f"{d.mean():+.3f} ± {d.std() / 5**0.5:.3f} ({(d > 0).sum()}/5) |")
     assert text.startswith("Before\n\n### DermaMNIST") and text.endswith("\n\nAfter")
@@ -248,7 +248,7 @@ def test_the_constant_predictor_that_ships_is_right(best_dataset):
     shipped = pd.read_csv(site.CONSTANT, index_col="dataset")
     assert list(shipped.index) == list(site.DATASETS)
     for dataset in {best_dataset.name: best_dataset, "digits": load_dataset("digits")}.values():
-        scores = constant_scores(dataset, dataset.test).values
+        scores = majority_scores(dataset, dataset.test).values
         assert shipped.loc[dataset.name].to_dict() == pytest.approx(scores, abs=1e-4)
 
 

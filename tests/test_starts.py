@@ -323,7 +323,7 @@ def test_the_picture_of_the_course():
     assert (ROOT / name).read_bytes().startswith(b"\x89PNG") and (ROOT / name).stat().st_size < 200_000
     assert (ROOT / name).with_suffix(".py").is_file()
     runs = results.read_runs(results.shipped_file("dermamnist"))
-    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["budget"] == 500)]
+    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["num_labels"] == 500)]
     mean = runs.groupby("method")["macro-F1"].mean()
     for method in ("mean teacher", "MixMatch", "FixMatch", "SGAN"):
         assert method in alt and mean[method] > mean["supervised"]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import models, training
-from course_utils.data import Batch
+from course_utils.batches import Batch
 from course_utils.training import TrainingDiverged, train
 
 

@@ -23,27 +23,27 @@ from tqdm import tqdm
 
 from course_utils import SOLUTIONS, evaluation, results
 from course_utils.authoring import build, lessons
-from course_utils.data import load_dataset
+from course_utils.datasets import load_dataset
 
 # What a line says besides what `results.record` says of a run
-SETTINGS = ("dataset", "md5", "lesson", "code", "network", "budget", "num_steps", "method", "seed")
+SETTINGS = ("dataset", "md5", "lesson", "code", "network", "num_labels", "num_steps", "method", "seed")
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """One lesson with its settings; `budget` is the number of labels that it draws, `num_steps` the length of a training."""
+    """One lesson with its settings; `num_labels` is the number of labelled images, `num_steps` the length of a training."""
 
     dataset: str
     network: str
     num_steps: int
-    budget: int
+    num_labels: int
     seed: int
     lesson: str
 
     def read(self) -> NotebookNode:
         """The lesson, without its side experiments unless it runs with the settings with which it is taught."""
         notebook = build.read_source(lessons([self.lesson])[0])
-        if (self.network, self.num_steps, self.budget) != ("SimpleCNN", 1600, 500):
+        if (self.network, self.num_steps, self.num_labels) != ("SimpleCNN", 1600, 500):
             notebook.cells = [cell for cell in notebook.cells if "aside" not in build.tags(cell)]
         return notebook
 
@@ -54,7 +54,7 @@ class Job:
         return hashlib.md5("\n".join(cells).encode()).hexdigest()[:8]
 
     def path(self, folder: Path) -> Path:
-        names = (self.dataset, self.network, self.num_steps, self.budget, f"seed{self.seed}", self.lesson, self.code)
+        names = (self.dataset, self.network, self.num_steps, self.num_labels, f"seed{self.seed}", self.lesson, self.code)
         return folder / ("-".join(map(str, names)) + ".csv")
 
 
@@ -67,10 +67,10 @@ def _without_words(source: str) -> str:
     return ast.unparse(tree)
 
 
-def jobs(datasets, networks, num_steps, budgets, seeds, numbers) -> list[Job]:
+def jobs(datasets, networks, num_steps, label_budgets, seeds, numbers) -> list[Job]:
     """Every combination, seed by seed, so that a table can be read before all seeds are through."""
-    found = itertools.product(datasets, networks, [num_steps], budgets, seeds, numbers)
-    return sorted((Job(*settings) for settings in found), key=lambda job: (job.seed, job.budget, job.lesson))
+    found = itertools.product(datasets, networks, [num_steps], label_budgets, seeds, numbers)
+    return sorted((Job(*settings) for settings in found), key=lambda job: (job.seed, job.num_labels, job.lesson))
 
 
 def run(job: Job) -> tuple[Job, list[dict], str | None]:
@@ -79,7 +79,7 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
         settings = {
             "COURSE_RUNS": folder,
             "COURSE_SEED": str(job.seed),
-            "COURSE_LABELS": str(job.budget),
+            "COURSE_LABELS": str(job.num_labels),
             "COURSE_STEPS": str(job.num_steps),
             "COURSE_NETWORK": job.network,
         }
@@ -97,7 +97,7 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
                 return job, [], f"a cell that records failed, {errors[0].ename}: {errors[0].evalue}\n{cell.source}"
         recorded = Path(folder) / "runs.jsonl"
         rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
-    mine = {"lesson": job.lesson, "code": job.code, "budget": job.budget, "num_steps": job.num_steps}
+    mine = {"lesson": job.lesson, "code": job.code, "num_labels": job.num_labels, "num_steps": job.num_steps}
     rows = [row | mine for row in rows if row["split"] == "test" and row["dataset"] == job.dataset]
     if not rows:
         return job, [], f"the lesson recorded nothing on {job.dataset}: does it train, and is the data there?"
@@ -154,7 +154,7 @@ def collect(done: list[Job], folder: Path) -> pd.DataFrame:
 
 def ship(rows: pd.DataFrame) -> list[Path]:
     """Put these rows among the shipped ones, in place of those with the same settings; a method stays where it stood."""
-    key = ["network", "budget", "num_steps", "steps", "method", *results.PAIR]
+    key = ["network", "num_labels", "num_steps", "steps", "method", *results.PAIR]
     written = []
     for name, new in rows.groupby("dataset"):
         path = results.shipped_file(name)
@@ -176,21 +176,21 @@ def ship(rows: pd.DataFrame) -> list[Path]:
 
 
 def table(rows: pd.DataFrame, metric: str = "macro-F1") -> pd.DataFrame:
-    """One line for each method, one column for each budget: mean ± sd, and the paired difference to supervised ± its error."""
+    """One line for each method, one column for each number of labels: mean ± sd, and the paired difference to supervised ± its error."""
     cells: dict = {}
-    for settings, alike in rows.groupby(["dataset", "network", "budget", "steps"], sort=False):
-        by_draw = alike.pivot_table(index=results.PAIR, columns="method", values=metric, aggfunc="last", sort=False)
-        for method in by_draw:
-            own = by_draw[method].dropna()
+    for settings, alike in rows.groupby(["dataset", "network", "num_labels", "steps"], sort=False):
+        by_split = alike.pivot_table(index=results.PAIR, columns="method", values=metric, aggfunc="last", sort=False)
+        for method in by_split:
+            own = by_split[method].dropna()
             text = f"{own.mean():.3f} ± {own.std():.3f} ({len(own)})"
-            if method != "supervised" and "supervised" in by_draw:
-                d = (by_draw[method] - by_draw["supervised"]).dropna()
+            if method != "supervised" and "supervised" in by_split:
+                d = (by_split[method] - by_split["supervised"]).dropna()
                 text += f", {d.mean():+.3f} ± {d.std() / max(len(d), 1) ** 0.5:.3f}"
             cells.setdefault(method, {})[settings] = text
     return pd.DataFrame(cells).T.fillna("")
 
 
-def budgets_of(words: list[str], dataset: str) -> list[int]:
+def labels_of(words: list[str], dataset: str) -> list[int]:
     """Numbers of labels from the command line, where `all` stands for the whole training split."""
     total = len(load_dataset(dataset).train)
     for word in words:

@@ -34,7 +34,7 @@ def _made(kind: str, dataset: str, network: str, what: str, steps: str | None) -
     rows = results.read_runs(results.shipped_file(dataset))
     rows = rows[(rows["network"] == network) & (rows["steps"] == int(steps or 1600))]
     rows = rows[~rows["method"].str.contains(BESIDE)]
-    table = one_budget(rows[rows["budget"] == int(what)]) if kind == "one budget" else all_budgets(rows, what)
+    table = one_budget(rows[rows["num_labels"] == int(what)]) if kind == "one budget" else all_budgets(rows, what)
     return markdown(table.rename_axis("method"))
 
 
@@ -53,7 +53,7 @@ def put_speed(table: pd.DataFrame) -> Path:
 def one_budget(rows: pd.DataFrame, baselines: tuple[str, ...] = ("supervised",)) -> pd.DataFrame:
     """One line for each method that has the first baseline's draws: mean ± sd, and the paired differences in macro-F1."""
     scores = {name: rows[rows["method"] == name].set_index(results.PAIR)["macro-F1"] for name in baselines}
-    same_draws = rows["draw"].isin(scores[baselines[0]].index.get_level_values("draw"))
+    same_draws = rows["label_split"].isin(scores[baselines[0]].index.get_level_values("label_split"))
     lines = {}
     for method, group in rows[same_draws].groupby("method", sort=False):
         lines[method] = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
@@ -67,7 +67,7 @@ def one_budget(rows: pd.DataFrame, baselines: tuple[str, ...] = ("supervised",))
 
 def all_budgets(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """One line for each method with several numbers of labels: mean ± sd, and the paired difference ± its error."""
-    table = benchmark.table(rows[rows["draw"].isin(rows.loc[rows["method"] == "supervised", "draw"])], metric)
+    table = benchmark.table(rows[rows["label_split"].isin(rows.loc[rows["method"] == "supervised", "label_split"])], metric)
     several = table[(table != "").sum(axis=1) > 1].sort_index(axis=1)
     several = several.replace(r" \(5\)", "", regex=True)  # all that ships has five draws
-    return several.set_axis([f"{budget:,} labels" for _, _, budget, _ in several], axis=1)
+    return several.set_axis([f"{num_labels:,} labels" for _, _, num_labels, _ in several], axis=1)

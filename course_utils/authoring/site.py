@@ -21,8 +21,8 @@ from nbformat import NotebookNode
 from course_utils import ROOT, results
 from course_utils.authoring import build as builder
 from course_utils.authoring import lessons, readme
-from course_utils.data import load_dataset
-from course_utils.evaluation import METRICS, constant_scores
+from course_utils.datasets import load_dataset
+from course_utils.evaluation import METRICS, majority_scores
 
 DOCS = ROOT / "docs"
 CONSTANT = results.shipped_file("constant")
@@ -180,25 +180,25 @@ def _results_of(methods: list[str]) -> str:
         unknown = sorted(set(shown) - set(rows["method"]))
         if unknown:
             raise ValueError(f"a page asks for the results of {', '.join(unknown)}: no such run ships for {dataset}")
-        at_500 = rows[rows["budget"] == 500]
+        at_500 = rows[rows["num_labels"] == 500]
         table = readme.one_budget(at_500, BASELINES).reindex(shown)
         constant = pd.read_csv(CONSTANT, index_col="dataset").loc[dataset]
-        table.loc["constant predictor"] = [f"{constant[name]:.3f}" for name in readme.METRICS] + [""] * len(BASELINES)
-        draws = at_500["draw"].nunique()
+        table.loc["majority class"] = [f"{constant[name]:.3f}" for name in readme.METRICS] + [""] * len(BASELINES)
+        draws = at_500["label_split"].nunique()
         parts.append(
             f"### {title}, 500 labels\n\n"
             f"SimpleCNN, 1,600 steps, test split: mean ± standard deviation over {draws} label draws, each with its own "
             "initial weights. The last columns: mean ± standard error of the paired differences in macro-F1, and on how "
             "many of the draws the method is above.\n\n"
-            + readme.markdown(table.loc[["constant predictor", *shown]].rename_axis("method"))
+            + readme.markdown(table.loc[["majority class", *shown]].rename_axis("method"))
         )
         metric = "macro-F1" if dataset == "dermamnist" else "ACC"
-        others = rows[rows["budget"].isin(rows.loc[rows["method"].isin(methods), "budget"])]
-        if others["budget"].nunique() > 1:
+        others = rows[rows["num_labels"].isin(rows.loc[rows["method"].isin(methods), "num_labels"])]
+        if others["num_labels"].nunique() > 1:
             parts.append(
                 f"### {title}, other numbers of labels\n\n{metric}, mean ± standard deviation over the draws, and the mean "
                 "± standard error of the paired differences to the supervised baseline. The settings are those chosen for "
-                f"500 labels. The constant predictor has {constant[metric]:.3f}, however many labels there are.\n\n"
+                f"500 labels. The majority class has {constant[metric]:.3f}, however many labels there are.\n\n"
                 + readme.markdown(readme.all_budgets(others, metric).rename_axis("method"))
             )
     return "\n\n".join(parts)
@@ -212,8 +212,8 @@ def _unbroken(text: str) -> str:
 
 
 def write_constant() -> None:
-    """Ship the scores of the constant predictor on the test splits: a site is built without the data."""
+    """Ship the scores of the majority class on the test splits: a site is built without the data."""
     rows = {
-        name: constant_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]
+        name: majority_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]
     }
     pd.DataFrame.from_dict(rows, "index", columns=list(METRICS)).round(4).to_csv(CONSTANT, index_label="dataset")

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from course_utils.check import board
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 TIME_LIMIT = 5.0  # seconds of computing for all cases of one exercise; the reference solutions need a small part of one
 PATIENCE = (

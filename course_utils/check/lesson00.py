@@ -1,4 +1,4 @@
-"""Checks of lesson 00: class shares, the constant predictor, macro-F1."""
+"""Checks of lesson 00: class shares, the majority class, macro-F1."""
 
 import torch
 

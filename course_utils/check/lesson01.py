@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_utils.check.core import Fix, exercise, expect, expect_tuple
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 # 64 labels, so that every share is exact in binary: 33, 15, 11, 4 and 1 images of the classes 0 to 4, well mixed.
 LABELS = np.repeat(np.arange(5), [33, 15, 11, 4, 1])[np.random.default_rng(3).permutation(64)]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 
 @exercise("2.1", "a weight that grows")

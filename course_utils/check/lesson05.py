@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple, wrong_weights
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 
 @exercise("5.1", "the consistency loss")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 # The worked example: four images, three classes (the second is unsure), threshold .95
 _Q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
@@ -355,7 +355,7 @@ def _(student):
             (loss_u, "the labelled loss is missing"),
             (
                 loss_l,
-                "no image passes the mask: is softmax applied twice? guess_and_mask takes logits"
+                "no image passes the mask: is softmax applied twice? pseudo_label_and_mask takes logits"
                 if all_masked
                 else "the unlabelled loss is missing",
             ),

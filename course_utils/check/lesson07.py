@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
-from course_utils.data import Batch
+from course_utils.batches import Batch
 
 
 def _int64(value, what: str) -> None:
@@ -249,7 +249,7 @@ def _(student):
         if getattr(got, "shape", None) == (10,):
             raise Fix("the order of the values: return (guess, mask, new_memory)")
         if isinstance(got, torch.Tensor) and got.is_floating_point():
-            raise Fix("the first value is not the guess: confident_guess returns (confidence, guess), in this order")
+            raise Fix("the first value is not the guess: confident_pseudo_label returns (confidence, guess), in this order")
         expect(got, guess, f"the guess {where}")
         spy.expect_only(memory, at)
         sure = [int(value >= 0.95) for value in p]
@@ -297,7 +297,7 @@ def _(student):
                 ),
                 (
                     notes(by_class >= 0.95),
-                    "a sigmoid is no confidence here: take those of confident_guess, a softmax over the classes",
+                    "a sigmoid is no confidence here: take those of confident_pseudo_label, a softmax over the classes",
                 ),
                 (
                     notes(torch.tensor(mask) > 0),
@@ -305,13 +305,13 @@ def _(student):
                 ),
                 (
                     memory,
-                    "the memory is returned as it was: remember this batch's sure guesses, with the confidences of confident_guess",
+                    "the memory is returned as it was: remember this batch's sure guesses, with the confidences of confident_pseudo_label",
                 ),
             ],
         )
         _int64(new, "the new memory")
         if kept.requires_grad:
-            raise Fix("the mask carries a gradient: take the confidence from confident_guess, which detaches")
+            raise Fix("the mask carries a gradient: take the confidence from confident_pseudo_label, which detaches")
         memory = torch.tensor(after)
     memory = torch.tensor([1, 0, 0, 1, -1, -1, 1, 0])
     index, p, guess = torch.tensor([4, 5, 6, 7]), [0.97, 0.60, 0.99, 0.70], [1, 1, 0, 1]

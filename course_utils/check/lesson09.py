@@ -125,7 +125,7 @@ def _(student):
     expect(
         student(np.tile([0.0, 1.0, 0.0], (6, 1)), labels),
         0.5,
-        "the macro AUC of the constant predictor",
+        "the macro AUC of the majority class",
         [(0.0, "ties count nothing: a pair with equal scores counts one half"), (1.0, "ties count as won: one half")],
     )
     negative = np.array([[-3.0, -1.0], [-2.0, -5.0], [-4.0, -1.0]])

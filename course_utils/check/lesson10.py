@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
-from course_utils.data import Batch, Dataset, load_dataset
+from course_utils.batches import Batch
+from course_utils.datasets import Dataset, load_dataset
 from course_utils.models import SimpleCNN
 
 # ------------------------------------------------------------------------------------------------------- 10.1 bytes

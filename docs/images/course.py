@@ -11,7 +11,8 @@ import torch
 
 from course_utils import augment, results
 from course_utils.check import verdict
-from course_utils.data import draw_labels, load_dataset
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 from course_utils.plots import _displayable
 
 TARGET = Path(__file__).with_name("course.png")
@@ -36,7 +37,7 @@ TRIES = [
 def views(figure, dataset) -> None:
     """One labelled image, weak views of it, strong views of it."""
     weak, strong = augment.views(dataset)
-    image = dataset.train.images[draw_labels(dataset, 500, 0).labelled[7]]
+    image = dataset.train.images[split_labels(dataset, 500, 0).labelled[7]]
     rows = {"image": [image], "weak": augment.augment_one(weak, image, 4, 0)}
     rows["strong"] = augment.augment_one(strong, image, 4, 0)
     axes = figure.subplots(3, 4)
@@ -57,7 +58,7 @@ def replies(figure) -> None:
         function = eval(f"lambda labels, num_classes: {tried}", {"torch": torch})
         first, *rest = tried.split(" / ")
         lines += [
-            "def class_shares(labels, num_classes):",
+            "def class_fractions(labels, num_classes):",
             f"    return {first}" + " \\" * bool(rest),
             *(f"        / {part}" for part in rest),
         ]
@@ -79,7 +80,7 @@ def _folded(text: str, width: int) -> list[str]:
 def gains(figure) -> None:
     """Each method's paired gain in macro-F1 over the supervised baseline, 500 labels: mean and standard error."""
     runs = results.read_runs(results.shipped_file("dermamnist"))
-    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["budget"] == 500)]
+    runs = runs[(runs["network"] == "SimpleCNN") & (runs["steps"] == 1600) & (runs["num_labels"] == 500)]
     by_method = {method: rows.set_index(results.PAIR)["macro-F1"] for method, rows in runs.groupby("method")}
     ax = figure.subplots()
     for position, (method, label) in enumerate(METHODS.items()):

@@ -605,7 +605,7 @@ WRONG = {
         (_step(_right_sum, lambda m: {"mask": m.sum().item()}), "count"),
         (lambda model, batch, tau=0.95, lambda_u=1.0: step_alone(model, batch, 0.95, lambda_u), "tau is ignored"),
         (lambda *a, **k: step_alone(*a, **k)[::-1], "the two values are swapped"),
-        (step_softmax_twice, "guess_and_mask takes logits"),
+        (step_softmax_twice, "pseudo_label_and_mask takes logits"),
         (step_kept_only, "only a part of the images goes through the model"),
         (_step_passes(_weak, lambda z, b: z.chunk(2)), "Cut after len(batch.x_l) rows"),
         (_step_passes(_weak, lambda z, b: z.tensor_split([len(z) // 3])), "Cut after len(batch.x_l) rows"),

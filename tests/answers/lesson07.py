@@ -524,7 +524,7 @@ WRONG = {
         (_select(lambda c, g, T, tau: c >= T[g]), "must be a float tensor"),
         (_select(note=lambda m, i, g, c, tau, T: m.clone()), "returned as it was"),
         (select_with_gradient, "carries a gradient"),
-        (select_confidence_first, "confident_guess returns (confidence, guess)"),
+        (select_confidence_first, "confident_pseudo_label returns (confidence, guess)"),
         (lambda m, i, z, tau, s: select_alone(m, i, z, tau, s)[:2], "must return 3 values"),
         (lambda m, i, z, tau, s: select_alone(m, i, z, tau, s)[::-1], "order of the values"),
         (lambda m, i, z, tau, s: select_alone(m, i, z, 0.95, s), "tau is ignored"),

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from benchmark_recipes import NUM_STEPS, supervised
 
-from course_utils import augment, data, evaluation, models, training
+from course_utils import augment, batches, datasets, evaluation, labels, models, training
 
 
 class Lee:
@@ -28,7 +28,7 @@ class Lee:
 def together(first, second):
     """Two streams of labelled batches, glued batch by batch."""
     for one, two in zip(first, second):
-        yield data.Batch(torch.cat([one.x_l, two.x_l]), torch.cat([one.y_l, two.y_l]))
+        yield batches.Batch(torch.cat([one.x_l, two.x_l]), torch.cat([one.y_l, two.y_l]))
 
 
 class SelfTraining:
@@ -41,14 +41,14 @@ class SelfTraining:
         self.fitted = {}
 
     def stream(self, part, fold):
-        return data.batches(part, self.weak, labelled_view=self.strong, batch_size=32, seed=fold)
+        return batches.batches(part, self.weak, labelled_view=self.strong, batch_size=32, seed=fold)
 
     def with_labels(self, part, positions, labels):
         """A label draw whose labels are the given ones."""
         everything = torch.zeros(len(part.images), dtype=torch.int64)
         everything[positions] = labels
-        split = data.Split("pool", self.dataset.train.images, everything.numpy())
-        return data.LabelDraw(split, positions.numpy(), self.dataset.num_classes, part.seed, "pseudo")
+        split = datasets.Split("pool", self.dataset.train.images, everything.numpy())
+        return labels.LabelSplit(split, positions.numpy(), self.dataset.num_classes, part.seed, "pseudo")
 
     def network(self, part, fold, rounds):
         networks = self.fitted.setdefault((part.seed, fold), [])
@@ -59,13 +59,13 @@ class SelfTraining:
             if networks:
                 probabilities = torch.from_numpy(evaluation.predict(networks[-1], part.images))
                 probabilities[part.labelled] = 0
-                confidence, guess = probabilities.max(1)
+                confidence, pseudo_label = probabilities.max(1)
                 kept = (confidence >= self.threshold).nonzero().squeeze(1)
                 if self.halves:
-                    stream = together(stream, self.stream(self.with_labels(part, kept, guess[kept]), fold + 1000))
+                    stream = together(stream, self.stream(self.with_labels(part, kept, pseudo_label[kept]), fold + 1000))
                 else:
                     positions = torch.cat([part.labelled, kept])
-                    labels = torch.cat([part.y_l, guess[kept]])
+                    labels = torch.cat([part.y_l, pseudo_label[kept]])
                     stream = self.stream(self.with_labels(part, positions, labels), fold)
             run = training.train(models.new_model(self.dataset, fold), supervised, stream, self.num_steps)
             networks.append(run.ema)
@@ -80,7 +80,7 @@ def settings(dataset):
 
     def lee(alpha_f):
         def predict(part, fold, images):
-            stream = data.batches(part, weak, labelled_view=strong, batch_size=32, mu=1, seed=fold)
+            stream = batches.batches(part, weak, labelled_view=strong, batch_size=32, mu=1, seed=fold)
             run = training.train(models.new_model(dataset, fold), Lee(alpha_f), stream, NUM_STEPS)
             return evaluation.predict(run.ema, images)
 

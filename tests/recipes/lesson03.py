@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.preprocessing import StandardScaler
 
-from course_utils import augment, data, evaluation, models, training
+from course_utils import augment, batches, datasets, evaluation, labels, models, training
 
 NUM_STEPS, FLOW_STEPS = 1600, 100
 
@@ -59,18 +59,18 @@ def settings(dataset):
 
     def network(part, fold):
         if (part.id, fold) not in trained:
-            stream = data.batches(part, weak, labelled_view=strong, batch_size=32, seed=fold)
+            stream = batches.batches(part, weak, labelled_view=strong, batch_size=32, seed=fold)
             run = training.train(models.new_model(dataset, fold), supervised, stream, NUM_STEPS)
             trained[part.id, fold] = run.ema
         return trained[part.id, fold]
 
     @cache
     def self_made(fold):
-        part = data.draw_labels(dataset, 500, 100)  # its labels are not used
+        part = labels.split_labels(dataset, 500, 100)  # its labels are not used
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold)
             model = Contrastive(models.new_model(dataset, fold))
-        stream = data.batches(part, strong, strong, batch_size=32, mu=1, seed=fold)
+        stream = batches.batches(part, strong, strong, batch_size=32, mu=1, seed=fold)
         return training.train(model, contrastive, stream, NUM_STEPS).ema.network
 
     def embedding(part, fold, kind, images, standardise):
@@ -122,13 +122,13 @@ def settings(dataset):
 
         def loss(model, batch):
             with torch.no_grad():
-                confidence, guess = model(batch.x_w).softmax(1).max(1)
-            mask = lesson.second_opinion(guess, (confidence >= 0.95).float(), batch.index, opinion)
+                confidence, pseudo_label = model(batch.x_w).softmax(1).max(1)
+            mask = lesson.second_opinion(pseudo_label, (confidence >= 0.95).float(), batch.index, opinion)
             logits_l, logits_s = model(torch.cat([batch.x_l, batch.x_s])).tensor_split([len(batch.x_l)])
-            loss_u = (F.cross_entropy(logits_s, guess, reduction="none") * mask).mean()
+            loss_u = (F.cross_entropy(logits_s, pseudo_label, reduction="none") * mask).mean()
             return F.cross_entropy(logits_l, batch.y_l) + loss_u, {"mask": mask.mean().item()}
 
-        stream = data.batches(part, weak, strong, batch_size=32, mu=2, seed=fold)
+        stream = batches.batches(part, weak, strong, batch_size=32, mu=2, seed=fold)
         return evaluation.predict(training.train(models.new_model(dataset, fold), loss, stream, NUM_STEPS).ema, images)
 
     return {

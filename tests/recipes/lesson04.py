@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from benchmark_recipes import NUM_STEPS
 
-from course_utils import augment, data, evaluation, models, training
+from course_utils import augment, batches, datasets, evaluation, labels, models, training
 
 
 class SGAN:
@@ -15,7 +15,7 @@ class SGAN:
             torch.manual_seed(seed)
             self.generator = models.Generator(dataset.channels)
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=0.002, betas=(0.5, 0.999), fused=True)
-        self.rng, self.vanilla, self.joint, self.step = data.generator(seed, "noise"), vanilla, joint, 0
+        self.rng, self.vanilla, self.joint, self.step = batches.generator(seed, "noise"), vanilla, joint, 0
 
     def fakes(self, n):
         return self.generator(torch.randn(n, self.generator.noise_size, generator=self.rng))
@@ -52,7 +52,7 @@ def settings(dataset):
     def setting(labelled_view=strong, unlabelled_view=weak, vanilla=False, joint=True):
         def predict(part, fold, images):
             options = {"labelled_view": labelled_view, "batch_size": 32, "mu": 1, "seed": fold}
-            stream = data.batches(part, unlabelled_view, **options)
+            stream = batches.batches(part, unlabelled_view, **options)
             loss = SGAN(dataset, fold, vanilla, joint)
             run = training.train(models.new_model(dataset, fold), loss, stream, NUM_STEPS)
             return evaluation.predict(run.ema, images)

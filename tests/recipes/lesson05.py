@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from benchmark_recipes import NUM_STEPS
 
-from course_utils import augment, data, evaluation, models, training
+from course_utils import augment, batches, datasets, evaluation, labels, models, training
 
 
 class MeanTeacher:
@@ -46,7 +46,7 @@ def settings(dataset):
         def predict(part, fold, images):
             options = {"labelled_view": labelled_view, "batch_size": 32, "mu": 1, "seed": fold}
             loss, model = MeanTeacher(weight, training_mode), models.new_model(dataset, fold)
-            run = training.train(model, loss, data.batches(part, weak, strong, **options), NUM_STEPS)
+            run = training.train(model, loss, batches.batches(part, weak, strong, **options), NUM_STEPS)
             loss.follow(run.model)
             return evaluation.predict(loss.teacher, images)
 

