@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+from course_utils.device import DEVICE
 from course_utils.labels import LabelSplit
-from course_utils.settings import DEVICE
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from course_utils.datasets import Dataset, Split
-from course_utils.settings import DEVICE
+from course_utils.device import DEVICE
+
 
 class LabelSplit:
     """The training split as semi-supervised learning sees it: a pool of images, a few of them with labels.

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils.settings import DEVICE, NETWORK
+from course_utils.device import DEVICE
+from course_utils.settings import NETWORK
 
 
 class SimpleCNN(nn.Module):

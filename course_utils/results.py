@@ -131,17 +131,25 @@ class Paired(NamedTuple):
         return f"{self.gain:+.3f}{error}, {self.wins} of {self.pairs}" if self.pairs else ""
 
 
-def paired(rows: list[dict] | pd.DataFrame, baseline: str = "supervised", metric: str = "macro-F1") -> dict[str, Paired]:
+def paired(
+    rows: list[dict] | pd.DataFrame, baseline: str = "supervised", metric: str = "macro-F1"
+) -> dict[str, Paired]:
     """Each method of `rows` against the baseline, by name, in the order of the rows; of runs that repeat a pair the last counts."""
     frame = pd.DataFrame(rows, columns=["method", *PAIR, metric]).dropna()
     by_method = {
-        method: group.groupby(PAIR)[metric].last().astype(float) for method, group in frame.groupby("method", sort=False)
+        method: group.groupby(PAIR)[metric].last().astype(float)
+        for method, group in frame.groupby("method", sort=False)
     }
     lines = {}
     for method, own in by_method.items():
         d = (own - by_method[baseline]).dropna() if baseline in by_method and method != baseline else own.iloc[:0]
         lines[method] = Paired(len(own), own.mean(), own.std(), len(d), d.mean(), d.sem(), int((d > 0).sum()))
     return lines
+
+
+def recipes() -> pd.DataFrame:
+    """How the recipes were chosen on DermaMNIST: one line for each setting and label split, scored by cross-validation inside the labels."""
+    return pd.DataFrame(json.loads(shipped_file("recipes_dermamnist").with_suffix(".json").read_text())["rows"])
 
 
 def compare(
@@ -210,8 +218,8 @@ def gains(
         found = paired(rows, baseline, metric)
         for method in methods:
             cell = found[method].against if method in found and baseline in found else ""
-            lines.setdefault(f"{method} minus {baseline}", {})[metric] = (
-                cell or ("" if method == baseline else "no reference runs")
+            lines.setdefault(f"{method} minus {baseline}", {})[metric] = cell or (
+                "" if method == baseline else "no reference runs"
             )
     return pd.DataFrame(lines).T
 

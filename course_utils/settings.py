@@ -16,10 +16,9 @@ A value that cannot be used raises SettingError, one line that names the variabl
 """
 
 import os
+import re
 import sys
 from pathlib import Path
-
-import torch
 
 from course_utils import ROOT, SOLUTIONS
 
@@ -52,16 +51,13 @@ def _one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _device() -> torch.device:
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    value = os.environ.get("COURSE_DEVICE") or default
-    try:
-        device = torch.device(value)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise SettingError(f"COURSE_DEVICE is {value!r}: torch cannot use it here ({reason}). Try cpu.") from None
-    return device
+def _device_name() -> str | None:
+    value = os.environ.get("COURSE_DEVICE") or None
+    if value is not None and not re.fullmatch(r"(cpu|mps|cuda|xpu)(:\d+)?", value):
+        raise SettingError(
+            f"COURSE_DEVICE is {value!r}: it takes cpu, cuda (an NVIDIA or AMD GPU), mps (Apple's) or xpu (Intel's)."
+        )
+    return value
 
 
 SEED = _whole_number("COURSE_SEED", 0, least=0)
@@ -73,5 +69,5 @@ DATA = os.environ.get("COURSE_DATA") or None
 RUNS = Path(os.environ.get("COURSE_RUNS") or ROOT / "runs").expanduser()
 SAVE_PROGRESS = _one_of("COURSE_PROGRESS", "off" if Path.cwd() == SOLUTIONS else "on", ("on", "off")) == "on"
 KVASIR = os.environ.get("COURSE_KVASIR") or None
-torch.set_num_threads(_whole_number("OMP_NUM_THREADS", 1, least=1))
-DEVICE = _device()
+NUM_THREADS = _whole_number("OMP_NUM_THREADS", 1, least=1)
+DEVICE_NAME = _device_name()

@@ -133,9 +133,7 @@ shares = {
 pd.DataFrame(shares, index=dataset.class_names).round(3)
 
 # %% tags=["dataset"]
-alt = (
-    "Bars of the class shares in the three splits, which agree. In DermaMNIST nv towers over the rest."
-)
+alt = "Bars of the class shares in the three splits, which agree. In DermaMNIST nv towers over the rest."
 plots.show(plots.class_bars(shares, dataset.class_names, "share of images"), alt)
 
 # %% [markdown]
@@ -193,9 +191,7 @@ check("0.2", majority_accuracy)
 # is yours: what its accuracies have to be held against.
 
 # %% tags=["dataset"]
-constant = float(
-    majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels))
-)
+constant = float(majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
 published = {"FixMatch": 0.670, "FlexMatch": 0.678, "MixMatch": 0.672}
 pd.DataFrame({"accuracy": {"majority class": constant, **published}}).round(3)
 

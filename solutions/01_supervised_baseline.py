@@ -18,9 +18,7 @@
 # - **1e** Compare two methods draw by draw, with a standard error.
 
 # %% tags=["setup"]
-import json
 import warnings
-from importlib.resources import files
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,11 +27,12 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import augment, evaluation, models, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
@@ -290,9 +289,9 @@ careless = models.new_model(dataset)
 careless.load_state_dict(run.ema.state_dict())
 careless.train()
 with torch.no_grad():
-    pseudo_labels = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
+    predicted = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
 print(f"ACC in evaluation mode {(by_hand.argmax(1) == dataset.test.labels).mean():.3f}")
-print(f"ACC in training mode   {(pseudo_labels == dataset.test.labels[order]).mean():.3f}")
+print(f"ACC in training mode   {(predicted == dataset.test.labels[order]).mean():.3f}")
 
 # %% [markdown]
 # The same weights, the same images; only their neighbours differ. A batch of one diagnosis is normalised with its
@@ -341,9 +340,9 @@ plots.show(plots.confusion(scores, dataset.class_names), alt)
 # draws that no lesson uses. The table ships with the course:
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
+recipes = results.recipes()
 names = ("supervised, weak", "supervised, strong", "FixMatch, tau")  # the others: later lessons
-recipe_rows = [row for row in recipes["rows"] if row["setting"].startswith(names)]
+recipe_rows = [row for row in recipes.to_dict("records") if row["setting"].startswith(names)]
 recipe_rows = [row for row in recipe_rows if "adjusted" not in row["setting"]]
 settings = pd.DataFrame(recipe_rows).groupby("setting", sort=False)
 settings[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
@@ -387,7 +386,9 @@ pd.DataFrame(original).T
 
 # %% tags=["dataset"]
 def original_run(label_split, num_steps):
-    stream = batches(label_split, augment.original_weak, labelled_view=augment.original_strong, batch_size=16, seed=SEED)
+    stream = batches(
+        label_split, augment.original_weak, labelled_view=augment.original_strong, batch_size=16, seed=SEED
+    )
     return train(
         models.new_model(dataset, SEED),
         supervised_loss,

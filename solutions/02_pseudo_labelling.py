@@ -18,9 +18,7 @@
 
 # %% tags=["setup"]
 import copy
-import json
 import math
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -32,13 +30,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import Batch, batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import Split, load_dataset
 from course_utils.labels import LabelSplit, split_labels
 from course_utils.models import new_model
-from course_utils.training import train
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import supervised_loss, train, train_baseline
 
 # %% [markdown]
 # The dataset and a draw of 500 labels, as in lesson 01. `weak` and `strong` make random views of an image, changed a
@@ -112,9 +110,7 @@ check("2.1", lee_weight)
 # steps of gradient descent on the cross-entropy with that class:
 
 # %%
-answers = torch.tensor(
-    [[0.90, 0.06, 0.04], [0.50, 0.45, 0.05], [0.36, 0.33, 0.31]], dtype=torch.float64
-)
+answers = torch.tensor([[0.90, 0.06, 0.04], [0.50, 0.45, 0.05], [0.36, 0.33, 0.31]], dtype=torch.float64)
 logits = answers.log()
 for _ in range(10):
     logits.requires_grad_()
@@ -211,15 +207,8 @@ class Lee:
 #
 # First the baseline:
 
-
-# %%
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
 # %% tags=["nbval-ignore-output"]
-stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
-baseline = train(new_model(dataset, SEED), supervised_loss, stream, NUM_STEPS, label="supervised")
+baseline = train_baseline(dataset, label_split)
 
 # %% [markdown]
 # And now Lee's loss; `mu=1` asks for as many unlabelled images in a batch as labelled ones:
@@ -505,9 +494,7 @@ before = known.clone()
 rounds = self_train(known, fit, predict, TAU, NUM_ROUNDS)
 print("the true labels are untouched:", torch.equal(known, before))
 if len(rounds) == 1:
-    print(
-        "no answer was confident: without pseudo-labels round 1 would be round 0 again, and is shown as such"
-    )
+    print("no answer was confident: without pseudo-labels round 1 would be round 0 again, and is shown as such")
     rounds.append(rounds[0])
 for r, (run, _) in enumerate(rounds[1:], start=1):
     name = f"self-training, round {r}"
@@ -581,9 +568,7 @@ plots.show(plots.class_bars(bars, dataset.class_names, "share of right"), alt)
 # %% tags=["nbval-ignore-output"]
 counts = {"labelled": label_split.class_counts()}
 for r, (_, targets) in enumerate(rounds[1:], start=1):
-    counts[f"round {r}"] = torch.bincount(
-        targets[(targets >= 0) & (known < 0)], minlength=dataset.num_classes
-    )
+    counts[f"round {r}"] = torch.bincount(targets[(targets >= 0) & (known < 0)], minlength=dataset.num_classes)
 counts["in truth, unlabelled"] = torch.bincount(truth[unlabelled], minlength=dataset.num_classes)
 pd.DataFrame({name: values.tolist() for name, values in counts.items()}, index=dataset.class_names).T
 
@@ -645,9 +630,7 @@ def warm_start(first_run, num_rounds, num_steps):
         settled = (targets >= 0).nonzero().squeeze(1)
         targets = merge(targets, *select_confident(predict(run), settled, TAU))
         model = copy.deepcopy(run.model).train()  # goes on from the last weights
-        run = train(
-            model, supervised_loss, stream_of(targets), num_steps, label=f"warm start, round {r}"
-        )
+        run = train(model, supervised_loss, stream_of(targets), num_steps, label=f"warm start, round {r}")
         pairs.append((run, targets))
     return pairs
 
@@ -720,9 +703,7 @@ def predict_augmented(run, seed):
 
 # %% tags=["nbval-ignore-output"]
 plain = merge(known, *select_confident(predict(baseline), label_split.labelled, TAU))
-turned = [
-    merge(known, *select_confident(predict_augmented(baseline, s), label_split.labelled, TAU)) for s in (1, 2)
-]
+turned = [merge(known, *select_confident(predict_augmented(baseline, s), label_split.labelled, TAU)) for s in (1, 2)]
 asked = {"plain": plain, "augmented": turned[0], "augmented again": turned[1]}
 print(pd.DataFrame({name: describe(t) for name, t in asked.items()}).T.iloc[:, :3].round(3))
 both = (turned[0] >= 0) & (turned[1] >= 0) & (known < 0)
@@ -743,9 +724,7 @@ print(f"kept in both of two augmented answers: {both.sum() / either.sum():.0%} o
 # %% tags=["nbval-ignore-output", "aside"]
 short = {"supervised": known}
 for tau in (0.0, 0.5, 0.75, 0.95):
-    short[f"one round, tau {tau:g}"] = merge(
-        known, *select_confident(predict(baseline), label_split.labelled, tau)
-    )
+    short[f"one round, tau {tau:g}"] = merge(known, *select_confident(predict(baseline), label_split.labelled, tau))
 for name, targets in short.items():
     run = fit(targets, num_steps=400, label=name)
     test_scores = evaluation.evaluate(run.ema, dataset.test)
@@ -798,15 +777,11 @@ our_first, our_targets = ours[:2][-1][1], ours[-1][1]  # those of round 1 and of
 alike = ((our_first >= 0) & (known < 0)).numpy() == (library.labeled_iter_ == 1)
 print(f"first round, kept by both or by neither: {alike.mean():.1%} of the pool")
 both = (our_targets >= 0) & (sklearn_targets >= 0) & (known < 0)
-print(
-    pd.DataFrame({"ours": describe(our_targets), "scikit-learn": describe(sklearn_targets)}).T.round(3)
-)
+print(pd.DataFrame({"ours": describe(our_targets), "scikit-learn": describe(sklearn_targets)}).T.round(3))
 print(f"same label where both give one: {(our_targets == sklearn_targets)[both].float().mean():.1%}")
 dropped = (our_first >= 0) & (our_targets < 0)
 revised = (our_first >= 0) & (our_targets >= 0) & (our_targets != our_first)
-print(
-    f"of our first pseudo-labels {dropped.sum()} were dropped later and {revised.sum()} changed their class"
-)
+print(f"of our first pseudo-labels {dropped.sum()} were dropped later and {revised.sum()} changed their class")
 stands = [surviving_mistakes(our_first, t, truth) for t in (our_targets, sklearn_targets)]
 print(f"first mistakes that still stand: ours {stands[0]:.1%}, scikit-learn {stands[1]:.1%}")
 
@@ -828,11 +803,10 @@ print(f"first mistakes that still stand: ours {stands[0]:.1%}, scikit-learn {sta
 # What may be looked at is **labelled images of the training split**, held out for the purpose. With 500 labels that is best
 # done by cross-validation: five times, train on 400, go through the rounds, score the other 100. With full rounds that takes hours.
 # So these are **short** runs of `400` steps a round, on another label draw, and the rows ship with the course
-# (`tests/benchmark_recipes.py` makes them).
+# (`python -m course_utils.benchmarks.recipes` makes them).
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-tried = pd.DataFrame(recipes["rows"])
+tried = results.recipes()
 rows = tried[tried["setting"].str.fullmatch(r"self-training, round \d, 400 steps")]
 held_out = rows.pivot(index="setting", columns="label_split", values="macro-F1")
 held_out.assign(mean=held_out.mean(axis=1)).round(3)
@@ -897,14 +871,10 @@ else:
 # %% tags=["dataset"]
 round_names = [f"self-training, round {r}" for r in range(1, NUM_ROUNDS + 1)]
 rows = pd.DataFrame(reference, columns=["method", "label_split", "macro-F1"])
-by_split = rows[rows["method"].isin(round_names)].pivot(
-    index="label_split", columns="method", values="macro-F1"
-)
+by_split = rows[rows["method"].isin(round_names)].pivot(index="label_split", columns="method", values="macro-F1")
 for number, (_, line) in enumerate(by_split.iterrows()):
     best = line.idxmax().removeprefix("self-training, ")
-    print(
-        f"draw {number}: best on test is {best}, {line.max() - line.mean():.3f} above the mean of the rounds"
-    )
+    print(f"draw {number}: best on test is {best}, {line.max() - line.mean():.3f} above the mean of the rounds")
 
 # %% [markdown]
 # On DermaMNIST it is most often the first round. That may be a property of the method, since later rounds learn from answers at second hand,
@@ -918,9 +888,7 @@ for number, (_, line) in enumerate(by_split.iterrows()):
 # ([Oliver et al. 2018](https://arxiv.org/abs/1804.09170)) and were not searched.
 
 # %%
-mine = tried["setting"].str.fullmatch(
-    r"self-training, round 1(, tau .*|, one set)?|pseudo-labels, Lee.*"
-)
+mine = tried["setting"].str.fullmatch(r"self-training, round 1(, tau .*|, one set)?|pseudo-labels, Lee.*")
 chosen = tried[mine | (tried["setting"] == "supervised, strong views")].groupby("setting", sort=False)
 chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=chosen.size())
 

@@ -20,10 +20,8 @@
 # Sections 4 to 8 use the functions that you write in sections 1 to 3. So finish those first.
 
 # %% tags=["setup"]
-import json
 import time
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +37,14 @@ from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import Split, load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
-from course_utils.training import train
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import train, train_baseline
 
 # %% [markdown]
 # The dataset and a draw of 500 labels, as in lesson 01:
@@ -469,15 +468,9 @@ print("the same graph:", np.allclose(by_hand, sparse_graph(moons, 4, 30.0).toarr
 # classes can be told apart. So first the baseline, with the recipe of lesson 01: `labelled_view=strong` shows the labelled
 # images in strong views, and `run.ema`, the running average of the weights during training, is the network that we evaluate.
 
-
 # %% tags=["nbval-ignore-output"]
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
 weak, strong = augment.views(dataset)
-stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
-run = train(new_model(dataset, SEED), supervised_loss, stream, NUM_STEPS, label="supervised")
+run = train_baseline(dataset, label_split)
 scores = {"supervised": evaluation.evaluate(run.ema, dataset.test)}
 results.record("supervised", dataset, label_split, run, scores["supervised"])
 evaluation.score_table(scores, dataset, dataset.test)
@@ -576,7 +569,7 @@ plots.show(figure, alt)
 # %%
 labelled, y_l = label_split.labelled.numpy(), label_split.y_l.numpy()
 one_hot = np.eye(dataset.num_classes)
-class_fractions = label_split.class_counts().numpy() / len(labelled)
+label_fractions = label_split.class_counts().numpy() / len(labelled)
 label_split = Split("labels", dataset.train.images[labelled], y_l)
 num_folds = min(5, label_split.class_counts().max().item())  # each needs a label of the most frequent class
 folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=0).split(y_l, y_l))
@@ -593,7 +586,7 @@ def held_out_auc(x, k, gamma):
     graph, answers = sparse_graph(x, k, gamma), np.zeros((len(y_l), dataset.num_classes))
     for fit, hidden in folds:
         masses = label_propagation(graph, *seeds(labelled[fit], y_l[fit]), 50)
-        answers[hidden] = to_probabilities(masses[labelled[hidden]], class_fractions)
+        answers[hidden] = to_probabilities(masses[labelled[hidden]], label_fractions)
     return evaluation.score(answers, label_split)["AUC"]
 
 
@@ -622,8 +615,7 @@ plots.show(figure, alt)
 # comparison.)
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-settings = pd.DataFrame(recipes["rows"])
+settings = results.recipes()
 beside = ["supervised, strong views", "FixMatch, tau .95"]
 is_graph = settings["setting"].str.contains("label propagation|label spreading|graph filter")
 chosen = settings[is_graph | settings["setting"].isin(beside)].groupby("setting", sort=False)
@@ -678,7 +670,7 @@ pool_split = Split("unlabelled pool", dataset.train.images[unlabelled], hidden_l
 
 
 def transductive(masses):
-    return evaluation.score(to_probabilities(masses[unlabelled], class_fractions), pool_split)
+    return evaluation.score(to_probabilities(masses[unlabelled], label_fractions), pool_split)
 
 
 on_pool = {
@@ -747,9 +739,9 @@ check("3.5", class_factors)
 # On the pool: which shares of the mass have arrived, and which shares do the labels have?
 
 # %% tags=["nbval-ignore-output"]
-mass_shares = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
+mass_fractions = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
 answered = np.bincount(lp[unlabelled].argmax(1), minlength=dataset.num_classes) / len(unlabelled)
-table = {"labels": class_fractions, "mass that arrived": mass_shares, "answers": answered}
+table = {"labels": label_fractions, "mass that arrived": mass_fractions, "answers": answered}
 pd.DataFrame(table, index=dataset.class_names).T.round(3)
 
 # %% [markdown]
@@ -763,7 +755,7 @@ pd.DataFrame(table, index=dataset.class_names).T.round(3)
 # %% tags=["nbval-ignore-output"]
 def towards(strength):
     """A prior between the class shares (strength 0) and equal shares (strength 1)."""
-    prior = class_fractions ** (1 - strength)
+    prior = label_fractions ** (1 - strength)
     return prior / prior.sum()
 
 
@@ -834,7 +826,7 @@ check("3.6", predict_new)
 
 # %% tags=["nbval-ignore-output"]
 def inductive(graph, masses):
-    answers = predict_new(*graph.test_neighbours, masses, GAMMA, class_fractions)
+    answers = predict_new(*graph.test_neighbours, masses, GAMMA, label_fractions)
     return evaluation.score(answers, dataset.test)
 
 
@@ -880,7 +872,7 @@ pd.DataFrame(both).T.round(3)
 # AUC was computed by an evaluator that holds the labels *in the order of the file*. Your own right answers, in another order:
 
 # %% tags=["nbval-ignore-output"]
-answers = predict_new(*graph.test_neighbours, cmn, GAMMA, class_fractions)
+answers = predict_new(*graph.test_neighbours, cmn, GAMMA, label_fractions)
 order = np.random.default_rng(SEED).permutation(len(answers))
 yielded = Split("as yielded", dataset.test.images[order], dataset.test.labels[order])
 by_loader = evaluation.score(answers[order], yielded)  # labels in the order of the answers
@@ -927,9 +919,7 @@ class Contrastive(torch.nn.Module):
     def __init__(self, body):
         super().__init__()
         self.body = body
-        self.head = torch.nn.Sequential(
-            torch.nn.Linear(1568, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64)
-        )
+        self.head = torch.nn.Sequential(torch.nn.Linear(1568, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64))
 
     def forward(self, x):
         return F.normalize(self.head(self.body.features(x)))
@@ -963,9 +953,7 @@ def pretrained_resnet():
     """A ResNet-18 without its last layer, or None where it cannot be had. Nothing is downloaded."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / "resnet18-f37072fd.pth"
     if not path.is_file():
-        print(
-            "No ResNet-18 in torch's folder of checkpoints: the lesson goes on without it. To get it, run once"
-        )
+        print("No ResNet-18 in torch's folder of checkpoints: the lesson goes on without it. To get it, run once")
         print('    import torchvision; torchvision.models.resnet18(weights="IMAGENET1K_V1")')
         return None
     try:
@@ -1130,9 +1118,7 @@ name = "FixMatch, graph filter"
 filtered = train(new_model(dataset, SEED), FilteredFixMatch(opinion), stream, NUM_STEPS, label=name)
 scores[name] = evaluation.evaluate(filtered.ema, dataset.test)
 before = run.seconds + graph.seconds + flow_seconds  # the graph needs the supervised network first
-whole = replace(
-    filtered, seconds=filtered.seconds + before, images_seen=filtered.images_seen + run.images_seen
-)
+whole = replace(filtered, seconds=filtered.seconds + before, images_seen=filtered.images_seen + run.images_seen)
 results.record(name, dataset, label_split, whole, scores[name])
 evaluation.score_table(scores, dataset, dataset.test).loc[["supervised", name]]
 

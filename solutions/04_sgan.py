@@ -17,9 +17,7 @@
 # - **4d** Measure whether a generator has collapsed, and tell beautiful images from a better classifier.
 
 # %% tags=["setup"]
-import json
 from functools import partial
-from importlib.resources import files
 
 import pandas as pd
 import torch
@@ -27,13 +25,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import Generator, new_model, num_parameters
-from course_utils.training import cosine_7_16, train
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import cosine_7_16, train, train_baseline
 
 # %% [markdown]
 # The dataset and a draw of 500 labels, as in lesson 01:
@@ -182,9 +181,7 @@ pd.DataFrame({"log Z": s, "-log(1 - D), naive": naive, "softplus": stable}).roun
 
 
 # %% tags=["exercise", "ex-4.2"]
-def real_fake_losses(
-    logits_real: torch.Tensor, logits_fake: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def real_fake_losses(logits_real: torch.Tensor, logits_fake: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """-log D on real and -log(1 - D) on generated images (Salimans et al. 2016, section 5).
 
     logits_real: (B_r, num_classes), logits_fake: (B_f, num_classes)
@@ -549,8 +546,7 @@ def album(sgan):
 # together with the real images, *two passes* is what you built. The last column counts the draws:
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-settings = pd.DataFrame(recipes["rows"])
+settings = results.recipes()
 is_sgan = settings["setting"].str.startswith("SGAN")
 tried = settings[is_sgan | (settings["setting"] == "supervised, strong views")]
 tried = tried.groupby("setting", sort=False)
@@ -581,16 +577,8 @@ print(f"{run.steps_done} steps, {run.images_seen:,} real images, {run.seconds:.0
 # The baseline gets the same draw, network, number of steps and views of its labelled images. Of both we evaluate `run.ema`, the
 # running average of the weights.
 
-
 # %% tags=["nbval-ignore-output"]
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
-labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
-baseline = train(
-    new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
-)
+baseline = train_baseline(dataset, label_split)
 scores = {
     "supervised": evaluation.evaluate(baseline.ema, dataset.test),
     "SGAN": evaluation.evaluate(run.ema, dataset.test),
@@ -647,9 +635,7 @@ plots.show(figure, alt)
 name = "SGAN, vanilla generator"
 vanilla_sgan = SGAN(vanilla)
 look, vanilla_pages = album(vanilla_sgan)
-vanilla_run = train(
-    new_model(dataset, SEED), vanilla_sgan, sgan_batches(), NUM_STEPS, on_step=look, label=name
-)
+vanilla_run = train(new_model(dataset, SEED), vanilla_sgan, sgan_batches(), NUM_STEPS, on_step=look, label=name)
 scores[name] = evaluation.evaluate(vanilla_run.ema, dataset.test)
 results.record(name, dataset, label_split, vanilla_run, scores[name])
 evaluation.score_table(scores, dataset, dataset.test)
@@ -737,10 +723,7 @@ for game, new_loss in games.items():
 
 # %% tags=["nbval-ignore-output"]
 how_diverse = pd.DataFrame(
-    {
-        game: {step: float(diversity(x, reals)) for step, x in game_pages.items()}
-        for game, game_pages in albums.items()
-    }
+    {game: {step: float(diversity(x, reals)) for step, x in game_pages.items()} for game, game_pages in albums.items()}
 )
 how_diverse.loc[:SHORT_STEPS].round(2)
 

@@ -18,10 +18,7 @@
 
 # %% tags=["setup"]
 import copy
-import json
 import math
-import os
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -30,13 +27,14 @@ import torch.nn.functional as F
 from skimage import filters, measure
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import Batch, batches, generator, shuffled
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset, load_kvasir
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import UNet, new_model
-from course_utils.training import train
+from course_utils.settings import KVASIR, NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import train, train_baseline
 
 # %% [markdown]
 # The dataset and a draw of 500 labels, as in lesson 01:
@@ -62,17 +60,9 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 #
 # First the baseline, with the recipe of lesson 01. It learns from the labelled images alone.
 
-
 # %% tags=["nbval-ignore-output"]
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
 weak, strong = augment.views(dataset)
-labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
-baseline = train(
-    new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
-)
+baseline = train_baseline(dataset, label_split)
 scores = {"supervised": evaluation.evaluate(baseline.ema, dataset.test)}
 results.record("supervised", dataset, label_split, baseline, scores["supervised"])
 evaluation.score_table(scores, dataset, dataset.test)
@@ -96,8 +86,8 @@ with torch.no_grad():
 
 # %%
 figure = plots.image_grid(list(nine.values()), list(nine), scale=0.95)
-for row, (confidence, pseudo_label) in enumerate(answers.values()):
-    for ax, p, c in zip(figure.axes[9 * row : 9 * row + 9], confidence.tolist(), pseudo_label.tolist()):
+for row, (confidence, answer) in enumerate(answers.values()):
+    for ax, p, c in zip(figure.axes[9 * row : 9 * row + 9], confidence.tolist(), answer.tolist()):
         ax.set_xlabel(f"{dataset.class_names[c]} {p:.2f}", fontsize=8)
 alt = (
     "Nine weak views of one image in the first row and nine strong views of it in the second; under each view stands the class "
@@ -117,12 +107,12 @@ truth = label_split.measure_labels(probe)
 @torch.no_grad()
 def look_at(model):
     was_training = model.training
-    pseudo_label = {name: model.eval()(x).argmax(1).cpu() for name, x in x_probe.items()}
+    answer = {name: model.eval()(x).argmax(1).cpu() for name, x in x_probe.items()}
     model.train(was_training)
-    differ = (pseudo_label["weak"] != pseudo_label["strong"]).float().mean().item()
+    differ = (answer["weak"] != answer["strong"]).float().mean().item()
     return {
         "views disagree": differ,
-        "right on weak views": (pseudo_label["weak"] == truth).float().mean().item(),
+        "right on weak views": (answer["weak"] == truth).float().mean().item(),
     }
 
 
@@ -297,12 +287,8 @@ z_student = torch.tensor([[1.0, 0, 0]], requires_grad=True)
 z_teacher = torch.tensor([[0.0, 1, 0]])
 steps = {
     "right": lambda: consistency_loss(z_student, z_teacher.softmax(1)),
-    "the teacher's answer twice": lambda: consistency_loss(
-        z_teacher + 0 * z_student, z_teacher.softmax(1)
-    ),
-    "student detached": lambda: consistency_loss(
-        z_student.detach() + 0 * z_student, z_teacher.softmax(1)
-    ),
+    "the teacher's answer twice": lambda: consistency_loss(z_teacher + 0 * z_student, z_teacher.softmax(1)),
+    "student detached": lambda: consistency_loss(z_student.detach() + 0 * z_student, z_teacher.softmax(1)),
 }
 for name, step in steps.items():
     (gradient,) = torch.autograd.grad(step(), z_student)
@@ -387,9 +373,7 @@ print(f"{pi_run.steps_done} steps, {pi_run.images_seen:,} images, {pi_run.second
 
 # %%
 Z, alpha = torch.zeros(2), 0.6
-for n, z in enumerate(
-    [torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4]), torch.tensor([0.7, 0.3])], 1
-):
+for n, z in enumerate([torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4]), torch.tensor([0.7, 0.3])], 1):
     Z = alpha * Z + (1 - alpha) * z
     print(f"n = {n}: Z sums to {Z.sum():.3f}, and 1 - alpha^n is {1 - alpha**n:.3f}")
 
@@ -592,12 +576,9 @@ class MeanTeacher:
 # looked at. The baselines of the same procedure stand first (two draws; a setting that fell behind on one was left there):
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-settings = pd.DataFrame(recipes["rows"])
+settings = results.recipes()
 beside = settings["setting"].isin(["supervised, weak views", "supervised, strong views"])
-tried = settings[beside | settings["setting"].str.startswith("mean teacher")].groupby(
-    "setting", sort=False
-)
+tried = settings[beside | settings["setting"].str.startswith("mean teacher")].groupby("setting", sort=False)
 means = tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 means.assign(draws=tried.size())
 
@@ -661,9 +642,7 @@ pd.DataFrame(looks).T.round(3)
 
 # %%
 curves = {"Π-model": pi_run, "temporal ensembling": te_run, "mean teacher": mt_run}
-figure = plots.curves(
-    {name: its_run.curves["consistency"] for name, its_run in curves.items()}, "consistency loss"
-)
+figure = plots.curves({name: its_run.curves["consistency"] for name, its_run in curves.items()}, "consistency loss")
 alt = (
     "The consistency loss of the Π-model, temporal ensembling and the mean teacher against the step, each smoothed over fifty "
     "steps. It is small for all three. That of temporal ensembling is exactly zero during the first pass over the pool, where "
@@ -696,8 +675,8 @@ def rule_mask(image):
 
 
 # %% tags=["dataset"]
-if os.environ.get("COURSE_KVASIR"):
-    pictures, masks = load_kvasir(os.environ["COURSE_KVASIR"])
+if KVASIR:
+    pictures, masks = load_kvasir(KVASIR)
     print("Kvasir-SEG, with the masks that doctors drew")
 else:
     pictures = np.concatenate([dataset.train.images[:1000], dataset.test.images[500:1000]])
@@ -767,9 +746,7 @@ disc = disc.float().view(1, 1, 28, 28)
 for shift in (0, 2, 6, 12):
     moved = disc.roll(shift, 3)
     right_pixels = (moved == disc).float().mean()
-    print(
-        f"moved by {shift:2} pixels: Dice {soft_dice(moved, disc).item():.3f}, right pixels {right_pixels:.3f}"
-    )
+    print(f"moved by {shift:2} pixels: Dice {soft_dice(moved, disc).item():.3f}, right pixels {right_pixels:.3f}")
 
 # %% [markdown]
 # ### The warp
@@ -796,9 +773,7 @@ for shift in (0, 2, 6, 12):
 
 
 # %% tags=["exercise", "ex-5.7"]
-def same_warp(
-    image: torch.Tensor, target: torch.Tensor, rng: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def same_warp(image: torch.Tensor, target: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Mirror and turn each pair of image and target, both in the same way.
 
     image: (B, C, S, S), target: (B, 1, S, S)

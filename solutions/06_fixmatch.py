@@ -24,13 +24,13 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
 from course_utils.labels import split_labels
 from course_utils.models import new_model
-from course_utils.training import train
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import supervised_loss, train, train_baseline
 
 # %% [markdown]
 # The dataset and a draw of 500 labels, as in lesson 01:
@@ -341,25 +341,15 @@ def look_in(step, model):
 
 # %% tags=["nbval-ignore-output"]
 ssl_batches = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
-run = train(
-    new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch"
-)
+run = train(new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_step=look_in, label="FixMatch")
 print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s")
 
 # %% [markdown]
 # The baseline gets the same label draw, network, number of steps and the recipe that suited it best (strong views
 # of its labelled images, see lesson 01).
 
-
 # %% tags=["nbval-ignore-output"]
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
-labelled_batches = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=SEED)
-baseline = train(
-    new_model(dataset, SEED), supervised_loss, labelled_batches, NUM_STEPS, label="supervised"
-)
+baseline = train_baseline(dataset, label_split)
 scores = {
     "supervised": evaluation.evaluate(baseline.ema, dataset.test),
     "FixMatch": evaluation.evaluate(run.ema, dataset.test),
@@ -510,9 +500,7 @@ for name, loss in ablations.items():
     else:
         stream = batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED)
     short = train(new_model(dataset, SEED), loss, stream, 400, label=name)
-    results.record(
-        f"{name}, 400 steps", dataset, label_split, short, evaluation.evaluate(short.ema, dataset.test)
-    )
+    results.record(f"{name}, 400 steps", dataset, label_split, short, evaluation.evaluate(short.ema, dataset.test))
 names = [f"{name}, 400 steps" for name in ablations]
 results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
 
@@ -522,9 +510,7 @@ results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
 
 # %% tags=["dataset"]
 columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {names[0]}"]
-table = results.compare(
-    [row for row in reference if row["method"] in names], dataset, baseline=names[0]
-)
+table = results.compare([row for row in reference if row["method"] in names], dataset, baseline=names[0])
 table.reindex(columns=columns)
 
 # %% [markdown]
@@ -592,13 +578,9 @@ a_weak, a_strong = augment.original_weak, augment.original_strong
 stream = batches(label_split, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "ancestor's FixMatch"}
 original = train(new_model(dataset, SEED), original_loss, stream, NUM_STEPS, **options)
-original_scores = evaluation.evaluate(
-    original.model, dataset.test
-)  # its last weights: it keeps no average
+original_scores = evaluation.evaluate(original.model, dataset.test)  # its last weights: it keeps no average
 results.record("FixMatch, original recipe", dataset, label_split, original, original_scores)
-evaluation.score_table(
-    {**scores, "FixMatch, original recipe": original_scores}, dataset, dataset.test
-)
+evaluation.score_table({**scores, "FixMatch, original recipe": original_scores}, dataset, dataset.test)
 
 # %% [markdown]
 # ## 9 · The running table
@@ -630,9 +612,7 @@ def gain(dataset):
 for some in (dataset, load_dataset("digits")):
     difference = gain(some)
     error = difference.std() / max(len(difference), 1) ** 0.5
-    print(
-        f"{some.name}: macro-F1, FixMatch minus supervised, by draw {sorted(difference.round(3).tolist())}"
-    )
+    print(f"{some.name}: macro-F1, FixMatch minus supervised, by draw {sorted(difference.round(3).tolist())}")
     print(f"mean {difference.mean():.3f}, standard error {error:.3f}")
 
 # %% [markdown]

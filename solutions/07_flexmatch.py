@@ -25,12 +25,13 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train
 
 # %% tags=["nbval-ignore-output"]
@@ -248,9 +249,7 @@ def original_thresholds(average, tau=0.95):
 
 
 average_confidence = torch.tensor([0.90, 0.60, 0.45])
-pd.DataFrame(
-    {"average confidence": average_confidence, "threshold": original_thresholds(average_confidence)}
-).round(3)
+pd.DataFrame({"average confidence": average_confidence, "threshold": original_thresholds(average_confidence)}).round(3)
 
 # %% [markdown]
 # The class that is ahead gets the *lowest* threshold, and the others get thresholds above 1, which no probability can
@@ -295,9 +294,7 @@ for name, thresholds in (
     ("the ancestor's", original_thresholds(average_confidence)),
 ):
     keeps = p >= thresholds[label]
-    print(
-        f"{name:15} keeps {keeps.sum():4}, of FixMatch's {fixed.sum()} it drops {(fixed & ~keeps).sum()}"
-    )
+    print(f"{name:15} keeps {keeps.sum():4}, of FixMatch's {fixed.sum()} it drops {(fixed & ~keeps).sum()}")
 
 # %% [markdown]
 # ## 5 · The step
@@ -534,9 +531,7 @@ pd.DataFrame(summary).astype(float).T.round(3)
 
 # %%
 for position, what in enumerate(["share of the class that is kept", "precision of what is kept"]):
-    figure = plots.class_bars(
-        {name: pair[position] for name, pair in kept.items()}, dataset.class_names, what
-    )
+    figure = plots.class_bars({name: pair[position] for name, pair in kept.items()}, dataset.class_names, what)
     last = dataset.num_classes - 0.3
     figure.axes[0].set(ylim=(0, 1.3), yticks=[0, 0.5, 1], xlim=(-0.7, last))  # room for legend and n/a
     alt = (
@@ -754,9 +749,7 @@ evaluation.score_table(scores, dataset, dataset.test)
 # %% tags=["nbval-ignore-output"]
 final = original_thresholds(turned_round.average).cpu()
 shut = (final > 1).sum().item()
-print(
-    f"{shut} of {num_classes} classes have a threshold above 1 at the end: no guess of theirs can pass"
-)
+print(f"{shut} of {num_classes} classes have a threshold above 1 at the end: no guess of theirs can pass")
 
 # %% [markdown]
 # The share of each batch that the masks let through, over time:

@@ -18,9 +18,7 @@
 # - **8e** Find the cause of a failure by changing one factor at a time, and explain it by what each answer costs.
 
 # %% tags=["setup"]
-import json
 import math
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -28,12 +26,13 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train
 
 # %% [markdown]
@@ -68,9 +67,7 @@ results.compare([row for row in reference if row["method"] in earlier], dataset)
 
 # %%
 p = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
-pd.DataFrame({"p": p, "p squared": p.square()}).T.assign(
-    sum=[p.sum().item(), p.square().sum().item()]
-).round(2)
+pd.DataFrame({"p": p, "p squared": p.square()}).T.assign(sum=[p.sum().item(), p.square().sum().item()]).round(2)
 
 # %% [markdown]
 # ### Exercise 8.1 · Sharpen
@@ -130,8 +127,8 @@ rows = {
     "averaged, then sharpened": sharpen(views.mean(0, keepdim=True), 0.5)[0],
     "sharpened, then averaged": sharpen(views, 0.5).mean(0),
 }
-for name, pseudo_label in rows.items():
-    print(name, pseudo_label.round(decimals=3).tolist())
+for name, guessed in rows.items():
+    print(name, guessed.round(decimals=3).tolist())
 
 # %% [markdown]
 # Averaged first, each view counts for as much as it is sure, and sharpening has the last word: the guess is decided.
@@ -242,9 +239,7 @@ lam = torch.linspace(0.5, 0.9, len(first), device=DEVICE)
 mixtures, mixed_labels = mixup(images, labels, images.roll(-1, 0), labels.roll(-1, 0), lam)
 
 # %% tags=["dataset"]
-figure = plots.image_grid(
-    [images, images.roll(-1, 0), mixtures], ["image", "partner", "mixture"], scale=0.95
-)
+figure = plots.image_grid([images, images.roll(-1, 0), mixtures], ["image", "partner", "mixture"], scale=0.95)
 for ax, label in zip(figure.axes[2 * len(first) :], mixed_labels.cpu()):
     parts = [f"{label[c]:.2f} {dataset.class_names[c]}" for c in label.argsort(descending=True)[:2]]
     ax.set_xlabel("\n".join(parts), fontsize=9)
@@ -506,7 +501,7 @@ class MixMatch:
         self.beta, self.partners = np.random.default_rng(SEED), generator(SEED, "mixing partners")
 
     @torch.no_grad()
-    def pseudo_label(self, model, views):
+    def guess(self, model, views):
         logits = model(torch.cat(views)).unflatten(0, (len(views), -1))
         return guess_labels(logits, self.T)
 
@@ -555,8 +550,7 @@ class MixMatch:
 # beside the chosen settings of the baseline and of FixMatch, and beside the baseline with the same logit adjustment:
 
 # %%
-recipes = json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())
-settings = pd.DataFrame(recipes["rows"])
+settings = results.recipes()
 adjusted_baseline = "supervised, strong views, adjusted by half"
 beside = ["supervised, strong views", adjusted_baseline, "FixMatch, tau .95"]
 is_mixmatch = settings["setting"].str.startswith("MixMatch")
@@ -807,9 +801,7 @@ def paid(run):
     return [float(np.mean(run.curves[name][-100:])) for name in ("labelled", "brier")]
 
 
-costs = pd.DataFrame(
-    {factor: paid(short[factor]) for factor in ("λ_U 1", "as it was")}, index=["L_X", "L_U"]
-).T
+costs = pd.DataFrame({factor: paid(short[factor]) for factor in ("λ_U 1", "as it was")}, index=["L_X", "L_U"]).T
 for lambda_u in (1, 5, 50):
     costs[f"L_X + {lambda_u} L_U"] = costs["L_X"] + lambda_u * costs["L_U"]
 costs.round(4)

@@ -22,8 +22,6 @@
 import copy
 import dataclasses
 import itertools
-import json
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -32,13 +30,14 @@ import torch.nn.functional as F
 from scipy import stats
 
 from course_utils import augment, evaluation, plots, results
-from course_utils.settings import DEVICE, NUM_LABELS, NUM_STEPS, SEED
-from course_utils.check import borrow, check, progress, reveal
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import Split, load_dataset, load_lesions
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
-from course_utils.training import train
+from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
+from course_utils.training import supervised_loss, train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -192,10 +191,6 @@ LAMBDA_U, TEMPERATURE, ALPHA = 10.0, 0.5, 0.75  # MixMatch, as chosen in lesson 
 RAMP, ADJUST = 400, 0.5  # steps, and the strength of the logit adjustment
 weak, strong = augment.views(dataset)
 log_shares = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
-
-
-def supervised_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
 def fixmatch_loss(model, batch):
@@ -1239,9 +1234,7 @@ pd.Series(differ).round(3)
 # that decided had three draws and another FixMatch; here it is once more, with the members of this lesson:
 
 # %%
-recipes = pd.DataFrame(
-    json.loads((files("course_utils") / "reference" / "recipes_dermamnist.json").read_text())["rows"]
-)
+recipes = results.recipes()
 tried = recipes[recipes["setting"].str.startswith("committee")].groupby("setting", sort=False)
 tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=tried.size())
 
@@ -1423,7 +1416,9 @@ against_both(names, network="ResNet")
 lines = {}
 for metric in ("AUC", "macro-F1"):
     short, long = (
-        pd.DataFrame(results.reference(dataset, network="ResNet", num_steps=steps), columns=["method", "label_split", metric])
+        pd.DataFrame(
+            results.reference(dataset, network="ResNet", num_steps=steps), columns=["method", "label_split", metric]
+        )
         .pivot(index="label_split", columns="method", values=metric)
         .reindex(columns=["supervised", *names])
         for steps in (1600, 4800)

@@ -19,7 +19,6 @@
 # %% tags=["setup"]
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,14 +26,15 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial.distance import cdist
 
-from course_utils import SOLUTIONS, augment, evaluation, plots, results
-from course_utils.settings import DEVICE, SEED
-from course_utils.check import borrow, check, progress, reveal
+from course_utils import augment, evaluation, plots, results
 from course_utils.batches import batches, generator
+from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
-from course_utils.training import train
+from course_utils.settings import SAVE_PROGRESS, SEED
+from course_utils.training import supervised_loss, train
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -632,8 +632,8 @@ def broken_accuracy(model, x, y):
     """The share of right answers, in evaluation mode."""
     model.eval()
     with torch.no_grad():
-        pseudo_label = model(x).argmax(1)
-    return (pseudo_label == y).sum().item() / len(y)
+        predicted = model(x).argmax(1)
+    return (predicted == y).sum().item() / len(y)
 
 
 # %% [markdown]
@@ -750,10 +750,7 @@ num_looks = [1, 2, 5, 10, 20, 50, 100]
 
 
 def show_reported(report, alt):
-    reported = [
-        np.mean([report(val[:k], test[:k]) for val, test in zip(val_looks, test_looks)])
-        for k in num_looks
-    ]
+    reported = [np.mean([report(val[:k], test[:k]) for val, test in zip(val_looks, test_looks)]) for k in num_looks]
     figure, ax = plots.plt.subplots(figsize=(6, 3))
     ax.plot(num_looks, reported, label="reported")
     ax.axhline(0.7, color="black", linestyle="--", label="true")
@@ -956,13 +953,9 @@ BOARD = "capstone on val: "
 def spend(name, new_loss, seed, labels=LABELS, steps=STEPS, mu=MU, labelled_view=None):
     """Train on one draw of labels, within the budget; a full run is scored on val and recorded."""
     if labels > LABELS or steps > STEPS or mu > MU:
-        raise ValueError(
-            f"over the budget of {LABELS} labels and {STEPS} steps of {BATCH} + {MU * BATCH} images"
-        )
+        raise ValueError(f"over the budget of {LABELS} labels and {STEPS} steps of {BATCH} + {MU * BATCH} images")
     own_split = split_labels(dataset, labels, seed)
-    stream = batches(
-        own_split, weak, strong, batch_size=BATCH, mu=mu, labelled_view=labelled_view, seed=seed
-    )
+    stream = batches(own_split, weak, strong, batch_size=BATCH, mu=mu, labelled_view=labelled_view, seed=seed)
     run = train(new_model(dataset, seed), new_loss(), stream, steps, label=f"{name}, draw {seed}")
     if labels == LABELS and run.steps_done == STEPS:
         scores = evaluation.evaluate(run.ema, dataset.val)
@@ -983,10 +976,6 @@ except ValueError as error:
 
 
 # %%
-def supervised(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
-
-
 def fixmatch(model, batch):
     with torch.no_grad():
         p, label = torch.max(torch.softmax(model(batch.x_w), 1), 1)
@@ -1025,14 +1014,13 @@ class MeanTeacher:
 
 # %% tags=["nbval-ignore-output"]
 methods = {
-    "supervised": (lambda: supervised, {"mu": 0, "labelled_view": strong}),
+    "supervised": (lambda: supervised_loss, {"mu": 0, "labelled_view": strong}),
     "FixMatch": (lambda: fixmatch, {}),
     "mean teacher": (MeanTeacher, {"mu": 1}),
     "hybrid": (lambda: copy.deepcopy(hybrid_loss), {}),  # what it remembers begins anew in each run
 }
 runs = {
-    name: [spend(name, new_loss, seed, **options) for seed in SEEDS]
-    for name, (new_loss, options) in methods.items()
+    name: [spend(name, new_loss, seed, **options) for seed in SEEDS] for name, (new_loss, options) in methods.items()
 }
 print(f"{sum(run.seconds for those in runs.values() for run in those):.0f} s")
 
@@ -1045,9 +1033,7 @@ print(f"{sum(run.seconds for those in runs.values() for run in those):.0f} s")
 def board():
     rows = results.recorded(dataset)
     rows = [row for row in rows if row["method"].startswith(BOARD) and row["seed"] in SEEDS]
-    table = results.compare(
-        rows, dataset, BOARD + "supervised", allow_different=True, split=dataset.val
-    )
+    table = results.compare(rows, dataset, BOARD + "supervised", allow_different=True, split=dataset.val)
     table = table.rename(index=lambda name: name.removeprefix(BOARD)).rename_axis("on val")
     return table.rename(columns=lambda name: name.replace(BOARD, ""))
 
@@ -1086,7 +1072,7 @@ opened = {}
 def final_test(runs):
     """OPENS THE TEST SPLIT. Once: the second call only repeats what the first has seen."""
     book = results.runs_file().with_name("final_test.json")
-    keep = Path.cwd() != SOLUTIONS
+    keep = SAVE_PROGRESS
     if keep and book.is_file():
         opened.update(json.loads(book.read_text()))
     if dataset.md5 in opened:
@@ -1094,8 +1080,7 @@ def final_test(runs):
     else:
         print("opening the test split, for the first and last time")
         opened[dataset.md5] = {
-            name: [evaluation.evaluate(run.ema, dataset.test).values for run in those]
-            for name, those in runs.items()
+            name: [evaluation.evaluate(run.ema, dataset.test).values for run in those] for name, those in runs.items()
         }
         if keep:
             book.parent.mkdir(parents=True, exist_ok=True)
@@ -1127,12 +1112,8 @@ for name in seen:
 pd.DataFrame(lines).T
 
 # %% tags=["nbval-ignore-output"]
-constant = {
-    part.name: evaluation.majority_scores(dataset, part) for part in (dataset.val, dataset.test)
-}
-print(
-    {name: round(scores["macro-F1"], 3) for name, scores in constant.items()}, "majority class"
-)
+constant = {part.name: evaluation.majority_scores(dataset, part) for part in (dataset.val, dataset.test)}
+print({name: round(scores["macro-F1"], 3) for name, scores in constant.items()}, "majority class")
 order = {
     split: sorted(lines, key=lambda name: lines[name].get(f"macro-F1, {split}", ""), reverse=True)
     for split in ("val", "test")

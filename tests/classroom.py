@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from course_utils.check.board import mentioned_exercises
 from lessons import SOURCES
 from nbformat import NotebookNode
 
 from course_utils.authoring import build, classroom
-from course_utils.check.board import mentioned_exercises
 
 
 @dataclass

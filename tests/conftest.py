@@ -3,12 +3,15 @@
 import os
 import tempfile
 
-os.environ["TQDM_DISABLE"] = "1"  # progress bars write to stderr, which nbval compares
+_runs = tempfile.TemporaryDirectory()
+# Before the settings are read: progress bars write to stderr, which nbval compares, and the tests' runs stay apart from the user's
+os.environ |= {"TQDM_DISABLE": "1", "COURSE_RUNS": _runs.name}
 
 import pytest
 from lessons import is_compared
 from nbval.plugin import IPyNbCell
 
+from course_utils import settings
 from course_utils.datasets import load_dataset
 
 SLOW = {"test_benchmark.py", "test_browser.py", "test_browser_lesson06.py", "test_classroom.py", "test_hub.py"}
@@ -19,9 +22,7 @@ def pytest_configure(config):
     # Once for all: a kernel that had to find out by itself that there is no network would lose seconds each time.
     config.course_dataset = load_dataset()
     if config.course_dataset.name == "digits":
-        os.environ["COURSE_DATA"] = "embedded"
-    config.course_runs = tempfile.TemporaryDirectory()
-    os.environ["COURSE_RUNS"] = config.course_runs.name  # the tests' runs stay apart from the user's
+        os.environ["COURSE_DATA"] = settings.DATA = "embedded"
 
 
 def pytest_collection_modifyitems(config, items):
@@ -58,5 +59,7 @@ def digits():
 
 @pytest.fixture(autouse=True)
 def runs_elsewhere(tmp_path, monkeypatch):
-    """Each test records its runs apart from the others."""
+    """Each test records its runs apart from the others, in this process and in those that it starts."""
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(settings, "SAVE_PROGRESS", True)
     monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "runs"))

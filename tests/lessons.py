@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.authoring import build, lessons
+from course_utils.authoring import build, lessons, recording
+from course_utils.check import runner
+from course_utils.check.cases import Exercise
 
 SOURCES = lessons()
 
@@ -41,22 +43,32 @@ exercises = pytest.mark.parametrize(
         for source, number in ALL_EXERCISES
     ],
 )
+each_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+@cache
+def solved(source: Path) -> dict:
+    """What the set-up and the exercise cells define, all solved."""
+    return recording.solutions(source)
+
+
+def solution(exercise: Exercise):
+    """The course's own function for an exercise."""
+    (source,) = (source for source, number in ALL_EXERCISES if number == exercise.number)
+    return solved(source)[exercise.name]
 
 
 def functions(source: Path, solved: set[str]) -> dict:
     """What the setup and exercise cells define when the exercises in `solved` hold the solution and the others the stub."""
-    namespace: dict = {"__name__": "lesson"}
-    for cell in tagged(source, "setup"):
-        exec(cell.source, namespace)
-    for with_solution, stub in zip(tagged(source, "exercise"), tagged(source, "exercise", student=True)):
-        exec((with_solution if build.exercise_number(with_solution) in solved else stub).source, namespace)
-    return namespace
+    both = zip(tagged(source, "exercise"), tagged(source, "exercise", student=True))
+    cells = [done if build.exercise_number(done) in solved else stub for done, stub in both]
+    return recording.run_cells([*tagged(source, "setup"), *cells])
 
 
 def solutions(number: str) -> SimpleNamespace:
     """The solved functions of a lesson, by its number."""
     (source,) = (source for source in SOURCES if source.name.startswith(number))
-    return SimpleNamespace(**functions(source, set(numbers(source))))
+    return SimpleNamespace(**solved(source))
 
 
 def verdicts(source: Path, solved: set[str]) -> dict[str, str]:
@@ -69,6 +81,12 @@ def verdicts(source: Path, solved: set[str]) -> dict[str, str]:
             exec(cell.source, namespace)
         lines[build.exercise_number(cell)] = printed.getvalue().strip()
     return lines
+
+
+def wrong_answers(number: str) -> list[tuple]:
+    """Every wrong answer to an exercise, (function, piece of the cause to be named): the check's mistakes, and those beside it."""
+    (source,) = (source for source, other in ALL_EXERCISES if other == number)
+    return [*runner.find(number).all_mistakes, *answers(source).WRONG.get(number, [])]
 
 
 def status(line: str) -> str:

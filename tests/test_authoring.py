@@ -5,11 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from course_utils.authoring.objectives import table
 
 from course_utils import cli
 from course_utils.authoring import build, lessons, verify
 from course_utils.authoring.build import SourceError
-from course_utils.authoring.objectives import table
 
 SOURCE = '''# %% [markdown]
 # # 06 · A toy lesson

@@ -56,7 +56,13 @@ def test_a_job_runs_the_lesson_with_its_settings_and_keeps_test_rows():
     job, rows, error = benchmark.run(JOB)
     assert job is JOB and error is None
     (row,) = rows
-    assert (row["method"], row["labels"], row["num_labels"], row["seed"], row["steps"]) == ("supervised", 40, 40, 3, 1600)
+    assert (row["method"], row["labels"], row["num_labels"], row["seed"], row["steps"]) == (
+        "supervised",
+        40,
+        40,
+        3,
+        1600,
+    )
     assert (row["lesson"], row["network"], row["dataset"]) == ("01", "SimpleCNN", "digits")
     assert len(row["recall"].split()) == 10 and row["torch"] and row["python"] and row["md5"]
     # With seven steps the last cell fails: nothing is lost
@@ -178,7 +184,11 @@ def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, capsys):
 def row(method, label_split, f1, **more):
     settings = {"dataset": "digits", "md5": "x", "lesson": "01", "code": "c", "network": "SimpleCNN"}
     settings |= {"num_labels": 500, "num_steps": 1600}
-    return settings | {"method": method, "label_split": label_split, "seed": int(label_split[1:]), "steps": 1600, "macro-F1": f1} | more
+    return (
+        settings
+        | {"method": method, "label_split": label_split, "seed": int(label_split[1:]), "steps": 1600, "macro-F1": f1}
+        | more
+    )
 
 
 def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monkeypatch, tmp_path):

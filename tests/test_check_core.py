@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from course_utils.check.core import Fix, exercise, expect, expect_tuple
 
 from course_utils.check import check, core, verdict
-from course_utils.check.core import Fix, exercise, expect, expect_tuple
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ import pytest
 from lessons import SOURCES, answers, functions, numbers, tagged
 
 from course_utils import ROOT, cli
-from course_utils.authoring import autograding, build, classroom, kernel, verify
+from course_utils.authoring import build, classroom, kernel, verify
+from course_utils.authoring.grade.collect import AnyArchive
 from course_utils.check import verdict
 
 LESSON = SOURCES[0]
@@ -255,7 +256,7 @@ def test_archives_and_file_names(tmp_path):
     damaged[60:70] = b"##########"
     (archive / "emil_06_fixmatch.zip").write_bytes(damaged)
     before = {path: path.read_bytes() for path in archive.iterdir()}
-    autograding.AnyArchive().extract(str(archive), str(extracted))
+    AnyArchive().extract(str(archive), str(extracted))
     assert {path: path.read_bytes() for path in archive.iterdir()} == before
     name = re.compile(settings().FileNameCollectorPlugin.named_regexp)
     found = [name.match(str(path)) for path in extracted.rglob("*.ipynb")]
@@ -269,7 +270,7 @@ def test_nbgrader_alone_gives_no_points_for_what_is_not_solved(monkeypatch):
     import warnings
 
     from course_utils.check import check
-    from course_utils.check.core import NotPassed
+    from course_utils.check.runner import NotPassed
 
     def warns(labels, num_classes):
         warnings.warn("careful", stacklevel=1)

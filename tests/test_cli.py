@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import batches, cli, datasets, evaluation, labels, models, results, training
+from course_utils import cli, evaluation, models, results, training
 from course_utils.authoring import benchmark, build
+from course_utils.datasets import Dataset, load_dataset
+from course_utils.labels import split_labels
 
 
 @cache
-def digits() -> datasets.Dataset:
-    return datasets.load_dataset("digits")
+def digits() -> Dataset:
+    return load_dataset("digits")
 
 
 def record(method: str, seed: int = 0, split: str = "test") -> None:
     """What a lesson leaves behind."""
     dataset = digits()
-    label_split = labels.split_labels(dataset, 100, seed)
+    label_split = split_labels(dataset, 100, seed)
     run = training.Run(models.new_model(dataset), models.new_model(dataset), 5, {"loss": [1.0] * 5}, seconds=1.0)
     results.record(method, dataset, label_split, run, evaluation.evaluate(run.ema, getattr(dataset, split)))
 
@@ -73,7 +75,14 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
             return job, [], "its last line says why"
         settings = {"network": job.network, "num_labels": job.budget, "num_steps": job.num_steps, "seed": job.seed}
         settings["steps"] = job.num_steps
-        row = {"method": "FixMatch", "dataset": job.dataset, "md5": "x", "label_split": "d", "lesson": "06", "macro-F1": 0.5}
+        row = {
+            "method": "FixMatch",
+            "dataset": job.dataset,
+            "md5": "x",
+            "label_split": "d",
+            "lesson": "06",
+            "macro-F1": 0.5,
+        }
         return job, [row | settings], None
 
     monkeypatch.setattr(benchmark, "run", run)

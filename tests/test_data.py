@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from course_utils import augment, batches, datasets, labels
-from course_utils.batches import batches, shuffled
+from course_utils import augment
+from course_utils.batches import batches, generator, shuffled
 from course_utils.datasets import DataError, load_dataset, load_lesions
 from course_utils.labels import split_labels
 
@@ -318,24 +318,26 @@ def test_after_one_pass_every_unlabelled_image_was_seen_once(best_dataset):
     seen = torch.cat(
         [
             b.index
-            for b in itertools.islice(batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1)
+            for b in itertools.islice(
+                batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4), n // size + 1
+            )
         ]
     )
     assert sorted(seen[:n].tolist()) == list(range(n))
 
 
 def test_the_stream_never_ends_and_every_batch_is_full():
-    stream = shuffled(torch.arange(10), 4, batches.generator(0, "test"))
+    stream = shuffled(torch.arange(10), 4, generator(0, "test"))
     taken = list(itertools.islice(stream, 10))
     assert all(len(batch) == 4 for batch in taken)
     assert torch.bincount(torch.cat(taken)).tolist() == [4] * 10
-    other = list(itertools.islice(shuffled(torch.arange(10), 4, batches.generator(1, "test")), 10))
+    other = list(itertools.islice(shuffled(torch.arange(10), 4, generator(1, "test")), 10))
     assert not torch.equal(torch.cat(taken), torch.cat(other))
 
 
 def test_nothing_to_draw_from_is_an_error():
     with pytest.raises(ValueError, match="empty"):
-        next(shuffled(torch.arange(0), 4, batches.generator(0, "test")))
+        next(shuffled(torch.arange(0), 4, generator(0, "test")))
 
 
 def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
@@ -346,7 +348,10 @@ def test_views_belong_to_their_images_and_are_drawn_apart(best_dataset):
     assert torch.equal(
         plain.y_l,
         torch.cat(
-            [label_split.measure_labels((augment.plain(label_split.images) == x).flatten(1).all(1).nonzero()[0]) for x in plain.x_l]
+            [
+                label_split.measure_labels((augment.plain(label_split.images) == x).flatten(1).all(1).nonzero()[0])
+                for x in plain.x_l
+            ]
         ),
     )
     same_view = next(batches(label_split, weak, weak, batch_size=8, mu=2))
@@ -405,7 +410,7 @@ def test_a_dropped_stream_leaves_no_thread_behind(best_dataset, monkeypatch):
 
 
 def test_one_generator_per_purpose():
-    a, b = batches.generator(0, "a"), batches.generator(0, "b")
+    a, b = generator(0, "a"), generator(0, "b")
     assert not torch.equal(torch.rand(4, generator=a), torch.rand(4, generator=b))
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from lessons import answers, exercises, functions, numbers, tagged
 
-from course_utils.authoring import autograding
-from course_utils.check import check, core, grading
+from course_utils.authoring.grade import run
+from course_utils.check import check, grading
 
 
 @exercises
@@ -52,7 +52,7 @@ def test_for_a_student_a_check_prints_and_raises_nothing(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("[fix] Exercise 0.1")
 
 
-@pytest.mark.parametrize(("seconds", "runs"), [(600, 1 + autograding.MOST_RESTARTS), (0, 1)])
+@pytest.mark.parametrize(("seconds", "runs"), [(600, 1 + run.MOST_RESTARTS), (0, 1)])
 def test_what_was_run_stays_when_a_notebook_may_not_go_on(monkeypatch, seconds, runs):
     """Cells that stop Python again and again, or time that is over, cost the checks behind them and not those before."""
     notebook = nbformat.v4.new_notebook(
@@ -73,11 +73,11 @@ def test_what_was_run_stays_when_a_notebook_may_not_go_on(monkeypatch, seconds, 
         return next(stops), "it ended Python"
 
     started: list[dict] = []
-    monkeypatch.setattr(autograding, "released", lambda exporter, resources: notebook)
-    monkeypatch.setattr(autograding, "_workplace", lambda *arguments: contextlib.nullcontext())
-    monkeypatch.setattr(autograding.RunSubmission, "_run", run)
+    monkeypatch.setattr(run, "released", lambda exporter, resources: notebook)
+    monkeypatch.setattr(run, "_workplace", lambda *arguments: contextlib.nullcontext())
+    monkeypatch.setattr(run.RunSubmission, "_run", run)
     resources = {"nbgrader": {"notebook": "00"}}
-    grader = autograding.RunSubmission(submission_limit=seconds)
+    grader = run.RunSubmission(submission_limit=seconds)
     nb, _ = grader.preprocess(notebook, resources)
     assert len(started) == runs
     kinds = [cell.outputs[0].output_type for cell in nb.cells]

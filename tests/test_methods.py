@@ -75,7 +75,9 @@ def test_flexmatch_keeps_all_that_fixmatch_keeps_and_one_more_note_never_lowers_
     rng = torch.Generator().manual_seed(1)
     for notes in memories():
         logits, index = 4 * torch.randn(64, 5, generator=rng), torch.randperm(200, generator=rng)[:64]
-        pseudo_label, mask, after = flexmatch.select(notes, index, logits, TAU, lambda m: flexmatch.learning_status(m, 5))
+        pseudo_label, mask, after = flexmatch.select(
+            notes, index, logits, TAU, lambda m: flexmatch.learning_status(m, 5)
+        )
         fixed = logits.softmax(1).max(1).values >= TAU
         assert mask[fixed].all()
         assert torch.equal(after[index[fixed]], pseudo_label[fixed])
@@ -88,7 +90,9 @@ def test_flexmatch_keeps_all_that_fixmatch_keeps_and_one_more_note_never_lowers_
 def test_with_every_status_at_one_flexmatch_is_fixmatch(flexmatch):
     fixmatch = solutions("06")
     logits = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(2))
-    pseudo_label, mask, _ = flexmatch.select(torch.full((64,), -1), torch.arange(64), logits, TAU, lambda m: torch.ones(5))
+    pseudo_label, mask, _ = flexmatch.select(
+        torch.full((64,), -1), torch.arange(64), logits, TAU, lambda m: torch.ones(5)
+    )
     right_guess, right_mask = fixmatch.pseudo_label_and_mask(logits, TAU)
     assert torch.equal(pseudo_label, right_guess) and torch.equal(mask, right_mask)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils import batches, datasets, evaluation, labels, models, results, training
+from course_utils import evaluation, models, results, training
+from course_utils.datasets import Split
+from course_utils.labels import split_labels
 
 
 def row(method="supervised", label_split="d0", f1=0.40, steps=1600, md5="x", **more):
@@ -29,7 +31,7 @@ def row(method="supervised", label_split="d0", f1=0.40, steps=1600, md5="x", **m
 
 @pytest.fixture
 def recorded_row(digits):
-    label_split = labels.split_labels(digits, 100)
+    label_split = split_labels(digits, 100)
     run = training.Run(
         models.new_model(digits), models.new_model(digits), 5, {"loss": [1.0] * 5}, seconds=1.23, images_seen=160
     )
@@ -40,7 +42,7 @@ def recorded_row(digits):
 def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, digits):
     assert recorded_row["method"] == "supervised" and recorded_row["md5"] == digits.md5
     assert recorded_row["split"] == digits.test.name
-    assert recorded_row["label_split"] == labels.split_labels(digits, 100).id
+    assert recorded_row["label_split"] == split_labels(digits, 100).id
     assert (recorded_row["steps"], recorded_row["images"], recorded_row["labels"], recorded_row["seconds"]) == (
         5,
         160,
@@ -71,12 +73,17 @@ def test_nothing_recorded_is_an_empty_table_with_the_constant_predictor(digits):
 
 def test_the_constant_predictor_is_scored_on_the_split_of_the_rows(digits):
     answer = np.bincount(digits.train.labels).argmax()
-    easy = datasets.Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
+    easy = Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
     assert results.compare([], digits, split=easy).loc["majority class", "ACC"] == "0.550"
 
 
 def test_comparison_of_runs_that_are_alike(digits):
-    rows = [row(label_split="d0", f1=0.40), row(label_split="d1", f1=0.30), row("FixMatch", "d0", 0.45), row("FixMatch", "d1", 0.33)]
+    rows = [
+        row(label_split="d0", f1=0.40),
+        row(label_split="d1", f1=0.30),
+        row("FixMatch", "d0", 0.45),
+        row("FixMatch", "d1", 0.33),
+    ]
     table = results.compare(rows, digits)
     assert list(table.index) == ["majority class", "supervised", "FixMatch"]
     assert table.loc["supervised", "macro-F1"] == "0.350 ± 0.071"
@@ -124,7 +131,9 @@ def test_the_shipped_runs_are_complete(name):
     assert rows[["md5", "lesson", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
     for settings, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
-        assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], settings
+        assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], (
+            settings
+        )
 
 
 @pytest.mark.parametrize("method", ["supervised", "FixMatch", "MixMatch"])
@@ -142,7 +151,12 @@ def test_reference_gives_the_rows_of_one_budget_network_and_length(monkeypatch, 
     rows += [row(num_labels=500, num_steps=4800, steps=4800)]
     pd.DataFrame(rows).assign(stopped=None).to_csv(tmp_path / "digits.csv", index=False)
     (taught,) = results.reference(digits)
-    assert (taught["num_labels"], taught["network"], taught["label_split"], taught["stopped"]) == (500, "SimpleCNN", "1e23", None)
+    assert (taught["num_labels"], taught["network"], taught["label_split"], taught["stopped"]) == (
+        500,
+        "SimpleCNN",
+        "1e23",
+        None,
+    )
     assert [r["labels"] for r in results.reference(digits, 500, "ResNet")] == [500]
     assert results.reference(digits, num_labels=100)[0]["num_labels"] == 100
     assert [r["steps"] for r in results.reference(digits, num_steps=4800)] == [4800]

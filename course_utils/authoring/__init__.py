@@ -5,6 +5,8 @@ from pathlib import Path
 
 from course_utils import ROOT, SOLUTIONS
 
+FOR_AUTHORS = ("authoring", "benchmarks")  # the rooms of the package that no student's copy has
+
 
 def repository() -> str:
     """The address of the course's repository, from the one place where it stands: pyproject.toml."""

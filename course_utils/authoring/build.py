@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from course_utils import NOTEBOOKS
 from course_utils.authoring import repository
-from course_utils.check.board import mentioned_exercises
+from course_utils.check.headings import mentioned_exercises
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CELL_TIMEOUT = 600  # seconds

@@ -5,12 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 from course_utils import ROOT
-from course_utils.authoring import lessons
+from course_utils.authoring import FOR_AUTHORS, lessons
 from course_utils.authoring.build import read_source, student_notebook, student_path, to_text
 from course_utils.authoring.verify import normal, solution_lines
 
 NAME = "ssl-course"  # of the bundle and of its folder
-FOR_AUTHORS = ("authoring", "__pycache__")
 TEXTS = Path(__file__).parent / "classroom_files"
 
 
@@ -29,13 +28,14 @@ def release(only: list[str] | None, output: Path) -> Path:
     chosen = lessons(only)
     for source in chosen:
         (folder / "notebooks" / student_path(source).name).write_text(to_text(student_notebook(source)))
-    for path in (folder / "course_utils" / "check").glob("lesson*.py"):
+    check = folder / "course_utils" / "check"
+    for path in [*check.glob("lesson*.py"), *check.glob("recorded/lesson*.json")]:
         if path.stem.removeprefix("lesson") not in {source.name[:2] for source in chosen}:
             path.unlink()
     for name in ("Makefile", "requirements.txt", "environment.yml", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     project = (ROOT / "pyproject.toml").read_text()
-    project = project.replace(', "course_utils.authoring"', "").partition("[tool.pytest")[0]
+    project = project.partition("[tool.pytest")[0]
     (folder / "pyproject.toml").write_text(project)
     (folder / "README.md").write_text((TEXTS / "README_students.md").read_text())
     return Path(shutil.make_archive(str(folder), "zip", output, NAME))
@@ -59,7 +59,7 @@ def shown_by_others(only: list[str] | None) -> list[str]:
 
 def copy_package(target: Path) -> None:
     """The package without what only authors use."""
-    shutil.copytree(ROOT / "course_utils", target, ignore=shutil.ignore_patterns(*FOR_AUTHORS))
+    shutil.copytree(ROOT / "course_utils", target, ignore=shutil.ignore_patterns(*FOR_AUTHORS, "__pycache__"))
 
 
 def nbgrader_folder(only: list[str] | None, folder: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """The README's tables of results, made from the shipped runs.
 
-Above each table stands a line that says what it holds, such as `<!-- one budget: dermamnist, SimpleCNN, 500 -->` or
-`<!-- all budgets: digits, SimpleCNN, ACC -->`. A number at its end is that of the steps, if not the lessons' 1,600.
+Above each table stands a line that says what it holds, such as `<!-- methods: dermamnist, SimpleCNN, 500 -->` or
+`<!-- by labels: digits, SimpleCNN, ACC -->`. A number at its end is that of the steps, if not the lessons'.
 """
 
 import re
@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from course_utils import ROOT, results
-from course_utils.authoring import benchmark
+from course_utils.benchmarks import lessons as benchmark
+from course_utils.settings import TAUGHT_STEPS
 
 README = ROOT / "README.md"
-TABLE = re.compile(r"(<!-- (one budget|all budgets): (\w+), (\w+), (\S+?)(?:, (\d+))? -->\n\n)(?:\|.*\n)*")
+TABLE = re.compile(r"(<!-- (methods|by labels): (\w+), (\w+), (\S+?)(?:, (\d+))? -->\n\n)(?:\|.*\n)*")
 SPEED = re.compile(r"(<!-- speed -->\n\n)(?:\|.*\n)*")
 METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
 BESIDE = "committee without|by a quarter"  # lines that only lesson 09 discusses
@@ -32,9 +33,9 @@ def renew() -> Path:
 
 def _made(kind: str, dataset: str, network: str, what: str, steps: str | None) -> str:
     rows = results.read_runs(results.shipped_file(dataset))
-    rows = rows[(rows["network"] == network) & (rows["steps"] == int(steps or 1600))]
+    rows = rows[(rows["network"] == network) & (rows["steps"] == int(steps or TAUGHT_STEPS))]
     rows = rows[~rows["method"].str.contains(BESIDE)]
-    table = one_budget(rows[rows["num_labels"] == int(what)]) if kind == "one budget" else all_budgets(rows, what)
+    table = by_method(rows[rows["num_labels"] == int(what)]) if kind == "methods" else by_labels(rows, what)
     return markdown(table.rename_axis("method"))
 
 
@@ -50,24 +51,28 @@ def put_speed(table: pd.DataFrame) -> Path:
     return README
 
 
-def one_budget(rows: pd.DataFrame, baselines: tuple[str, ...] = ("supervised",)) -> pd.DataFrame:
-    """One line for each method that has the first baseline's draws: mean ± sd, and the paired differences in macro-F1."""
-    scores = {name: rows[rows["method"] == name].set_index(results.PAIR)["macro-F1"] for name in baselines}
-    same_draws = rows["label_split"].isin(scores[baselines[0]].index.get_level_values("label_split"))
-    lines = {}
-    for method, group in rows[same_draws].groupby("method", sort=False):
-        lines[method] = [f"{group[name].mean():.3f} ± {group[name].std():.3f}" for name in METRICS]
-        for baseline, score in scores.items():
-            d = (group.set_index(results.PAIR)["macro-F1"] - score).dropna()
-            gain = f"{d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f} ({(d > 0).sum()}/{len(d)})"
-            lines[method].append("" if method == baseline else gain)
-    columns = [*METRICS, *(f"macro-F1 minus {baseline}" for baseline in baselines)]
-    return pd.DataFrame.from_dict(lines, "index", columns=columns)
+def by_method(rows: pd.DataFrame, baselines: tuple[str, ...] = ("supervised",)) -> pd.DataFrame:
+    """One line for each method that has the first baseline's label splits: mean (sd), and the paired gains in macro-F1 ± error."""
+    of_baseline = rows.loc[rows["method"] == baselines[0], "label_split"]
+    rows = rows[rows["label_split"].isin(of_baseline)]
+    columns = {name: results.paired(rows, metric=name) for name in METRICS}
+    gains = {baseline: results.paired(rows, baseline) for baseline in baselines}
+    lines = {
+        method: [
+            *(columns[name][method].score for name in METRICS),
+            *(gains[baseline][method].against for baseline in baselines),
+        ]
+        for method in rows["method"].unique()
+    }
+    return pd.DataFrame.from_dict(
+        lines, "index", columns=[*METRICS, *(f"macro-F1 minus {baseline}" for baseline in baselines)]
+    )
 
 
-def all_budgets(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One line for each method with several numbers of labels: mean ± sd, and the paired difference ± its error."""
-    table = benchmark.table(rows[rows["label_split"].isin(rows.loc[rows["method"] == "supervised", "label_split"])], metric)
+def by_labels(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One line for each method with several numbers of labels: mean (sd), and the paired gain ± its error."""
+    table = benchmark.table(
+        rows[rows["label_split"].isin(rows.loc[rows["method"] == "supervised", "label_split"])], metric
+    )
     several = table[(table != "").sum(axis=1) > 1].sort_index(axis=1)
-    several = several.replace(r" \(5\)", "", regex=True)  # all that ships has five draws
     return several.set_axis([f"{num_labels:,} labels" for _, _, num_labels, _ in several], axis=1)

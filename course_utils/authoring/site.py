@@ -23,9 +23,10 @@ from course_utils.authoring import build as builder
 from course_utils.authoring import lessons, readme
 from course_utils.datasets import load_dataset
 from course_utils.evaluation import METRICS, majority_scores
+from course_utils.settings import TAUGHT_NETWORK, TAUGHT_STEPS
 
 DOCS = ROOT / "docs"
-CONSTANT = results.shipped_file("constant")
+MAJORITY = results.shipped_file("majority_class")
 DATASETS = {"dermamnist": "DermaMNIST", "digits": "Digits"}
 BASELINES = ("supervised", "supervised, batches of 160")
 RESULTS = re.compile(r"^<!-- results: (.+) -->$", re.MULTILINE)
@@ -176,30 +177,30 @@ def _results_of(methods: list[str]) -> str:
     parts = []
     for dataset, title in DATASETS.items():
         rows = results.read_runs(results.shipped_file(dataset))
-        rows = rows[(rows["network"] == "SimpleCNN") & (rows["steps"] == 1600) & rows["method"].isin(shown)]
+        rows = rows[(rows["network"] == TAUGHT_NETWORK) & (rows["steps"] == TAUGHT_STEPS) & rows["method"].isin(shown)]
         unknown = sorted(set(shown) - set(rows["method"]))
         if unknown:
             raise ValueError(f"a page asks for the results of {', '.join(unknown)}: no such run ships for {dataset}")
         at_500 = rows[rows["num_labels"] == 500]
-        table = readme.one_budget(at_500, BASELINES).reindex(shown)
-        constant = pd.read_csv(CONSTANT, index_col="dataset").loc[dataset]
+        table = readme.by_method(at_500, BASELINES).reindex(shown)
+        constant = pd.read_csv(MAJORITY, index_col="dataset").loc[dataset]
         table.loc["majority class"] = [f"{constant[name]:.3f}" for name in readme.METRICS] + [""] * len(BASELINES)
-        draws = at_500["label_split"].nunique()
+        splits = at_500["label_split"].nunique()
         parts.append(
             f"### {title}, 500 labels\n\n"
-            f"SimpleCNN, 1,600 steps, test split: mean ± standard deviation over {draws} label draws, each with its own "
-            "initial weights. The last columns: mean ± standard error of the paired differences in macro-F1, and on how "
-            "many of the draws the method is above.\n\n"
+            f"SimpleCNN, 1,600 steps, test split: mean (standard deviation) over {splits} label splits, each with its own "
+            "initial weights. The last columns: the mean of the paired differences in macro-F1 ± its standard error, and on "
+            "how many of the label splits the method is above.\n\n"
             + readme.markdown(table.loc[["majority class", *shown]].rename_axis("method"))
         )
         metric = "macro-F1" if dataset == "dermamnist" else "ACC"
         others = rows[rows["num_labels"].isin(rows.loc[rows["method"].isin(methods), "num_labels"])]
         if others["num_labels"].nunique() > 1:
             parts.append(
-                f"### {title}, other numbers of labels\n\n{metric}, mean ± standard deviation over the draws, and the mean "
-                "± standard error of the paired differences to the supervised baseline. The settings are those chosen for "
+                f"### {title}, other numbers of labels\n\n{metric}: mean (standard deviation) over the label splits, and the mean "
+                "of the paired differences to the supervised baseline ± its standard error. The settings are those chosen for "
                 f"500 labels. The majority class has {constant[metric]:.3f}, however many labels there are.\n\n"
-                + readme.markdown(readme.all_budgets(others, metric).rename_axis("method"))
+                + readme.markdown(readme.by_labels(others, metric).rename_axis("method"))
             )
     return "\n\n".join(parts)
 
@@ -211,9 +212,9 @@ def _unbroken(text: str) -> str:
     )
 
 
-def write_constant() -> None:
+def write_majority_class() -> None:
     """Ship the scores of the majority class on the test splits: a site is built without the data."""
     rows = {
         name: majority_scores(dataset, dataset.test).values for name in DATASETS for dataset in [load_dataset(name)]
     }
-    pd.DataFrame.from_dict(rows, "index", columns=list(METRICS)).round(4).to_csv(CONSTANT, index_label="dataset")
+    pd.DataFrame.from_dict(rows, "index", columns=list(METRICS)).round(4).to_csv(MAJORITY, index_label="dataset")

@@ -7,7 +7,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import ROOT
-from course_utils.authoring import objectives as tables
+from course_utils.authoring import FOR_AUTHORS
 from course_utils.authoring.build import (
     BEGIN,
     END,
@@ -20,7 +20,7 @@ from course_utils.authoring.build import (
     tags,
     to_text,
 )
-from course_utils.check.board import mentioned_exercises
+from course_utils.check.headings import asked_objectives, mentioned_exercises, stated_objectives
 
 
 def verify(source: Path) -> list[str]:
@@ -42,13 +42,15 @@ def verify(source: Path) -> list[str]:
 
 
 def _package_source() -> str:
-    return "\n".join(path.read_text() for path in sorted((ROOT / "course_utils").rglob("*.py")))
+    """What students have of the package."""
+    files = (path for path in sorted((ROOT / "course_utils").rglob("*.py")) if not set(FOR_AUTHORS) & set(path.parts))
+    return "\n".join(path.read_text() for path in files)
 
 
 def objectives(lesson: NotebookNode) -> list[str]:
     """Every objective has an exercise, every exercise an objective, every exercise cell a complete heading."""
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    stated = set(tables.stated(text))
+    stated = set(stated_objectives(text))
     headings = mentioned_exercises(lesson)
     served = {objective for match in headings for objective in match["objectives"].split(", ")}
     headed = {match["number"] for match in headings}
@@ -59,7 +61,7 @@ def objectives(lesson: NotebookNode) -> list[str]:
     ]
     problems += [
         f"question {number} asks about objective {objective}, which is not stated"
-        for number, objective in tables.asked(text).items()
+        for number, objective in asked_objectives(text).items()
         if objective not in stated
     ]
     problems += [f"exercise {number} has no complete heading" for number in sorted(built - headed)]
@@ -76,7 +78,7 @@ def anatomy(lesson: NotebookNode) -> list[str]:
         if part not in text
     ]
     quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
-    if list(tables.asked(quiz)) != ["1", "2", "3"]:
+    if list(asked_objectives(quiz)) != ["1", "2", "3"]:
         problems.append("the quiz does not have three questions, each with its objective: **Question 1** (6a).")
     points = re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE)
     if not 1 <= len(points) <= 5:

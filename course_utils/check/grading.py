@@ -7,12 +7,10 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from course_utils.check.core import Verdict, verdict
+from course_utils.check.runner import Verdict, verdict
 
 MIME = "application/vnd.ssl-course.verdict+json"
-TAMPERED = (
-    "the check accepts wrong answers, too: something in this notebook has changed the check, or a library that it uses"
-)
+TAMPERED = "the check accepts wrong answers, too: something in this notebook has changed the check, or a library that it uses"
 
 
 def source(token: str) -> str:

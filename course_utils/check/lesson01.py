@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils.check.core import Fix, exercise, expect, expect_tuple
 from course_utils.batches import Batch
+from course_utils.check.core import Fix, exercise, expect, expect_tuple
 
 # 64 labels, so that every share is exact in binary: 33, 15, 11, 4 and 1 images of the classes 0 to 4, well mixed.
 LABELS = np.repeat(np.arange(5), [33, 15, 11, 4, 1])[np.random.default_rng(3).permutation(64)]
@@ -21,9 +21,7 @@ def _positions(result) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError):
         raise Fix(f"return an array of positions, not {type(result).__name__}") from None
     if drawn.dtype == object or drawn.ndim != 1:
-        raise Fix(
-            f"return one flat array of positions, of all classes together (np.concatenate), not one of shape {drawn.shape}"
-        )
+        raise Fix(f"return one flat array of positions, of all classes together (np.concatenate), not one of shape {drawn.shape}")
     if drawn.dtype == bool:
         raise Fix("this is a mask of True and False: return the positions, np.flatnonzero gives them")
     if not np.array_equal(drawn, drawn.astype(np.int64)):
@@ -50,14 +48,8 @@ def _(student):
         if sorted(drawn.tolist()) == np.repeat(np.arange(5), right).tolist():
             raise Fix("these are the labels of the drawn images: return their positions")
         draws.append(drawn)
-    if (
-        all((drawn == 0).any() for drawn in draws)
-        and len(draws[0]) == 15
-        and not all(ONLY_ONE_OF_4 in drawn for drawn in draws)
-    ):
-        raise Fix(
-            "these are positions within each class: choose among np.flatnonzero(labels == c), the positions in `labels`"
-        )
+    if all((drawn == 0).any() for drawn in draws) and len(draws[0]) == 15 and not all(ONLY_ONE_OF_4 in drawn for drawn in draws):
+        raise Fix("these are positions within each class: choose among np.flatnonzero(labels == c), the positions in `labels`")
     if any(len(np.unique(drawn)) < len(drawn) for drawn in draws):
         raise Fix("an image was drawn twice: draw without replacement (replace=False)")
     got = [np.bincount(LABELS[drawn], minlength=5) for drawn in draws]
@@ -119,9 +111,7 @@ def _chance(student, draws: list[np.ndarray]) -> None:
     others = np.random.get_state()[1:3], torch.get_rng_state()
     again = [_positions(student(LABELS.copy(), 16, np.random.default_rng(seed))) for seed in range(3)]
     if any(not np.array_equal(a, b) for a, b in zip(again, draws)):
-        raise Fix(
-            "the same generator state gave two different draws: use `rng`, not np.random or torch's own generator"
-        )
+        raise Fix("the same generator state gave two different draws: use `rng`, not np.random or torch's own generator")
     numbers, position = np.random.get_state()[1:3]
     if not np.array_equal(numbers, others[0][0]) or position != others[0][1]:
         raise Fix("it seeds or uses np.random, the generator of the whole program: use `rng`, and nothing else")
@@ -249,9 +239,7 @@ def _(student):
         raise Fix("it left the model in evaluation mode: a loss is for training, leave the mode alone")
     if model.switched:
         raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
-    _, logs = expect_tuple(
-        student(_Recorder(torch.eye(3)), Batch(logits.clone(), torch.tensor([0, 0, 2, 1]))), ("loss", "logs")
-    )
+    _, logs = expect_tuple(student(_Recorder(torch.eye(3)), Batch(logits.clone(), torch.tensor([0, 0, 2, 1]))), ("loss", "logs"))
     expect(
         logs["accuracy"],
         0.5,
@@ -273,9 +261,7 @@ def _gradient_of_loss(model: _Recorder, value, logits: torch.Tensor, y_l: torch.
 @exercise("1.3", "predicting probabilities")
 def _(student):
     weight = torch.tensor([[1.0, 0.0, -1.0, 0.5], [0.0, 2.0, 1.0, -0.5]])
-    images = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, -1.0], [-1.0, 0.5], [0.0, 0.0], [0.5, 3.0]]).view(
-        7, 2, 1, 1
-    )
+    images = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, -1.0], [-1.0, 0.5], [0.0, 0.0], [0.5, 3.0]]).view(7, 2, 1, 1)
     logits = images.flatten(1) @ weight
     p = logits.softmax(1)
     model = _Recorder(weight).train()
@@ -309,20 +295,14 @@ def _(student):
     if (torch.is_tensor(result) and result.requires_grad) or any(recorded for _, _, recorded in model.calls):
         raise Fix("gradients were recorded: run the model under torch.no_grad(), it saves memory and time")
     if model.training != model.child.training:
-        raise Fix(
-            "`model.training = ...` changes the outermost module only: model.train(mode) changes BatchNorm's mode, too"
-        )
+        raise Fix("`model.training = ...` changes the outermost module only: model.train(mode) changes BatchNorm's mode, too")
     if not model.training:
-        raise Fix(
-            "the model came in training mode and was left in evaluation mode: put it back into the mode you found"
-        )
+        raise Fix("the model came in training mode and was left in evaluation mode: put it back into the mode you found")
     _batch_sizes([images for images, _, _ in model.calls])
     settled = _Recorder(weight).eval()
     expect(student(settled, images[:4].clone(), 2), p[:4], "the probabilities of 4 images in batches of 2")
     if settled.training:
-        raise Fix(
-            "the model came in evaluation mode and was left in training mode: put it back into the mode you found"
-        )
+        raise Fix("the model came in evaluation mode and was left in training mode: put it back into the mode you found")
     expect(student(settled, images[:2].clone(), 10), p[:2], "the probabilities of 2 images in batches of at most 10")
 
 
@@ -330,9 +310,7 @@ def _batch_sizes(sizes: list[int]) -> None:
     if sizes == [7]:
         raise Fix("all images went through at once: `batch_size` at a time, or a large set does not fit into memory")
     if max(sizes) > 2:
-        raise Fix(
-            f"a batch had {max(sizes)} images, but batch_size is 2 (split takes the size of the parts, chunk their number)"
-        )
+        raise Fix(f"a batch had {max(sizes)} images, but batch_size is 2 (split takes the size of the parts, chunk their number)")
     if sum(sizes) > 7:
         raise Fix(f"{sum(sizes)} images went through the model for 7 answers: run each image once")
     if sizes != [2, 2, 2, 1]:
@@ -464,9 +442,7 @@ def _(student):
         causes,
         tolerance=1e-6,
     )
-    mixed = expect_tuple(
-        _as_pair(student(np.array([0.5, 0.3]), np.array([0.4, 0.6]))), ("mean of a - b", "standard error")
-    )
+    mixed = expect_tuple(_as_pair(student(np.array([0.5, 0.3]), np.array([0.4, 0.6]))), ("mean of a - b", "standard error"))
     expect(
         torch.tensor([_number(part) for part in mixed]),
         [-0.1, 0.2],

@@ -6,8 +6,8 @@ import re
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple
 from course_utils.batches import Batch
+from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple
 
 
 @exercise("2.1", "a weight that grows")
@@ -20,9 +20,7 @@ def _(student):
                 raise Fix("it divides by zero: the line is (step - t1) over (t2 - t1), and t1 < t2") from None
             if "returned None" in str(error) and step in schedule[:2]:
                 name = ("t1", "t2")[schedule.index(step)]
-                raise Fix(
-                    f"no branch returns anything at step {name} exactly: is there a < or > that should be <= or >=?"
-                ) from None
+                raise Fix(f"no branch returns anything at step {name} exactly: is there a < or > that should be <= or >=?") from None
             raise
 
     schedule = (100, 600, 5.0)
@@ -210,8 +208,7 @@ def _(student):
             ),
             (cut(4), uneven),
             (
-                entropy(z_u[:2], y_l).mean()
-                + 0.7 * entropy(torch.cat([z_u[2:], z_l]), torch.cat([own[2:], z_l.argmax(1)])).mean(),
+                entropy(z_u[:2], y_l).mean() + 0.7 * entropy(torch.cat([z_u[2:], z_l]), torch.cat([own[2:], z_l.argmax(1)])).mean(),
                 "the images are glued in one order and cut apart in another: the labelled ones first, in both",
             ),
             (cut(3), uneven),
@@ -262,9 +259,7 @@ def _(student):
     zero, logs = expect_tuple(student(model, Batch(x_l, y_l, x_w), 0.0), ("loss", "logs"))
     expect(zero, loss_l, "the loss with alpha = 0")
     if [size for size, *_ in model.calls] != [6]:
-        raise Fix(
-            "with alpha = 0 the joint pass is skipped: run the model on both parts all the same, for BatchNorm's sake"
-        )
+        raise Fix("with alpha = 0 the joint pass is skipped: run the model on both parts all the same, for BatchNorm's sake")
     expect(
         logs["unlabelled"],
         loss_u,
@@ -374,9 +369,7 @@ def _(student):
     none, empty = expect_tuple(student(p, labelled, 0.99), ("positions", "labels"))
     if none is None or empty is None or len(none) or len(empty):
         raise Fix("at tau = .99 nothing is confident: return two empty tensors")
-    expect_int64(
-        (none, empty), " when nothing is selected: it must be int64 even then, torch.tensor([], dtype=torch.int64)"
-    )
+    expect_int64((none, empty), " when nothing is selected: it must be int64 even then, torch.tensor([], dtype=torch.int64)")
     expect(none, torch.empty(0), "positions when nothing is selected")
     expect(empty, torch.empty(0), "labels when nothing is selected")
     one, name = expect_tuple(student(p[[2, 0]], torch.tensor([0]), 0.5), ("positions", "labels"))
@@ -442,17 +435,13 @@ def _(student):
             if str(error) == CHANGES_INPUT:
                 for name, tensor in (("positions", positions), ("labels", labels)):
                     if tensor._version:  # counts what was written into it
-                        raise Fix(
-                            f"it writes into `{name}`: write into a copy of `known`, and into nothing else"
-                        ) from None
+                        raise Fix(f"it writes into `{name}`: write into a copy of `known`, and into nothing else") from None
                 raise Fix(
                     "it writes into `known`: the true labels are lost. Copy first: `targets = known`, a slice or .numpy() are "
                     "no copies, known.clone() is"
                 ) from None
             if "index 4 is out of bounds for dimension 0 with size 2" in str(error):
-                raise Fix(
-                    "labels has K entries, one for each of `positions`: take it as it is, not labels[positions]"
-                ) from None
+                raise Fix("labels has K entries, one for each of `positions`: take it as it is, not labels[positions]") from None
             raise
         if not isinstance(targets, torch.Tensor):
             raise Fix(f"it must return one tensor (N,), but returned {type(targets).__name__}")
@@ -563,9 +552,7 @@ def _(student):
             if fakes.misuse:
                 raise Fix(fakes.misuse) from None
             if "Boolean value of Tensor" in str(error):
-                raise Fix(
-                    "== compares image by image: torch.equal(a, b) says whether two tensors are the same"
-                ) from None
+                raise Fix("== compares image by image: torch.equal(a, b) says whether two tensors are the same") from None
             raise
         if not isinstance(rounds, list | tuple) or not all(isinstance(r, list | tuple) and len(r) == 2 for r in rounds):
             raise Fix("return a list of pairs (model, targets), one for each fit")
@@ -581,16 +568,13 @@ def _(student):
         raise Fix("the first fit is on the true labels alone: fit(known)")
     model, targets = rounds[0] if rounds else (None, None)
     if model == "model 0" and isinstance(targets, torch.Tensor) and targets.tolist() == right[1]:
-        raise Fix(
-            "the pairs are shifted: the targets of a pair belong to the model trained ON them, not to the one that gave them"
-        )
+        raise Fix("the pairs are shifted: the targets of a pair belong to the model trained ON them, not to the one that gave them")
     if len(fakes.fitted) == 1:
         probe, _ = go(1, answers=_answers([0.9, 0.9]), known=torch.tensor([-1, -1]))
         if len(probe.fitted) == 2:
             raise Fix("it stops as soon as one image keeps its target: torch.equal asks whether all are the same")
         raise Fix(
-            "there is no second fit, so nothing was selected: is tau used? Does select_confident get the answers as predict "
-            "gives them?"
+            "there is no second fit, so nothing was selected: is tau used? Does select_confident get the answers as predict gives them?"
         )
     if len(set(fakes.asked)) == 1 and len(fakes.asked) > 1:
         raise Fix("every round asks the first model: ask the LAST model, the result of the last fit")
@@ -599,9 +583,7 @@ def _(student):
     if len(fakes.fitted) == 5:
         raise Fix("there is one round too many: num_rounds rounds come after the first fit")
     if len(fakes.fitted) == 2 and equal(fakes.fitted, right[:2]):
-        raise Fix(
-            "it stops after one round, though the targets changed: compare the targets themselves, not how many there are"
-        )
+        raise Fix("it stops after one round, though the targets changed: compare the targets themselves, not how many there are")
     if fakes.asked == [0] and len(fakes.fitted) > 2:
         raise Fix("the pool is asked once only: ask it again in every round, with the last model")
     if len(fakes.fitted) > 1 and fakes.fitted[1].tolist() == [1, 1, 1, 0, -1]:
@@ -650,9 +632,7 @@ def _(student):
 
     fakes, _ = go(1, answers=_answers([0.9, 0.9, 0.5, 0.5]), known=torch.tensor([-1, -1, 0, 1]))
     if len(fakes.fitted) < 2 or fakes.fitted[1].tolist() != [1, 1, 0, 1]:
-        raise Fix(
-            "an image without a true label is struck out: `labelled` holds the POSITIONS where known >= 0, not labels"
-        )
+        raise Fix("an image without a true label is struck out: `labelled` holds the POSITIONS where known >= 0, not labels")
     fakes, rounds = go(0)
     if len(rounds) != 1 or len(fakes.fitted) != 1:
         raise Fix("with num_rounds = 0 there is one fit, on the true labels, and one pair")

@@ -14,9 +14,7 @@ SELF_FOUND = "each point has found itself: make the diagonal of the distances in
 HIGHER = "a higher class number counts as agreement: the graph must say the same as the guess, =="
 LOST_ZERO = "class 0 is a class, too: what is not -1 is an opinion, and 0 may be the guess"
 FINITE = "a point has found itself: the diagonal of the distances must be larger than every distance, so take np.inf"
-TWIN_FIRST = (
-    "the first of each row is taken for the point itself, but its twin may stand there: make the diagonal infinite"
-)
+TWIN_FIRST = "the first of each row is taken for the point itself, but its twin may stand there: make the diagonal infinite"
 NO_TWIN = "two points at the same place do not find each other: make the diagonal infinite, and not every distance 0"
 
 
@@ -78,9 +76,7 @@ def joined(distances: np.ndarray) -> np.ndarray:
     return graph
 
 
-NO_EDGE = (
-    "weak edges count as none (> 1e-6, isclose?), or something is added to the degree: only a degree of 0 is replaced"
-)
+NO_EDGE = "weak edges count as none (> 1e-6, isclose?), or something is added to the degree: only a degree of 0 is replaced"
 BELOW_ONE = "a degree below 1 is replaced by 1 (np.maximum?): only a degree of 0 may be"
 ONE_STEP_LESS = "it takes one step too few: num_steps steps, range(num_steps)"
 
@@ -196,9 +192,7 @@ def _(student):
         (more, "each point chose k + 1 others: one too many"),
     ]
     second = np.eye(5)[two[:, 1]]
-    wrong.append(
-        (np.maximum(second, second.T), "the nearest is left out: with an infinite diagonal no point finds itself first")
-    )
+    wrong.append((np.maximum(second, second.T), "the nearest is left out: with an infinite diagonal no point finds itself first"))
     columns = np.roll(np.eye(5), 1, axis=1)  # all points, ordered by the distance from point 0
     over_columns = "the distances are sorted down the columns: sort each row, axis=1"
     wrong += [(columns, over_columns), (np.maximum(columns, columns.T), over_columns)]
@@ -589,9 +583,7 @@ def _(student):
     )
     if np.shares_memory(np.asarray(student(W, Y, 0.5, 0)), Y):
         raise Fix("with 0 steps it returns Y itself: return a new array, Y.astype(float) makes one")
-    if np.asarray(student(W, Y.astype(int), 0.5, 0)).dtype.kind != "f" or not equal(
-        student(W, Y.astype(int), 0.5, 2), two
-    ):
+    if np.asarray(student(W, Y.astype(int), 0.5, 0)).dtype.kind != "f" or not equal(student(W, Y.astype(int), 0.5, 2), two):
         raise Fix("with a Y of whole numbers all fractions are cut off: start from Y.astype(float)")
     expect(on_sparse(student, W, Y, 0.5, 2), two, "F for a sparse W")
     if not equal(student(1e-15 * weights, ends, 0.2, 1), after_one((0.2 * a, 0.2 * b))):
@@ -741,8 +733,7 @@ def _(student):
                 "all neighbours count alike: weigh them",
             ),
             (
-                np.stack([masses[n].sum(1) * v for n, v in zip(neighbours, w)])
-                / (w * masses[neighbours].sum(2)).sum(1)[:, None],
+                np.stack([masses[n].sum(1) * v for n, v in zip(neighbours, w)]) / (w * masses[neighbours].sum(2)).sum(1)[:, None],
                 "summed over the classes: sum over the neighbours, axis 1 of (M, k, num_classes)",
             ),
             (mix(w) * 0 + fallback, "each image gets the fallback: it is for rows where nothing was heard"),
@@ -794,13 +785,9 @@ def _(student):
         faint = student(np.array([[5.5, 5.5], [7.6, 7.6]]), np.array([[0, 0], [0, 0]]), masses, 1.0, fallback)
     for row in np.asarray(faint, dtype=float):
         if equal(row, fallback):
-            raise Fix(
-                "an image that hears little, but not nothing, gets the fallback: compare with > 0, without a tolerance"
-            )
+            raise Fix("an image that hears little, but not nothing, gets the fallback: compare with > 0, without a tolerance")
         if row.sum() < 0.999:
-            raise Fix(
-                "where an image hears little the row does not sum to 1: divide by the total itself, nothing added to it"
-            )
+            raise Fix("where an image hears little the row does not sum to 1: divide by the total itself, nothing added to it")
     expect(faint, [[0.8, 0.2], [0.8, 0.2]], "the result for two images that hear little")
     three = np.array([[1.0, 0, 0], [0, 2, 0], [0, 0, 1], [1, 1, 1], [0, 0, 5]])
     near, ids = np.array([[0.3], [0.1], [0.2]]), np.array([[1], [3], [4]])
@@ -826,9 +813,7 @@ def _(student):
     result = student(guess, mask, index, opinion)
     if equal(result, mask):
         if equal(student(torch.tensor([1, 0]), torch.ones(2), torch.tensor([0, 5]), opinion), [0, 0]):
-            raise Fix(
-                "agreement anywhere in the batch is enough: compare each guess with the opinion on that image, =="
-            )
+            raise Fix("agreement anywhere in the batch is enough: compare each guess with the opinion on that image, ==")
         raise Fix("the graph is not asked")
     agree = (opinion[index] == guess).float()
     batch_order = (opinion[: len(guess)] == guess).float() * mask
@@ -918,9 +903,7 @@ def _(student):
         ],
     )
     silent = torch.full((12,), -1)
-    expect(
-        student(guess, torch.ones(10), index, silent), torch.zeros(10), "the mask when the graph has no opinion at all"
-    )
+    expect(student(guess, torch.ones(10), index, silent), torch.zeros(10), "the mask when the graph has no opinion at all")
     sure = torch.ones(3)
     same = student(torch.tensor([2, 1, 1]), sure, torch.tensor([0, 1, 11]), opinion)
     expect(same, [1.0, 1.0, 1.0], "the mask when the graph shares every guess, also that on the last image of the pool")

@@ -313,9 +313,7 @@ def _expect_passes(model: Probe) -> None:
         raise Fix("all images go through the model together: the fakes get a pass of their own, because of BatchNorm")
     if sorted(sizes) == [2, 3, 4]:
         raise Fix("labelled and unlabelled images go through separately: glue them for one pass, torch.cat")
-    raise Fix(
-        f"the model runs {len(sizes)} times, on {sizes} images: twice is wanted, on the 5 real and the 4 generated images"
-    )
+    raise Fix(f"the model runs {len(sizes)} times, on {sizes} images: twice is wanted, on the 5 real and the 4 generated images")
 
 
 def _mean_d(z: torch.Tensor) -> torch.Tensor:
@@ -488,9 +486,7 @@ def _(student):
         value = student(judge, painter, optimizer, x_u, z, objective)
     except Fix as error:
         if "does not require grad" in str(error) or "does not have a grad_fn" in str(error):
-            raise Fix(
-                "no gradient reaches the generator: the fakes and their features need one, no detach there"
-            ) from None
+            raise Fix("no gradient reaches the generator: the fakes and their features need one, no detach there") from None
         raise
     if 3 in judge.calls and 3 not in judge.with_gradient:
         raise Fix("the fakes are cut off from the generator, which must learn through them: no detach of the fakes")

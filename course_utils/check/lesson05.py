@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 from course_utils.batches import Batch
+from course_utils.check.core import CHANGES_INPUT, Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 
 
 @exercise("5.1", "the consistency loss")
@@ -72,9 +72,7 @@ def _(student):
     logits = torch.tensor([[1.0, 0, 0]], requires_grad=True)
     other = torch.tensor([[0.0, 1, 0]], requires_grad=True)
     loss = loss_of(logits, other.softmax(1))
-    expect(
-        loss, 0.088416, "the loss for logits [1, 0, 0] and the target softmax([0, 1, 0])", [(0.044208, size_written)]
-    )
+    expect(loss, 0.088416, "the loss for logits [1, 0, 0] and the target softmax([0, 1, 0])", [(0.044208, size_written)])
     if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
         raise Fix("the loss carries no gradient to the logits: detach the target only, no .item(), no no_grad here")
     to_logits, to_target = torch.autograd.grad(loss, (logits, other), allow_unused=True)
@@ -423,9 +421,7 @@ def _(student):
             ([[0.792, 0.448]], "z is not multiplied: alpha * Z + (1 - alpha) * z"),
         ],
     )
-    expect(
-        second[1], [2], "the count after two visits", [([1], "the count is set to 1: it grows by 1 with each visit")]
-    )
+    expect(second[1], [2], "the count after two visits", [([1], "the count is set to 1: it grows by 1 with each visit")])
     expect(
         second[2],
         [[0.675, 0.325]],
@@ -540,18 +536,14 @@ def _(student):
             if str(error) == CHANGES_INPUT:
                 raise Fix("a gradient is recorded for the change: update the teacher under torch.no_grad()") from None
             if "Long" in str(error):
-                raise Fix(
-                    "the average of an integer fails: BatchNorm counts its batches; copy the buffers, do not average them"
-                ) from None
+                raise Fix("the average of an integer fails: BatchNorm counts its batches; copy the buffers, do not average them") from None
             raise
         if result is model:
             raise Fix("it returns the student: change the teacher, and return it")
         if result is not teacher:
             raise Fix("it returns something else than the teacher: change `teacher` itself, in place, and return it")
         if _flags(teacher, model) != before:
-            raise Fix(
-                "it changes the mode or requires_grad: move only the values (no eval(), train() or requires_grad_())"
-            )
+            raise Fix("it changes the mode or requires_grad: move only the values (no eval(), train() or requires_grad_())")
         return [parameter.mean().item() for parameter in teacher.parameters()]
 
     teacher, model = _network(0.0, 0.0, 0), _network(1.0, 1.5, 7)
@@ -613,9 +605,7 @@ def _(student):
     moved = follow(teacher, model, 10_000, 0.9)
     if 0.0 in moved:
         raise Fix("in a larger network some parameters stay behind: take all of parameters(), not some by their place")
-    expect(
-        moved, [0.1] * 10, "the ten parameters of a larger network, 0 before, student 1, decay .9, late", tolerance=1e-6
-    )
+    expect(moved, [0.1] * 10, "the ten parameters of a larger network, 0 before, student 1, decay .9, late", tolerance=1e-6)
     if any(norm.running_mean[0] != 1.5 for norm in teacher.modules() if isinstance(norm, nn.BatchNorm1d)):
         raise Fix("in a larger network some buffers stay behind: copy all buffers()")
     bound = "decay bounds the rate from the first step on: min(1 - 1/(step + 1), decay) at every step"
@@ -640,9 +630,7 @@ def _(student):
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.fill_(9)
     if any(parameter.mean() != 1 for parameter in teacher.parameters()) or teacher[1].running_mean[0] != 1.5:
-        raise Fix(
-            "teacher and student share their memory: change the values (copy_, mul_, add_), do not assign tensors"
-        )
+        raise Fix("teacher and student share their memory: change the values (copy_, mul_, add_), do not assign tensors")
     for frozen in (0, 1):
         networks = _network(0.0, 0.0, 0), _network(1.0, 1.5, 7)
         networks[frozen].requires_grad_(False)
@@ -696,9 +684,7 @@ def _other_modules_follow(follow) -> None:
 
 def _deep_network(weight: float, mean: float, batches_seen: int) -> nn.Sequential:
     inner = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    return _filled(
-        nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), inner, nn.Linear(4, 2)), weight, mean, batches_seen
-    )
+    return _filled(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), inner, nn.Linear(4, 2)), weight, mean, batches_seen)
 
 
 def _buffers_are_copied(teacher: nn.Sequential) -> None:
@@ -884,9 +870,7 @@ def _(student):
             raise
         image, mask = expect_tuple(result, ("image", "target"))
         if not torch.equal(torch.get_rng_state(), state):
-            raise Fix(
-                "torch's global generator is used or seeded: all chance comes from rng, generator=rng in every draw"
-            )
+            raise Fix("torch's global generator is used or seeded: all chance comes from rng, generator=rng in every draw")
         if isinstance(image, list | tuple) or isinstance(mask, list | tuple):
             raise Fix("a list of pictures is returned: stack them, torch.stack(...) makes a batch")
         shapes = [tuple(getattr(part, "shape", ())) for part in (image, mask)]
@@ -977,9 +961,7 @@ def _chances_are_equal(student) -> None:
         raise Fix(f"of {n} pairs the share {mirrored:.2f} is mirrored: one half should be (torch.rand(...) < 0.5)")
     if (turns - 0.25).abs().max() > 0.026:
         text = ", ".join(f"{share:.2f}" for share in turns.tolist())
-        raise Fix(
-            f"0, 1, 2 and 3 quarter turns have the shares {text}: they should be equally likely (randint(4, ...))"
-        )
+        raise Fix(f"0, 1, 2 and 3 quarter turns have the shares {text}: they should be equally likely (randint(4, ...))")
     if (shares - 0.125).abs().max() > 0.02:
         raise Fix("mirror and turns depend on each other: draw the one apart from the other")
     if abs((ways[1:] == ways[:-1]).float().mean() - 0.125) > 0.02:

@@ -1,651 +1,828 @@
-"""Checks of lesson 06: views, guess and mask, FixMatch's loss, what the mask keeps, zip."""
+"""Checks of lesson 06: views, pseudo-label and mask, FixMatch's loss and step, what the mask keeps, zip."""
 
+import copy
 import math
 
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 from course_utils.batches import Batch
+from course_utils.check.battery import classes, extreme_logits, none, scattered, uniform
+from course_utils.check.cases import RECORDED, Case, Exercise, loss_and_logs, returns, slips
+from course_utils.check.expect import ANY, Fix, Part
+from course_utils.check.probe import Probe
 
 # The worked example: four images, three classes (the second is unsure), threshold .95
 _Q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
 _LOGITS_W = _Q.log() + torch.tensor([[4.0], [3.2], [6.5], [0.0]])  # the same probabilities, logits shifted row by row
 _LOGITS_S = torch.tensor([[2.0, 0, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
-_GUESS, _MASK = torch.tensor([0, 0, 1, 2]), torch.tensor([1.0, 0, 1, 1])
-_LOSS_U = 0.585609
+_LABEL, _MASK = torch.tensor([0, 0, 1, 2]), torch.tensor([1.0, 0, 1, 1])
+_LOSS_U = 0.5856096
+
+_NEAR = torch.tensor([[0.8 + d, 0.2 - d] for d in (1e-4, -1e-4, 1e-6, -1e-6)]).log()
+_OF_EIGHT = torch.tensor([2, 0, 1, 0, 2, 2, 0, 2])  # classes for the eight rows of extreme_logits
 
 
-@exercise("6.1", "a coin for each image")
-def _(student):
-    x = torch.arange(600 * 2 * 2 * 3, dtype=torch.float32).view(600, 2, 2, 3)
+def _ce(logits, target):
+    return F.cross_entropy(logits, target, reduction="none")
 
-    def flipped(seed: int, global_seed: int = 0) -> torch.Tensor:
-        torch.manual_seed(global_seed)
-        try:
-            out = student(x, torch.Generator().manual_seed(seed))
-        except Fix as error:
-            if "must match" in str(error):
-                raise Fix(f"{error}: one coin for each image needs the shape (B, 1, 1, 1)") from None
-            raise
-        if not isinstance(out, torch.Tensor) or out.shape != x.shape:
-            raise Fix(
-                f"it must return a batch of the same shape {tuple(x.shape)}, but returned {getattr(out, 'shape', type(out).__name__)}"
-            )
-        same, mirrored = (out == x).flatten(1).all(1), (out == x.flip(3)).flatten(1).all(1)
-        if not (same | mirrored).all():
-            for other, cause in (
-                (
-                    x.flip(2),
-                    "images are turned upside down: left-right is the last axis (width, 3), not the height (2)",
-                ),
-                (x.flip(1), "the channels are reversed: left-right is the last axis (width, 3)"),
-                (x.flip(0), "the order of the batch is reversed: mirror within each image, along the width (axis 3)"),
-                (x.flip(2, 3), "images are turned by half a turn: mirror along the width (axis 3) only"),
-                (-x, "the values change their sign: mirroring moves the pixels and keeps their values, x.flip(3)"),
-                (-x.flip(3), "the values change their sign: mirroring moves the pixels and keeps their values"),
-            ):
-                if ((out == other).flatten(1).all(1) | same).all():
-                    raise Fix(cause)
-            if torch.equal(out.flatten(1).sum(1).sort().values, x.flatten(1).sum(1)):
-                raise Fix("the images change places: mirror each at its place, and keep the order of the batch")
-            raise Fix(
-                "some images are neither the original nor its mirror image: is a coin drawn for each pixel or row?"
-            )
-        return mirrored
 
-    first = flipped(1)
+# ---------------------------------------------------------------------------------------------------------- 6.1 views
+
+_ELSE = [  # what else may come out of an image, and the cause
+    (lambda x: x.flip(2), "images are turned upside down: left-right is the last axis (width, 3), not the height (2)"),
+    (lambda x: x.flip(1), "the channels are reversed: left-right is the last axis (width, 3)"),
+    (lambda x: x.flip(0), "the order of the batch is reversed: mirror within each image, along the width (axis 3)"),
+    (lambda x: x.flip(2, 3), "images are turned by half a turn: mirror along the width (axis 3) only"),
+    (lambda x: -x, "the values change their sign: mirroring moves the pixels and keeps their values, x.flip(3)"),
+    (lambda x: -x.flip(3), "the values change their sign: mirroring moves the pixels and keeps their values"),
+]
+
+
+def _mirrored(student, x, seed):
+    """Which images of `x` come back mirrored, (B,) bool; Fix if one comes back as something else."""
+    out = student(x, torch.Generator().manual_seed(seed))
+    if not isinstance(out, torch.Tensor) or out.shape != x.shape:
+        got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise Fix(f"it must return a batch of the same shape {tuple(x.shape)}, but returned {got}")
+    if out.data_ptr() == x.data_ptr():
+        raise Fix("where no image is mirrored it returns `x` itself: a new batch is wanted, x.clone() at least")
+    same, mirrored = (out == x).flatten(1).all(1), (out == x.flip(3)).flatten(1).all(1)
+    if (same | mirrored).all():
+        return mirrored & ~same
+    for other, cause in _ELSE:
+        if ((out == other(x)).flatten(1).all(1) | same).all():
+            raise Fix(cause)
+    if ((out == x) | (out == x.flip(3))).all():
+        raise Fix("a random number is drawn for each pixel, row or channel: one for each image, of the shape (B, 1, 1, 1)")
+    sums = x.double().flatten(1).sum(1)
+    if torch.equal(out.double().flatten(1).sum(1).sort().values, sums.sort().values):
+        raise Fix("the images change places: mirror each at its place, and keep the order of the batch")
+    raise Fix("some images are neither the original nor its mirror image, and have other values: only move the pixels")
+
+
+def _images(n, shape=(2, 2, 3)):
+    return torch.arange(float(n * math.prod(shape))).view(n, *shape)
+
+
+def _each_by_itself(student):
+    x = _images(600)
+    first = _mirrored(student, x, 1)
     if first.all():
         raise Fix("every image is mirrored: it should happen with probability one half")
     if not first.any():
-        if flipped(2).all() or flipped(3).all() or flipped(4).all() or flipped(5).all():
-            raise Fix("one coin decides for the whole batch: draw B coins, one for each image")
+        if any(_mirrored(student, x, seed).all() for seed in range(2, 9)):
+            raise Fix("one random number decides for the whole batch: draw B numbers, one for each image")
         raise Fix("no image is mirrored: it should happen with probability one half")
-    if not torch.equal(first, flipped(1, global_seed=1)):
-        raise Fix("the coins do not come from `rng`: hand it over, as in torch.rand(..., generator=rng)")
-    patterns = [first, *(flipped(seed) for seed in range(2, 9))]
+    patterns = [first, *(_mirrored(student, x, seed) for seed in range(2, 9))]
     different = len({tuple(pattern.tolist()) for pattern in patterns})
     if different == 1:
-        raise Fix(
-            "another `rng` gives the same coins: hand it over, as in torch.rand(..., generator=rng), and set no seed"
-        )
+        raise Fix("another `rng` mirrors the same images: hand it over, torch.rand(..., generator=rng), and set no seed")
     if different < 5:
-        raise Fix(
-            f"eight different `rng` give {different} different results only: one coin decides for many images, draw B coins"
-        )
+        raise Fix(f"eight different `rng` give {different} different results only: one random number decides for many images")
     if all(pattern.sum() == len(x) // 2 for pattern in patterns):
-        raise Fix("exactly half of the batch is mirrored each time: draw the coins one by one, independently")
-    rng = torch.Generator().manual_seed(1)
+        raise Fix("exactly half of the batch is mirrored each time: draw the numbers one by one, independently")
+
+
+def _goes_on(student):
+    x, rng = _images(600), torch.Generator().manual_seed(1)
     if torch.equal(student(x, rng), student(x, rng)):
-        raise Fix(
-            "a second call with the same `rng` draws the same coins again: draw from `rng` itself, and seed nothing with it"
-        )
-    _coins_are_fair(student)
-    single = x[:1]
-    for seed in range(12):
-        alone = student(single, torch.Generator().manual_seed(seed))
-        if not (torch.equal(alone, single) or torch.equal(alone, single.flip(3))):
-            raise Fix("a batch of one image comes back as something else than the image or its mirror image")
-        if alone.data_ptr() == single.data_ptr():
-            raise Fix("where no image is mirrored it returns `x` itself: a new batch is wanted, x.clone() at least")
+        raise Fix("a second call with the same `rng` mirrors the same images: draw from `rng` itself, and don't reseed it")
+    once, again = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    if not torch.equal(student(x, once), student(x, again)):
+        raise Fix("the same state of `rng` gives two results: all randomness comes from `rng`")
 
 
-def _coins_are_fair(student) -> None:
-    """Limits of more than five standard errors: a right answer fails less than once in a million seeds."""
-    n = 8000
-    tiny = torch.arange(2.0 * n).view(n, 1, 1, 2)
-    mirrored = (student(tiny, torch.Generator().manual_seed(5)) != tiny).flatten(1).any(1)
-    share = mirrored.float().mean().item()
-    if abs(share - 0.5) > 0.03:
-        raise Fix(f"about {share:.0%} of the images are mirrored: the probability should be one half")
-    if abs((mirrored[1:] == mirrored[:-1]).float().mean() - 0.5) > 0.03:
-        raise Fix("the coins of neighbours depend on each other: draw B coins, one for each image by itself")
+def _independent(student):
+    """Limits of more than six standard errors: a right answer fails less than once in a million seeds."""
+    for n in (8000, 8001):
+        mirrored = _mirrored(student, _images(n, (1, 1, 2)), 5)
+        fraction = mirrored.float().mean().item()
+        if abs(fraction - 0.5) > 0.04:
+            raise Fix(f"about {fraction:.0%} of the images are mirrored: the probability should be one half")
+        for lag in (*range(1, 17), n // 8, n // 4, n // 3, n // 2, n // 2 + 1):
+            if abs((mirrored[lag:] == mirrored[:-lag]).float().mean() - 0.5) > 0.06:
+                raise Fix(f"the random numbers of images that are {lag} apart depend on each other: draw B numbers for B images")
 
 
-@exercise("6.2", "guess and mask")
-def _(student):
-    def of(logits: torch.Tensor, tau: float) -> tuple:
-        try:
-            return expect_tuple(student(logits, tau), ("guess", "mask"))
-        except Fix as error:
-            if "math domain" in str(error) or "expected a positive input" in str(error):
-                raise Fix("log(tau) does not exist at tau = 0: compare probabilities with tau, no logarithms") from None
-            raise
+def _one_image(student):
+    single = _images(1)
+    count = sum(_mirrored(student, single, seed).item() for seed in range(200))
+    if not 50 < count < 150:
+        raise Fix(f"a batch of one image is mirrored in {count} of 200 tries: the probability should be one half")
 
-    logits = _LOGITS_W.clone().requires_grad_()
-    guess, mask = of(logits, 0.95)
-    if not logits.requires_grad:
-        raise Fix("it changes its input: detach_() cuts the logits themselves, detach() returns a detached tensor")
-    shape_of = getattr(guess, "shape", None)
-    if shape_of == (4, 3):
-        raise Fix("the guess is one class number for each image, not a distribution: argmax over the classes")
-    if shape_of == (3,) and torch.equal(guess, _GUESS[_MASK.bool()]):
-        raise Fix("unsure images are left out of the guess: return a guess for every image, the mask says which count")
-    if shape_of == (3,):
-        raise Fix(
-            "the guess has one entry per class: the maximum is taken over the images (dim=0), take it over the classes (dim=1)"
-        )
-    if isinstance(guess, torch.Tensor) and guess.is_floating_point() and not torch.equal(guess, guess.round()):
-        raise Fix("the first value is the confidence: return (guess, mask), where max(dim=1) gives (value, class)")
-    over_images = "softmax runs over the images (dim=0): it must run over the classes (dim=1)"
-    swapped = "the two values are swapped: return (guess, mask)"
-    expect(guess, _GUESS, "the guess", wrong=[(_MASK, swapped), (_LOGITS_W.softmax(0).argmax(1), over_images)])
-    if isinstance(guess, torch.Tensor) and guess.dtype != torch.int64:
-        raise Fix(f"guess has the type {guess.dtype}: cross-entropy needs class numbers of type int64")
-    confidence = _Q.max(1).values
-    expect(
-        mask,
-        _MASK,
-        "the mask for confidences .97, .60, .96, .96 at tau = .95",
-        wrong=[
-            (1 - _MASK, "the mask is inverted: 1 means keep"),
-            (confidence, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
-            (confidence * _MASK, "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"),
-            ((_LOGITS_W.max(1).values >= 0.95).float(), "tau is compared with logits: apply softmax first"),
-            ((_LOGITS_W.softmax(0).max(1).values >= 0.95).float(), over_images),
-            (
-                (_LOGITS_W.sigmoid().max(1).values >= 0.95).float(),
-                "sigmoid treats classes one by one: softmax makes them a distribution",
-            ),
-            (
-                (_LOGITS_W.softmax(1).softmax(1).max(1).values >= 0.95).float(),
-                "no image passes: is softmax applied twice?",
-            ),
-            (torch.ones(4), "every image passes: compare each image's highest probability with tau"),
+
+def _scattered_images(student):
+    for x in (scattered(_images(40)), _images(40, (3, 4, 4)).to(memory_format=torch.channels_last), _images(40, (1, 5, 2))):
+        if not 5 < _mirrored(student, x, 2).sum() < 35:
+            raise Fix(f"of 40 images of shape {tuple(x.shape[1:])} about half should be mirrored")
+
+
+flip_each = Exercise(
+    "6.1",
+    "flip_each",
+    "a random draw for each image",
+    observe=returns("the batch"),
+    rules=[_each_by_itself, _goes_on],
+    errors={"must match": "one random number for each image needs the shape (B, 1, 1, 1)"},
+    battery={
+        **none("pixels are moved at random: no labels, nothing computed from their values, no network, no setting"),
+        "one": [_one_image],
+        "sizes": [_independent],
+        "layout": [_scattered_images],
+    },
+)
+
+
+# ------------------------------------------------------------------------------------------- 6.2 pseudo-label and mask
+
+
+def _leaf(x):
+    return x.clone().requires_grad_()
+
+
+@slips
+def _label_and_mask(probabilities=lambda z: z.softmax(1), keep=lambda c, tau: c >= tau, label=lambda q: q.argmax(1)):
+    def answer(z, tau):
+        q = probabilities(z.detach())
+        return label(q), keep(q.amax(1), tau).float()
+
+    return answer
+
+
+def _only_kept(z, tau):
+    q = z.detach().softmax(1)
+    kept = q.amax(1) >= tau
+    return q.argmax(1)[kept], kept[kept].float()
+
+
+def _label_of_the_sure(z, tau):
+    q = z.detach().softmax(1)
+    kept = q.amax(1) >= tau
+    return q.argmax(1) * kept, kept.float()
+
+
+def _swapped(z, tau):
+    q = z.detach().softmax(1)
+    return (q.amax(1) >= tau).float(), q.argmax(1)
+
+
+def _from_hand(z, tau):
+    p = z.detach().exp() / z.detach().exp().sum(1, keepdim=True)
+    return p.argmax(1), (p.amax(1) >= tau).float()
+
+
+OVER_IMAGES = "softmax runs over the images (dim=0): it must run over the classes (dim=1)"
+CONFIDENCES = "the mask holds confidences: it is 1 where the confidence is at least tau, else 0"
+EXACT = "compare as it is, no rounding, no tolerance, no half precision"
+LOST = "the pseudo-label of an unsure image is lost: the most probable class of every image, the mask says the rest"
+
+pseudo_label_and_mask = Exercise(
+    "6.2",
+    "pseudo_label_and_mask",
+    "pseudo-label and mask",
+    observe=returns(Part("the pseudo-label", "int64 tensor", constant=True), Part("the mask", "float tensor", constant=True)),
+    cases=[
+        Case("for confidences .97, .60, .96, .96 at tau = .95", (_leaf(_LOGITS_W), 0.95), (_LABEL, _MASK)),
+        Case("for the same images at tau = .5", (_LOGITS_W, 0.5), (_LABEL, torch.ones(4))),
+        Case(
+            "for a confidence of exactly tau = .5",
+            (torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5),
+            (torch.tensor([0, 1]), [1, 1]),
+        ),
+        Case("for logits [1, .5, 0] at tau = .6", (torch.tensor([[1.0, 0.5, 0.0]]), 0.6), ([0], [0])),
+        Case("for logits [0, 1] and [0, 9] at tau = .95", (torch.tensor([[0.0, 1], [0, 9]]), 0.95), ([1, 1], [0, 1])),
+        Case(
+            "for confidences .9495 and .9505 at tau = .95",
+            (torch.tensor([[0.9495, 0.0505], [0.0495, 0.9505]]).log(), 0.95),
+            ([0, 1], [0, 1]),
+        ),
+        Case("at tau = 0", (_LOGITS_W, 0.0), (_LABEL, torch.ones(4))),
+    ],
+    mistakes={
+        "tau is compared with logits: apply softmax first": _label_and_mask(probabilities=lambda z: z),
+        OVER_IMAGES: (
+            _label_and_mask(probabilities=lambda z: z.softmax(0)),
+            lambda z, tau: (z.argmax(1), (z.detach().softmax(0).amax(1) >= tau).float()),
+        ),
+        "a confidence of exactly tau must pass: >= instead of >": _label_and_mask(keep=lambda c, tau: c > tau),
+        CONFIDENCES: (_label_and_mask(keep=lambda c, tau: c), _label_and_mask(keep=lambda c, tau: c * (c >= tau))),
+        "the mask is inverted: 1 means keep": _label_and_mask(keep=lambda c, tau: c < tau),
+        "tau is ignored: the threshold is the argument, not a fixed .95": _label_and_mask(keep=lambda c, tau: c >= 0.95),
+        "sigmoid treats classes one by one: softmax makes them a distribution": _label_and_mask(probabilities=torch.sigmoid),
+        "the two values are swapped: return (pseudo-label, mask)": _swapped,
+        "the pseudo-label is one class number for each image, not a distribution: argmax over the classes": _label_and_mask(
+            label=lambda q: q
+        ),
+        "the first value is the confidence: return (pseudo-label, mask), where max(dim=1) gives (value, class)": _label_and_mask(
+            label=lambda q: q.amax(1)
+        ),
+        "unsure images are left out: a pseudo-label for every image, the mask says which count": _only_kept,
+        "the maximum is taken over the images (dim=0): take it over the classes (dim=1)": _label_and_mask(label=lambda q: q.argmax(0)),
+        "the probabilities are sharper than softmax gives: no temperature, no sharpening": _label_and_mask(
+            probabilities=lambda z: (2 * z).softmax(1)
+        ),
+        "softmax is applied twice": _label_and_mask(probabilities=lambda z: z.softmax(1).softmax(1)),
+        "every image passes: compare the highest probability with tau": _label_and_mask(keep=lambda c, tau: c >= 0),
+        "log(tau) does not exist at tau = 0: compare probabilities with tau, no logarithms": _label_and_mask(
+            keep=lambda c, tau: c.log() >= math.log(tau)
+        ),
+        LOST: _label_of_the_sure,
+        "where two classes are equally probable there are two pseudo-labels: one for each image is wanted, argmax": _label_and_mask(
+            label=lambda q: (q == q.amax(1, keepdim=True)).nonzero()[:, 1]
+        ),
+        f"just below tau passes: {EXACT}": (
+            _label_and_mask(keep=lambda c, tau: c.round(decimals=2) >= tau),
+            _label_and_mask(keep=lambda c, tau: c >= tau - 1e-3),
+        ),
+        f"just above tau does not pass: {EXACT}": _label_and_mask(keep=lambda c, tau: (c > tau + 1e-3) | (c == tau)),
+        f"half precision: {EXACT}": _label_and_mask(probabilities=lambda z: z.half().softmax(1)),
+        "tau = 0 is taken as missing: it is a threshold like any other, and every image passes": _label_and_mask(
+            keep=lambda c, tau: c >= (tau or 0.95)
+        ),
+        "exp() of a large logit is infinite: softmax subtracts the largest one first": _from_hand,
+    },
+    battery={
+        **none("there are no labels, no network and no loop, and nothing that is returned has a gradient"),
+        "one": [Case("for a batch of one image", (uniform(1, 1, 4), 0.4))],
+        "classes": [
+            Case("for two classes", (uniform(2, 5, 2), 0.7)),
+            Case("for ten classes, the last one never the most probable", (uniform(3, 6, 10) - 3 * torch.eye(10)[9], 0.2)),
         ],
-        float_tensor=True,
-    )
-    for name, value in (("guess", guess), ("mask", mask)):
-        if value.requires_grad:
-            raise Fix(f"{name} carries a gradient: detach the logits first (or work under torch.no_grad())")
-    _, low = of(_LOGITS_W, 0.5)
-    expect(
-        low,
-        [1.0, 1.0, 1.0, 1.0],
-        "the mask at tau = .5",
-        [(_MASK, "tau is ignored: the threshold is the argument, not a fixed .95")],
-    )
-    tied, at = of(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), 0.5)
-    if getattr(tied, "shape", None) != (2,):
-        raise Fix("where two classes are equally probable there are two guesses: one for each image is wanted, argmax")
-    expect(
-        at,
-        [1.0, 1.0],
-        "the mask at tau = .5 for a confidence of exactly .5",
-        [([0.0, 1.0], "a confidence of exactly tau must pass: >= instead of >")],
-    )
-    _, wide = of(torch.tensor([[1.0, 0.5, 0.0]]), 0.6)
-    expect(
-        wide,
-        [0.0],
-        "the mask for logits [1, .5, 0] at tau = .6",
-        [([1.0], "the probabilities are sharper than softmax gives: no temperature, no sharpening")],
-    )
-    unsure, _ = of(torch.tensor([[0.0, 1.0], [0.0, 9.0]]), 0.95)
-    expect(
-        unsure,
-        [1, 1],
-        "the guess for the logits [0, 1] and [0, 9] at tau = .95",
-        [
-            (
-                [0, 1],
-                "the guess of an unsure image is lost: the most probable class of every image, the mask says the rest",
-            )
+        "extremes": [Case("for logits of ±90, ±120 and ±300", (_leaf(extreme_logits()), 0.95))],
+        "sizes": [Case("for 3000 images", (uniform(4, 3000, 3), 0.6))],
+        "ties": [
+            Case("for confidences that miss tau = .8 by 1e-4 and 1e-6", (_NEAR, 0.8)),
+            Case("for two classes that differ by 1e-4 and 1e-6", (torch.tensor([[1.0, 1.0001], [1.000001, 1.0]]), 0.5)),
         ],
-    )
-    _, near = of(torch.tensor([[0.9495, 0.0505], [0.0495, 0.9505]]).log(), 0.95)
-    expect(
-        near,
-        [0.0, 1.0],
-        "the mask for confidences .9495 and .9505 at tau = .95",
-        wrong=[
-            ([1.0, 1.0], "a confidence just below tau passes: compare as it is, no rounding and no tolerance"),
-            ([0.0, 0.0], "a confidence just above tau does not pass: compare as it is, no rounding and no tolerance"),
+        "layout": [Case("for logits that are not contiguous", (scattered(uniform(5, 4, 3)), 0.5))],
+        "ends": [Case("at tau = 1", (torch.tensor([[200.0, 0.0], [3.0, 0.0]]), 1.0))],
+    },
+)
+
+
+# --------------------------------------------------------------------------------------------- 6.3 the unlabelled loss
+
+
+@slips
+def _unlabelled(losses=_ce, mask=lambda m: m, mean=torch.mean):
+    return lambda z, label, m: mean(losses(z, label) * mask(m))
+
+
+def _of_four(z, label, m):
+    return sum(m[i] * F.cross_entropy(z[i], label[i]) for i in range(4)) / 4
+
+
+SOFTMAX_TWICE = "softmax is applied twice: cross_entropy takes logits"
+KEPT = "the mean runs over the kept images: divide by all of them"
+SIZE_WRITTEN = "the number of images is written in: divide by the number of all images, which .mean() counts"
+INFINITE = "log(softmax) of a small probability is infinite: log_softmax or cross_entropy stay with logarithms"
+
+
+def _drawn_logits(seed, n, num_classes):
+    return uniform(seed, n, num_classes), classes(seed + 1, n, num_classes)
+
+
+# Six images of two classes: logits 0 and 0 for the first five, whose loss is log 2; 0 and 1 for the last
+_SIX = torch.zeros(6, 2).index_put((torch.tensor(5), torch.tensor(1)), torch.tensor(1.0))
+_HALF, _LAST, _ZEROS = math.log(2), math.log(1 + math.e), torch.zeros(6, dtype=torch.int64)
+
+unlabelled_loss = Exercise(
+    "6.3",
+    "unlabelled_loss",
+    "the unlabelled loss",
+    observe=returns(Part("the loss", "tensor"), gradient={0: "the strong logits"}),
+    cases=[
+        Case("of the worked example", (_LOGITS_S, _LABEL, _MASK), _LOSS_U),
+        Case(
+            "when nothing is kept",
+            (_LOGITS_S, _LABEL, torch.zeros(4)),
+            {"the loss": 0.0, "the gradient to the strong logits": torch.zeros(4, 3)},
+        ),
+        Case(
+            "of six images of two classes, three of them kept", (_SIX, _ZEROS, torch.tensor([1.0, 1, 0, 0, 0, 1])), (2 * _HALF + _LAST) / 6
+        ),
+        Case("of one image", (_SIX[5:], _ZEROS[:1], torch.ones(1)), _LAST),
+    ],
+    mistakes={
+        KEPT: (
+            lambda z, label, m: (_ce(z, label) * m).sum() / m.sum(),
+            lambda z, label, m: (_ce(z, label) * m).sum() / m.sum().clamp(min=1),
+            lambda z, label, m: _ce(z, label)[m == 1].mean(),
+        ),
+        "divide by the number of images, not of classes": lambda z, label, m: (_ce(z, label) * m).sum() / z.shape[1],
+        "this is the sum: divide by the number of all images": _unlabelled(mean=torch.sum),
+        "return one number: the mean over all images": _unlabelled(mean=lambda x: x),
+        "the mask is not applied": _unlabelled(mask=torch.ones_like),
+        "mask each image's loss, then take the mean; not the mean loss times the mean mask (or (B, 1) met (B,) and became (B, B))": lambda z, label, m: (
+            F.cross_entropy(z, label) * m.mean()
+        ),
+        "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses": lambda z, label, m: F.cross_entropy(
+            z * m[:, None], label
+        ),
+        "the mask is inverted: 1 means keep": _unlabelled(mask=lambda m: 1 - m),
+        SOFTMAX_TWICE: _unlabelled(losses=lambda z, label: _ce(z.softmax(1), label)),
+        "the target is the argmax of the strong view: it is the pseudo-label": _unlabelled(losses=lambda z, label: _ce(z, z.argmax(1))),
+        "the sign is wrong: a cross-entropy is positive": _unlabelled(losses=lambda z, label: -_ce(z, label)),
+        "divide by the number of images, not by images times classes": lambda z, label, m: (_ce(z, label) * m).sum() / z.numel(),
+        SIZE_WRITTEN: lambda z, label, m: (_ce(z, label) * m).sum() / 4,
+        "only the first four images count: go through all of them": _of_four,
+        "the number of classes is written in: z.shape[1] tells it": lambda z, label, m: (
+            -(z.log_softmax(1) * F.one_hot(label, 3)).sum(1).mul(m).mean()
+        ),
+        "one_hot counts the classes that occur: hand it num_classes=z.shape[1]": lambda z, label, m: (
+            -(z.log_softmax(1) * F.one_hot(label)).sum(1).mul(m).mean()
+        ),
+        INFINITE: (
+            _unlabelled(losses=lambda z, label: -z.softmax(1)[range(len(label)), label].log()),
+            lambda z, label, m: -z.softmax(1)[range(len(label)), label].log()[m > 0].sum() / len(m),
+        ),
+        "a small number is added before the logarithm: bad mistakes then give no gradient; use cross_entropy": _unlabelled(
+            losses=lambda z, label: -(z.softmax(1)[range(len(label)), label] + 1e-8).log()
+        ),
+        "the logarithm is missing: cross-entropy is -log of the probability": _unlabelled(
+            losses=lambda z, label: -z.softmax(1)[range(len(label)), label]
+        ),
+        "the classes are weighted: every image counts the same": lambda z, label, m: (
+            F.cross_entropy(z, label, weight=1 / torch.bincount(label, minlength=z.shape[1]).clamp(min=1)) * m.mean()
+        ),
+    },
+    errors={"must match the size": "is a number of images or classes written in?"},
+    battery={
+        **none("there is no network, no setting and no loop, and nothing is compared"),
+        "one": [Case("for one image that is masked out", (uniform(1, 1, 3), torch.tensor([2]), torch.zeros(1)))],
+        "classes": [
+            Case("for two classes", (*_drawn_logits(2, 5, 2), torch.tensor([1.0, 0, 1, 1, 0]))),
+            Case("for ten classes, the last one absent", (uniform(4, 6, 10), classes(5, 6, 9), torch.tensor([1.0, 0, 1, 1, 0, 1]))),
         ],
-    )
-    _, every = of(_LOGITS_W, 0.0)
-    expect(
-        every,
-        [1.0] * 4,
-        "the mask at tau = 0",
-        [(_MASK, "tau = 0 is taken as missing: it is a threshold like any other, and every image passes")],
-    )
-
-
-@exercise("6.3", "the unlabelled loss")
-def _(student):
-    def of(*arguments):
-        try:
-            return student(*arguments)
-        except Fix as error:
-            if "must match the size" in str(error):
-                raise Fix(f"{error}: is a number of images or classes written in?") from None
-            raise
-
-    losses = F.cross_entropy(_LOGITS_S, _GUESS, reduction="none")
-    logits = _LOGITS_S.clone().requires_grad_()
-    loss = of(logits, _GUESS, _MASK)
-    masked_logits = F.cross_entropy(_LOGITS_S * _MASK[:, None], _GUESS)
-    expect(
-        loss,
-        _LOSS_U,
-        "the loss of the worked example",
-        wrong=[
-            (losses * _MASK, "return one number: the mean over all images"),
-            (losses, "the mask is not applied, and one number is wanted: the masked mean"),
-            ((losses * _MASK).sum() / 3, "the mean runs over the kept images: divide by all of them"),
-            ((losses * _MASK).sum(), "this is the sum: divide by the number of all images"),
-            ((losses * _MASK).sum() / 12, "divide by the number of images, not by images times classes"),
-            (losses.mean(), "the mask is not applied"),
-            (
-                losses.mean() * _MASK.mean(),
-                "mask each image's loss, then take the mean; not the mean loss times the mean mask (or (B, 1) met (B,) and became (B, B))",
-            ),
-            (
-                masked_logits,
-                "the mask is applied to the logits: an image with logits 0 still has a loss; mask the losses",
-            ),
-            ((losses * (1 - _MASK)).mean(), "the mask is inverted: 1 means keep"),
-            (-_LOSS_U, "the sign is wrong: a cross-entropy is positive"),
-            (
-                (F.cross_entropy(_LOGITS_S.softmax(1), _GUESS, reduction="none") * _MASK).mean(),
-                "softmax is applied twice: cross_entropy takes logits",
-            ),
-            (
-                (F.cross_entropy(_LOGITS_S, _LOGITS_S.argmax(1), reduction="none") * _MASK).mean(),
-                "the target is the argmax of the strong view: it is the guess",
-            ),
-            (
-                -(_LOGITS_S.softmax(1).gather(1, _GUESS[:, None])[:, 0] * _MASK).mean(),
-                "the logarithm is missing: cross-entropy is -log of the probability",
-            ),
+        "uneven": [Case("for pseudo-labels of which most are class 0", (*_drawn_logits(6, 12, 4), torch.ones(12)))],
+        "extremes": [Case("for logits of ±90, ±120 and ±300", (extreme_logits(), _OF_EIGHT, torch.tensor([1.0, 1, 1, 1, 0, 1, 0, 1])))],
+        "gradient": [Case("for eight images", (*_drawn_logits(8, 8, 3), torch.tensor([1.0, 0, 0, 1, 1, 0, 1, 0])))],
+        "sizes": [Case("for 3000 images", (*_drawn_logits(10, 3000, 3), classes(12, 3000, 2).float()))],
+        "layout": [
+            Case("for inputs that are not contiguous", (scattered(uniform(13, 4, 3)), scattered(_LABEL), scattered(_MASK))),
+            Case("for a mask of float64", (uniform(14, 4, 3), _LABEL, _MASK.double())),
         ],
-    )
-    if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
-        raise Fix("the loss carries no gradient to the strong logits: no detach, no .item(), no no_grad here")
-    (gradient,) = torch.autograd.grad(loss, logits)
-    expect(gradient[1], [0, 0, 0], "the gradient of the image that is masked out")
-    none_kept = of(_LOGITS_S, _GUESS, torch.zeros(4))
-    if torch.as_tensor(none_kept).isnan().any():
-        raise Fix("with nothing kept the loss is nan: divide by all images, not by the kept ones")
-    expect(none_kept, 0.0, "the loss when nothing is kept")
-    if not isinstance(none_kept, torch.Tensor):
-        raise Fix(
-            f"with nothing kept it returns a {type(none_kept).__name__}: a scalar tensor is wanted, and no special case"
-        )
-    # Six images of two classes: logits 0 and 0 for the first five, whose loss is log 2; 0 and 1 for the last
-    two = torch.zeros(6, 2)
-    two[5, 1] = 1.0
-    half, last, zeros = math.log(2), math.log(1 + math.e), torch.zeros(6, dtype=torch.int64)
-    size_written = "the number of images is written in: divide by the number of all images, which .mean() counts"
-    expect(
-        of(two, zeros, torch.tensor([1.0, 1, 0, 0, 0, 1])),
-        (2 * half + last) / 6,
-        "the loss of six images of two classes, three of them kept",
-        wrong=[
-            ((2 * half + last) / 4, size_written),
-            ((2 * half + last) / 8, size_written),
-            (2 * half / 4, "only the first four images count: go through all of them"),
-            (2 * half / 6, "only the first images count: go through all of them"),
-        ],
-    )
-    expect(of(two[5:], zeros[:1], torch.ones(1)), last, "the loss of one image", [(last / 4, size_written)])
-    infinite = "log(softmax) of a small probability is infinite: log_softmax or cross_entropy stay with logarithms"
-    for kept in (0.0, 1.0):
-        expect(
-            of(torch.tensor([[200.0, 0.0]]), torch.tensor([1]), torch.tensor([kept])),
-            200 * kept,
-            f"the loss of one image with logits [200, 0] and guess 1, mask {kept:.0f}",
-            wrong=[(math.nan, infinite), (math.inf, infinite)],
-        )
+    },
+)
 
 
-@exercise("6.4", "FixMatch")
-def _(student):
-    logits_l, y_l = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
-    logits_s = torch.tensor(
-        [[0.0, 5, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]]
-    )  # sure in the first image, and not of the guess
-    loss_l = F.cross_entropy(logits_l, y_l)
-
-    def images(logits: torch.Tensor) -> torch.Tensor:
-        return logits.view(-1, 3, 1, 1)
-
-    def cross_entropies(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, target, reduction="none")
-
-    def of(*arguments, **options):
-        try:
-            return student(*arguments, **options)
-        except Fix as error:
-            if any(
-                sign in str(error) for sign in ("match target batch_size", "must match the size", "split_with_sizes")
-            ):
-                raise Fix(
-                    f"{str(error).rstrip('.')}: are the logits cut in the wrong place? Cut after len(batch.x_l) rows"
-                ) from None
-            raise
-
-    batch = Batch(images(logits_l), y_l, images(_LOGITS_W), images(logits_s), torch.arange(4))
-    model = Probe()
-    result = of(model, batch)
-    if isinstance(result, torch.Tensor):
-        raise Fix("it must return two values, (loss, logs), but returned the loss only")
-    loss, logs = expect_tuple(result, ("loss", "logs"))
-    if isinstance(loss, dict):
-        raise Fix("the two values are swapped: return (loss, logs)")
-    if not isinstance(loss, torch.Tensor):
-        raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
-    if not isinstance(logs, dict):
-        raise Fix(f'logs must be a dict, {{"mask": share}}, but is {type(logs).__name__}')
-    own_guess, own_mask = logits_s.argmax(1), (logits_s.softmax(1).max(1).values >= 0.95).float()
-    losses = cross_entropies(logits_s, _GUESS)
-    own = cross_entropies(logits_s, own_guess)
-    loss_u = (losses * _MASK).mean()
-    mixed_up = (
-        F.cross_entropy(logits_s[:2], y_l)
-        + (cross_entropies(torch.cat([logits_s[2:], logits_l]), _GUESS) * _MASK).mean()
-    )
-    all_masked = "mask" in logs and not torch.as_tensor(logs["mask"]).any()
-    expect(
-        loss,
-        loss_l + loss_u,
-        "the loss of the worked example",
-        wrong=[
-            (loss_u, "the labelled loss is missing"),
-            (
-                loss_l,
-                "no image passes the mask: is softmax applied twice? pseudo_label_and_mask takes logits"
-                if all_masked
-                else "the unlabelled loss is missing",
-            ),
-            (
-                loss_l + (losses * _MASK).sum() / 3,
-                "the unlabelled mean runs over the kept images: divide by all of them",
-            ),
-            (
-                loss_l + (losses * _MASK).sum(),
-                "the unlabelled losses are summed: divide by the number of all unlabelled images",
-            ),
-            (loss_l + losses.mean(), "the mask is not applied"),
-            (loss_l + (own * _MASK).mean(), "the guess comes from the strong view: guess on x_w, learn on x_s"),
-            (loss_l + (own * own_mask).mean(), "guess and mask come from the strong view: guess on x_w, learn on x_s"),
-            (loss_l + (losses * own_mask).mean(), "the mask comes from the strong view: take it from x_w"),
-            (
-                loss_l + (cross_entropies(_LOGITS_W, _GUESS) * _MASK).mean(),
-                "the unlabelled loss is computed on the weak views: learn on x_s",
-            ),
-            (
-                loss_l + (cross_entropies(_LOGITS_W, own_guess) * own_mask).mean(),
-                "the two views are swapped: guess on x_w, learn on x_s",
-            ),
-            (
-                F.cross_entropy(torch.cat([logits_l, logits_s]), torch.cat([y_l, _GUESS])),
-                "labelled and strong images are averaged together: two means, then their sum",
-            ),
-            (mixed_up, "the images are glued together in one order and cut apart in another"),
-        ],
-    )
-    expect(
-        of(Probe(), batch, lambda_u=3.0)[0],
-        loss_l + 3 * loss_u,
-        "the loss with lambda_u = 3",
-        wrong_weights(loss_l, loss_u, 3),
-    )
-    expect(
-        of(Probe(), batch, tau=0.5)[0],
-        loss_l + losses.mean(),
-        "the loss with tau = .5",
-        [(loss_l + loss_u, "tau is ignored")],
-    )
-    if model.scale.grad is not None:
-        raise Fix("backward() is called inside: leave that to the training loop, return the loss")
-    if not loss.requires_grad:
-        raise Fix("the loss carries no gradient: only the weak views go through the model under no_grad")
-    (gradient,) = torch.autograd.grad(loss, model.scale)
-    scale = torch.ones(1, requires_grad=True)
-    right = F.cross_entropy(logits_l * scale, y_l) + (cross_entropies(logits_s * scale, _GUESS) * _MASK).mean()
-    expect(
-        gradient,
-        torch.autograd.grad(right, scale)[0],
-        "the gradient (it flows through the labelled and the strong images)",
-    )
-    if "mask" not in logs:
-        raise Fix(f"logs lacks 'mask', the share of unlabelled images that is kept; it holds {list(logs) or 'nothing'}")
-    expect(
-        logs["mask"],
-        0.75,
-        "logs['mask']",
-        wrong=[
-            (_MASK, "logs['mask'] is the whole mask: its mean is wanted"),
-            (3, "logs['mask'] is a count: the share is wanted, the mean of the mask"),
-        ],
-    )
-    _expect_passes(model, batch)
-    _no_special_cases(of, batch, loss_l)
-    _other_sizes(of)
+# -------------------------------------------------------------------------------------------------------- 6.4 FixMatch
 
 
-def _expect_passes(model: Probe, batch: Batch) -> None:
+def _images_of(logits):
+    return logits.reshape(len(logits), -1, 1, 1)
+
+
+def _batch(z_l, y_l, z_w, z_s):
+    return Batch(_images_of(z_l), y_l, _images_of(z_w), _images_of(z_s), torch.arange(len(z_w)))
+
+
+def _drawn(seed, labelled, unlabelled, num_classes, absent=()):
+    z_l, z_s = uniform(seed, labelled, num_classes), uniform(seed + 1, unlabelled, num_classes)
+    return _batch(z_l, classes(seed + 2, labelled, num_classes, absent), 4 * uniform(seed + 3, unlabelled, num_classes), z_s)
+
+
+_LOGITS_L, _Y_L = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]), torch.tensor([1, 1])
+# sure in the first image, and not of the pseudo-label
+_STRONG = torch.tensor([[0.0, 5, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
+_LOSS_L, _LOSSES = F.cross_entropy(_LOGITS_L, _Y_L), _ce(_STRONG, _LABEL)
+_EXAMPLE = _batch(_LOGITS_L, _Y_L, _LOGITS_W, _STRONG)
+_UNSURE = _EXAMPLE._replace(x_w=torch.zeros_like(_EXAMPLE.x_w))
+
+
+def _passes(model, batch, *_):
     """The weak images by themselves, the labelled and the strong ones together; or, as in the paper, all in one pass."""
     labelled, unlabelled = len(batch.x_l), len(batch.x_w)
-    part = [size for size, gradient, _ in model.calls if gradient]
-    if len(part) == 1 and part[0] < labelled + unlabelled:
+    learning = [size for size, gradient, _ in model.calls if gradient]
+    if len(learning) == 1 and learning[0] < labelled + unlabelled:
         raise Fix(
-            f"only a part of the images goes through the model ({part[0]} of {labelled + unlabelled}): all strong images, "
-            "kept or not, go with the labelled ones, and the mask belongs to the losses"
+            f"only a part of the images goes through the model ({learning[0]} of {labelled + unlabelled}): all strong images, "
+            "kept or not, go with the labelled ones, also when nothing is kept or lambda_u is 0; the mask belongs to the losses"
         )
     model.expect_joint_pass(batch)
     if sorted(size for size, *_ in model.calls) in ([unlabelled, labelled + unlabelled], [labelled + 2 * unlabelled]):
         return
     weak = [size for size, gradient, _ in model.calls if not gradient]
     if not weak:
-        raise Fix(
-            "the model is not asked about the weak views: the guess is the model's own, model(batch.x_w), no copy's"
-        )
-    if len(model.calls) - len(weak) > 1:
+        raise Fix("the model is not asked about the weak views: the pseudo-label is its own, model(batch.x_w), no copy's")
+    if len(learning) > 1:
         raise Fix("images go through the model once more: one pass with gradients, over labelled and strong images")
     if max(weak) > unlabelled:
-        raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the guess")
+        raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the pseudo-labels")
     if max(weak) < unlabelled:
         raise Fix("the weak views go through the model in pieces: one pass, so that BatchNorm sees them together")
     raise Fix("the weak views go through the model twice: one pass is enough, and BatchNorm takes note of each")
 
 
-def _no_special_cases(student, batch: Batch, loss_l: torch.Tensor) -> None:
-    unsure = batch._replace(x_w=torch.zeros_like(batch.x_w))
-    for case, given, options, share in (
-        ("nothing is kept", unsure, {}, 0.0),
-        ("lambda_u is 0", batch, {"lambda_u": 0.0}, 0.75),
-    ):
-        model = Probe()
-        loss, logs = expect_tuple(student(model, given, **options), ("loss", "logs"))
-        expect(loss, loss_l, f"the loss when {case}", [(math.nan, f"when {case} the loss is nan")])
-        passes = [(size, gradient) for size, gradient, _ in model.calls]
-        if not any(gradient and size >= len(batch.x_l) + len(batch.x_s) for size, gradient in passes):
-            raise Fix(
-                f"when {case} the strong images do not go through the model: no special case, for BatchNorm sees them all the same"
+@slips
+def _step(
+    weak=lambda model, batch: model(batch.x_w),
+    probabilities=lambda z: z.softmax(1),
+    strong=lambda batch: batch.x_s,
+    cut=lambda z, batch: z.tensor_split([len(batch.x_l)]),
+    losses=_ce,
+    mean=lambda losses, mask, batch: (losses * mask).mean(),
+    total=lambda loss_l, loss_u, lambda_u: loss_l + lambda_u * loss_u,
+    logs=lambda mask, batch: {"mask": mask.mean().item()},
+    tau_of=lambda tau: tau,
+):
+    def answer(model, batch, tau=0.95, lambda_u=1.0):
+        with torch.no_grad():
+            confidence, label = probabilities(weak(model, batch)).max(1)
+        mask = (confidence >= tau_of(tau)).float()
+        z_l, z_s = cut(model(torch.cat([batch.x_l, strong(batch)])), batch)
+        loss_u = mean(losses(z_s, label), mask, batch)
+        return total(F.cross_entropy(z_l, batch.y_l), loss_u, lambda_u), logs(mask, batch)
+
+    return answer
+
+
+def _from_strong(part):
+    """Pseudo-label, mask or both from the strong view."""
+
+    def answer(model, batch, tau=0.95, lambda_u=1.0):
+        with torch.no_grad():
+            confidence, label = model(batch.x_w).softmax(1).max(1)
+        z_l, z_s = model(torch.cat([batch.x_l, batch.x_s])).tensor_split([len(batch.x_l)])
+        own = z_s.detach().softmax(1).max(1)
+        mask = ((own.values if part != "label" else confidence) >= tau).float()
+        losses = _ce(z_s, own.indices if part != "mask" else label)
+        return F.cross_entropy(z_l, batch.y_l) + lambda_u * (losses * mask).mean(), {"mask": mask.mean().item()}
+
+    return answer
+
+
+def _one_mean(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, label = model(batch.x_w).softmax(1).max(1)
+    z = model(torch.cat([batch.x_l, batch.x_s]))
+    return F.cross_entropy(z, torch.cat([batch.y_l, label])), {"mask": (confidence >= tau).float().mean().item()}
+
+
+def _glued_in_another_order(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, label = model(batch.x_w).softmax(1).max(1)
+    mask, n = (confidence >= tau).float(), len(batch.x_l)
+    z = model(torch.cat([batch.x_s, batch.x_l]))
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * (_ce(z[n:], label) * mask).mean(), {"mask": mask.mean().item()}
+
+
+def _separate(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, label = model(batch.x_w).softmax(1).max(1)
+    mask = (confidence >= tau).float()
+    loss_l = F.cross_entropy(model(batch.x_l), batch.y_l)
+    return loss_l + lambda_u * (_ce(model(batch.x_s), label) * mask).mean(), {"mask": mask.mean().item()}
+
+
+def _labelled_with_weak(model, batch, tau=0.95, lambda_u=1.0):
+    n = len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_w]))
+    confidence, label = z[n:].detach().softmax(1).max(1)
+    mask = (confidence >= tau).float()
+    loss_u = (_ce(model(batch.x_s), label) * mask).mean()
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": mask.mean().item()}
+
+
+def _kept_only(model, batch, tau=0.95, lambda_u=1.0):
+    with torch.no_grad():
+        confidence, label = model(batch.x_w).softmax(1).max(1)
+    kept, n = confidence >= tau, len(batch.x_l)
+    z = model(torch.cat([batch.x_l, batch.x_s[kept]]))
+    loss_u = _ce(z[n:], label[kept]).sum() / len(kept)
+    return F.cross_entropy(z[:n], batch.y_l) + lambda_u * loss_u, {"mask": kept.float().mean().item()}
+
+
+def _labelled_once_more(model, batch, tau=0.95, lambda_u=1.0):
+    loss, logs = _step(total=lambda loss_l, loss_u, lambda_u: lambda_u * loss_u)(model, batch, tau, lambda_u)
+    return loss + F.cross_entropy(model(batch.x_l), batch.y_l), logs
+
+
+def _weights_in_eval(model, batch, tau=0.95, lambda_u=1.0):
+    model.eval()
+    loss = _step(logs=lambda mask, batch: {"mask": mask.mean()})(model, batch, tau, lambda_u)
+    model.train()
+    return loss
+
+
+PIECES = "the weak views go through the model in pieces: one pass, so that BatchNorm sees them together"
+MU_WRITTEN = "mu is not always 2: divide by the number of all unlabelled images, which .mean() counts"
+CUT = "are the logits cut in the wrong place? Cut after len(batch.x_l) rows"
+
+fixmatch_loss = Exercise(
+    "6.4",
+    "fixmatch_loss",
+    "FixMatch",
+    observe=loss_and_logs("mask", passes=_passes),
+    cases=[
+        Case("of the worked example", (Probe(), _EXAMPLE), {"the loss": _LOSS_L + (_LOSSES * _MASK).mean(), "logs['mask']": 0.75}),
+        Case("with lambda_u = 3", (Probe(), _EXAMPLE), _LOSS_L + 3 * (_LOSSES * _MASK).mean(), {"lambda_u": 3.0}),
+        Case("with tau = .5", (Probe(), _EXAMPLE), {"the loss": _LOSS_L + _LOSSES.mean(), "logs['mask']": 1.0}, {"tau": 0.5}),
+        Case("when nothing is kept", (Probe(), _UNSURE), {"the loss": _LOSS_L, "logs['mask']": 0.0}),
+        Case("with lambda_u = 0", (Probe(), _EXAMPLE), {"the loss": _LOSS_L, "logs['mask']": 0.75}, {"lambda_u": 0.0}),
+    ],
+    mistakes={
+        "the labelled loss is missing": _step(total=lambda loss_l, loss_u, lambda_u: lambda_u * loss_u),
+        "the unlabelled loss is missing": _step(total=lambda loss_l, loss_u, lambda_u: loss_l + 0 * loss_u),
+        "lambda_u is ignored": _step(total=lambda loss_l, loss_u, lambda_u: loss_l + loss_u),
+        "lambda_u multiplies both losses: it weighs the unlabelled one only": _step(
+            total=lambda loss_l, loss_u, lambda_u: lambda_u * (loss_l + loss_u)
+        ),
+        "lambda_u multiplies the labelled loss: it weighs the unlabelled one": _step(
+            total=lambda loss_l, loss_u, lambda_u: lambda_u * loss_l + loss_u
+        ),
+        "lambda_u is cut off at 1: it is a weight, and may be larger": _step(
+            total=lambda loss_l, loss_u, lambda_u: loss_l + min(lambda_u, 1.0) * loss_u
+        ),
+        "the unlabelled mean runs over the kept images: divide by all of them": (
+            _step(mean=lambda losses, mask, batch: (losses * mask).sum() / mask.sum().clamp(min=1)),
+            _step(mean=lambda losses, mask, batch: (losses * mask).sum() / mask.sum()),
+        ),
+        "the unlabelled losses are summed: divide by the number of all unlabelled images": _step(
+            mean=lambda losses, mask, batch: (losses * mask).sum()
+        ),
+        "the number of images is written in: divide by the number of all unlabelled images, which .mean() counts": _step(
+            mean=lambda losses, mask, batch: (losses * mask).sum() / 4
+        ),
+        MU_WRITTEN: _step(mean=lambda losses, mask, batch: (losses * mask).sum() / (2 * len(batch.x_l))),
+        "the mask is not applied": _step(mean=lambda losses, mask, batch: losses.mean()),
+        "softmax is applied before the cross-entropy, which applies it itself: hand over the logits": _step(
+            losses=lambda z, label: _ce(z.softmax(1), label)
+        ),
+        "softmax is applied twice to the weak logits: pseudo_label_and_mask takes logits": _step(
+            probabilities=lambda z: z.softmax(1).softmax(1)
+        ),
+        "tau is compared with logits: apply softmax to the weak ones": _step(probabilities=lambda z: z),
+        "tau is ignored": _step(tau_of=lambda tau: 0.95),
+        "the pseudo-label comes from the strong view: it comes from x_w, and x_s learns it": _from_strong("label"),
+        "the mask comes from the strong view: take it from x_w": _from_strong("mask"),
+        "pseudo-label and mask come from the strong view: they come from x_w, and x_s learns": _from_strong("both"),
+        "the unlabelled loss is computed on the weak views: learn on x_s": _step(strong=lambda batch: batch.x_w),
+        "the two views are swapped: the pseudo-label comes from x_w, and x_s learns it": lambda model, batch, tau=0.95, lambda_u=1.0: _step(
+            logs=lambda mask, batch: {"mask": mask.mean()}
+        )(model, batch._replace(x_w=batch.x_s, x_s=batch.x_w), tau, lambda_u),
+        "labelled and strong images are averaged together: two means, then their sum": _one_mean,
+        "the images are glued together in one order and cut apart in another": _glued_in_another_order,
+        CUT: (
+            _step(cut=lambda z, batch: z.chunk(2)),
+            _step(cut=lambda z, batch: z.tensor_split([len(z) // 3])),
+            _step(cut=lambda z, batch: z.tensor_split([len(z) - 2 * len(batch.x_l)])),
+        ),
+        "logs['mask'] is a count: the mean of the mask is wanted": _step(logs=lambda mask, batch: {"mask": mask.sum().item()}),
+        "logs['mask'] is divided by 4, which is written in: the mean of the mask": _step(
+            logs=lambda mask, batch: {"mask": mask.sum().item() / 4}
+        ),
+        "logs['mask'] is the fraction that is left out: the mean of the mask is wanted": _step(
+            logs=lambda mask, batch: {"mask": 1 - mask.mean().item()}
+        ),
+        "labelled and strong images go through the model separately: one joint pass": _separate,
+        "the labelled images go through the model with the weak views: with the strong ones, x_s": _labelled_with_weak,
+        "only a part of the images goes through the model": _kept_only,
+        "images go through the model once more": _labelled_once_more,
+        "the model is not asked about the weak views": _step(weak=lambda model, batch: copy.deepcopy(model).eval()(batch.x_w)),
+        PIECES: _step(weak=lambda model, batch: torch.cat([model(x[None]) for x in batch.x_w])),
+        "other images go along with the weak views": _step(
+            weak=lambda model, batch: model(torch.cat([batch.x_l, batch.x_w]))[len(batch.x_l) :]
+        ),
+        "the weak views go through the model twice": _step(weak=lambda model, batch: (model(batch.x_w) + model(batch.x_w)) / 2),
+        "it switches the mode: call neither eval() nor train()": _weights_in_eval,
+    },
+    errors={"match target batch_size": CUT, "must match the size": CUT, "split_with_sizes": CUT},
+    battery={
+        **none("there is no loop"),
+        "one": [
+            Case("for one labelled and one unlabelled image", (Probe(), _drawn(1, 1, 1, 3), 0.6)),
+            Case("for one labelled and eight unlabelled images", (Probe(), _drawn(5, 1, 8, 2))),
+        ],
+        "classes": [
+            Case("for two classes", (Probe(), _drawn(9, 3, 3, 2))),
+            Case("for ten classes, the last one absent", (Probe(), _drawn(13, 4, 12, 10, absent=(9,)), 0.8)),
+        ],
+        "uneven": [Case("for labels of which most are class 0", (Probe(), _drawn(17, 12, 12, 3)))],
+        "extremes": [
+            Case(
+                "for logits of ±90, ±120 and ±300",
+                (Probe(), _batch(extreme_logits(), _OF_EIGHT, extreme_logits().flip(1), extreme_logits().flip(0))),
             )
-        expect(logs["mask"], share, f"logs['mask'] when {case}")
-
-
-def _other_sizes(student) -> None:
-    """As many unlabelled images as labelled ones, and many more; two classes."""
-    for labelled, unlabelled in ((3, 3), (1, 8)):
-        sizes = f"with {labelled} labelled and {unlabelled} unlabelled images of two classes"
-        x_l, y_l = torch.tensor([[1.0, 0], [0, 0.5], [2, 0]])[:labelled], torch.tensor([0, 0, 1])[:labelled]
-        x_w, x_s = (
-            torch.tensor([[0.0, 9.0], [9.0, 0.0]] * 4)[:unlabelled],
-            (torch.arange(16.0) ** 2 % 7).view(8, 2)[:unlabelled],
-        )
-        x_w[0] = 0.0  # the first is unsure
-        target = x_w.argmax(1)
-        losses = F.cross_entropy(x_s, target, reduction="none")[1:]
-        batch = Batch(x_l[..., None, None], y_l, x_w[..., None, None], x_s[..., None, None], torch.arange(unlabelled))
-        loss, logs = expect_tuple(student(Probe(), batch), ("loss", "logs"))
-        loss_l, share = F.cross_entropy(x_l, y_l), (unlabelled - 1) / unlabelled
-        written = "divide by the number of all unlabelled images, which .mean() counts"
-        expect(
-            loss,
-            loss_l + losses.sum() / unlabelled,
-            f"the loss {sizes}",
-            wrong=[
-                (loss_l + losses.sum() / 4, f"the number of images is written in: {written}"),
-                (loss_l + losses.sum() / (2 * labelled), f"mu is not always 2: {written}"),
-            ],
-        )
-        expect(
-            logs["mask"],
-            share,
-            f"logs['mask'] {sizes}",
-            wrong=[
-                ((unlabelled - 1) / 4, "logs['mask'] is divided by 4, which is written in: the mean of the mask"),
-                ((unlabelled - 1) / (2 * labelled), "mu is not always 2: logs['mask'] is the mean of the mask"),
-            ],
-        )
-
-
-@exercise("6.5", "what the mask keeps, class by class")
-def _(student):
-    guess = torch.tensor([0, 0, 0, 1, 0, 1, 0, 2])
-    mask = torch.tensor([1.0, 1, 1, 0, 0, 1, 1, 0])
-    truth = torch.tensor([0, 0, 1, 1, 0, 1, 2, 2])
-    nan = float("nan")
-
-    def of(*arguments):
-        try:
-            return expect_tuple(student(*arguments), ("share", "precision"))
-        except Fix as error:
-            if "must match the size" in str(error):
-                raise Fix(f"{error}: is a count too short for the last class? minlength=num_classes") from None
-            raise
-
-    share, precision = of(guess, mask, truth, 4)
-    right_share, right_precision = [2 / 3, 2 / 3, 1 / 2, nan], [1 / 2, 1.0, nan, nan]
-    expect(
-        share,
-        right_share,
-        "the share of each true class that is kept",
-        wrong=[
-            (right_precision, "the two values are swapped: return (share, precision)"),
-            (
-                [4 / 5, 1 / 2, 0, nan],
-                "the share is counted by guess: it is the part of the images that TRULY are class c",
-            ),
-            ([2 / 3, 2 / 3, 1 / 2, 0], "a class without images has an unknown share: nan, not 0"),
-            ([2 / 5, 2 / 5, 1 / 5, 0], "these are shares of all kept images: divide by the size of each true class"),
-            ([2 / 8, 2 / 8, 1 / 8, 0], "these are shares of all images: divide by the size of each true class"),
-            ([2, 2, 1, 0], "these are counts: divide by the size of each true class"),
-            (
-                [2 / 3, 1 / 3, 0, nan],
-                "this counts only kept images that are guessed right: the share counts all kept ones",
-            ),
-            ([2 / 3, 2 / 3, 1 / 2], "the last class has no image and was left out: minlength=num_classes"),
         ],
-        float_tensor=True,
-    )
-    expect(
-        precision,
-        right_precision,
-        "the precision of the kept guesses",
-        wrong=[
-            ([3 / 5, 1.0, 1.0, nan], "the precision is over all guesses: only the kept ones count"),
-            (
-                [2 / 3, 1 / 3, 0, nan],
-                "this divides by the size of the true class (recall): divide by how many were kept and guessed as c",
-            ),
-            ([2 / 5, 1 / 2, 0, nan], "this divides by all guesses of the class: divide by the kept ones only"),
-            ([1.0, 1 / 2, 0, nan], "this divides by the kept images that truly are c: divide by those guessed as c"),
-            ([1 / 2, 1.0, 0, 0], "where nothing was kept the precision is unknown: nan, not 0"),
-            ([2, 1, 0, 0], "these are counts: divide by how many were kept and guessed as c"),
+        "gradient": [Case("for four labelled and eight unlabelled images", (Probe(), _drawn(21, 4, 8, 3)))],
+        "sizes": [Case("for 2100 unlabelled images", (Probe(), _drawn(25, 2, 2100, 3)))],
+        "ties": [
+            Case(
+                "for confidences that miss tau = .8 by 1e-4 and 1e-6",
+                (Probe(), _batch(uniform(29, 2, 2), torch.tensor([0, 1]), _NEAR, uniform(30, 4, 2)), 0.8),
+            )
         ],
-        float_tensor=True,
-    )
-    share, precision = of(guess, torch.zeros(8), truth, 3)
-    expect(
-        share,
-        [0.0, 0.0, 0.0],
-        "the share when nothing is kept",
-        [([nan] * 3, "when nothing is kept the shares are known: 0")],
-    )
-    expect(precision, [nan, nan, nan], "the precision when nothing is kept")
-    up, down = torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1])
-    for guess, truth in ((up, down), (down, up)):
-        _, precision = of(guess, torch.ones(3), truth, 2)
-        expect(
-            precision,
-            [0.0, 0.5],
-            f"the precision for the guesses {guess.tolist()} and the true classes {truth.tolist()}, all kept",
-            wrong=[
-                ([0.0, 1.0], "a guess above the true class counts as right: the guess must be the true class, =="),
-                ([1.0, 0.5], "a guess below the true class counts as right: the guess must be the true class, =="),
-            ],
-        )
-    share, precision = of(torch.tensor([0, 0]), torch.ones(2), torch.tensor([1, 1]), 2)
-    expect(share, [nan, 1.0], "the share for the guesses [0, 0], both kept, and the true classes [1, 1]")
-    expect(
-        precision,
-        [0.0, nan],
-        "the precision for the guesses [0, 0], both kept, and the true classes [1, 1]",
-        wrong=[
-            ([nan, nan], "a class that is guessed, but is no image's true class, has a known precision: 0, not nan"),
-            ([0.0, 0.0], "where nothing was kept the precision is unknown: nan, not 0"),
+        "passes": [Case("for as many unlabelled images as labelled ones", (Probe(), _drawn(31, 5, 5, 3)))],
+        "layout": [Case("for images that are not contiguous", (Probe(), Batch(*map(scattered, _EXAMPLE))))],
+        "ends": [
+            Case("with lambda_u = 10 and tau = 0", (Probe(), _EXAMPLE), options={"lambda_u": 10.0, "tau": 0.0}),
+            Case("with lambda_u = .01 and tau = .97", (Probe(), _EXAMPLE), options={"lambda_u": 0.01, "tau": 0.97}),
         ],
+    },
+)
+
+
+# --------------------------------------------------------------------------------------------- 6.5 what the mask keeps
+
+
+def _count(labels, weights, n):
+    return torch.bincount(labels, weights=weights.double(), minlength=n)
+
+
+@slips
+def _kept(fraction=lambda c: c["kept"] / c["all"], precision=lambda c: c["right"] / c["kept labels"]):
+    def answer(label, mask, truth, n):
+        one, right = torch.ones_like(mask), (label == truth).float()
+        counts = {
+            "kept": _count(truth, mask, n),
+            "all": _count(truth, one, n),
+            "guessed": _count(label, one, n),
+            "kept labels": _count(label, mask, n),
+            "right": _count(label, mask * right, n),
+            "any right": _count(label, right, n),
+            "not below": _count(label, mask * (label >= truth), n),
+            "not above": _count(label, mask * (label <= truth), n),
+        }
+        return fraction(counts), precision(counts)
+
+    return answer
+
+
+def _of_true_classes(label, mask, truth, num_classes):
+    fraction, precision = torch.full((2, num_classes), math.nan)
+    for c in truth.unique():
+        fraction[c] = mask[truth == c].mean()
+        precision[c] = (truth[(mask > 0) & (label == c)] == c).float().mean()
+    return fraction, precision
+
+
+def _short(label, mask, truth, num_classes):
+    n = int(truth.max()) + 1
+    return _kept(fraction=lambda c: (c["kept"] / c["all"])[:n], precision=lambda c: (c["right"] / c["kept labels"])[:n])(
+        label, mask, truth, num_classes
     )
 
 
-@exercise("6.6", "where zip stops")
-def _(student):
-    expect(
-        student(500, 6507, 16, 64),
-        2048 / 6507,
-        "the share for 500 and 6507 images in batches of 16 and 64",
-        wrong=[
-            (1.0, "this is a full pass: zip stops after the labelled loader's 32 batches"),
-            (31 * 64 / 6507, "the labelled loader has 32 batches, the last one smaller: round up"),
-            (500 / 6507, "count the unlabelled images: each step brings batch_u of them"),
-            (32 * 16 / 6507, "each step brings batch_u unlabelled images, not batch_l"),
-            (32 / 102, "this is the share of the batches: count images (the last batch is smaller)"),
-            (32.0, "these are steps: count the images they bring, and divide by num_unlabelled"),
-            (2048.0, "this is a count of images: divide by num_unlabelled"),
-            (204800 / 6507, "this is a percentage: the share is between 0 and 1"),
-            (1 - 2048 / 6507, "this is the share that is NOT seen"),
-            (2000 / 6507, "round the number of batches up before multiplying"),
+NAN_NOT_0 = "where there is nothing to divide by, the value is unknown: nan, not 0"
+_EIGHT = torch.tensor([0, 0, 0, 1, 0, 1, 0, 2]), torch.tensor([1.0, 1, 1, 0, 0, 1, 1, 0]), torch.tensor([0, 0, 1, 1, 0, 1, 2, 2])
+_UP, _DOWN, _NAN = torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1]), math.nan
+
+
+def _kept_of(seed, n, occur, num_classes, truth=None):
+    return classes(seed, n, occur), classes(seed + 1, n, 2).float(), classes(seed + 2, n, occur) if truth is None else truth, num_classes
+
+
+kept_by_class = Exercise(
+    "6.5",
+    "kept_by_class",
+    "what the mask keeps, class by class",
+    observe=returns(Part("the fraction that is kept", "float tensor"), Part("the precision", "float tensor")),
+    cases=[
+        Case("of eight images of four classes", (*_EIGHT, 4), ([2 / 3, 2 / 3, 1 / 2, _NAN], [1 / 2, 1.0, _NAN, _NAN])),
+        Case("when nothing is kept", (_EIGHT[0], torch.zeros(8), _EIGHT[2], 3), ([0.0, 0.0, 0.0], [_NAN] * 3)),
+        Case("for pseudo-labels [1, 1, 0] and true classes [0, 1, 1], all kept", (_UP, torch.ones(3), _DOWN, 2), (ANY, [0.0, 0.5])),
+        Case("for pseudo-labels [0, 1, 1] and true classes [1, 1, 0], all kept", (_DOWN, torch.ones(3), _UP, 2), (ANY, [0.0, 0.5])),
+        Case(
+            "for pseudo-labels [0, 0], both kept, and true classes [1, 1]",
+            (torch.tensor([0, 0]), torch.ones(2), torch.tensor([1, 1]), 2),
+            ([_NAN, 1.0], [0.0, _NAN]),
+        ),
+    ],
+    mistakes={
+        "the two values are swapped: return (fraction, precision)": lambda *a: _kept(
+            fraction=lambda c: c["right"] / c["kept labels"], precision=lambda c: c["kept"] / c["all"]
+        )(*a),
+        "the fraction is counted by pseudo-label: of the images that TRULY are class c": _kept(
+            fraction=lambda c: c["kept labels"] / c["guessed"]
+        ),
+        f"the fraction of a class without images: {NAN_NOT_0}": _kept(fraction=lambda c: c["kept"] / c["all"].clamp(min=1)),
+        "these are fractions of all kept images: divide by the size of each true class": _kept(
+            fraction=lambda c: c["kept"] / c["kept"].sum()
+        ),
+        "these are fractions of all images: divide by the size of each true class": _kept(fraction=lambda c: c["kept"] / c["all"].sum()),
+        "these are counts: divide by the size of each true class": _kept(fraction=lambda c: c["kept"]),
+        "this counts only kept images whose pseudo-label is right: the fraction counts all kept ones": _kept(
+            fraction=lambda c: c["right"] / c["all"]
+        ),
+        "the precision is over all pseudo-labels: only the kept ones count": _kept(precision=lambda c: c["any right"] / c["guessed"]),
+        "this divides by the size of the true class (recall): divide by how many were kept with this pseudo-label": _kept(
+            precision=lambda c: c["right"] / c["all"]
+        ),
+        "this divides by all pseudo-labels of the class: divide by the kept ones only": _kept(
+            precision=lambda c: c["right"] / c["guessed"]
+        ),
+        "this divides by the kept images that truly are c: divide by those with this pseudo-label": _kept(
+            precision=lambda c: c["right"] / c["kept"]
+        ),
+        f"the precision of a class that nothing was kept of: {NAN_NOT_0}": _kept(
+            precision=lambda c: (c["right"] / c["kept labels"]).nan_to_num()
+        ),
+        "these are counts: divide by how many were kept with this pseudo-label": _kept(precision=lambda c: c["right"]),
+        "a pseudo-label above the true class counts as right: it must be the true class, ==": _kept(
+            precision=lambda c: c["not below"] / c["kept labels"]
+        ),
+        "a pseudo-label below the true class counts as right: it must be the true class, ==": _kept(
+            precision=lambda c: c["not above"] / c["kept labels"]
+        ),
+        "a class that is a pseudo-label, but no image's true class, has a known precision: 0, not nan": _of_true_classes,
+        "the last class has no image and was left out: minlength=num_classes": _short,
+        "half precision: the counts and fractions are rounded": _kept(fraction=lambda c: (c["kept"] / c["all"]).half().double()),
+    },
+    errors={"must match the size": "is a count too short for the last class? minlength=num_classes"},
+    battery={
+        **none("there are only counts of class numbers: no logits, no gradient, no network, no loop"),
+        "one": [Case("for one image", (torch.tensor([1]), torch.ones(1), torch.tensor([2]), 3))],
+        "classes": [
+            Case("for two classes", _kept_of(1, 9, 2, 2)),
+            Case("for ten classes, the last one absent", _kept_of(4, 40, 9, 10)),
+            Case("for ten classes, the last true one never a pseudo-label", _kept_of(7, 40, 8, 10, truth=9 - classes(9, 40, 10))),
         ],
-    )
-    expect(
-        student(1000, 100, 10, 30),
-        1.0,
-        "the share for 1000 and 100 images in batches of 10 and 30",
-        wrong=[
-            (30.0, "more than all cannot be seen: zip stops at the shorter loader, whichever it is"),
-            (1.2, "more than all cannot be seen: the last unlabelled batch is smaller"),
-            (0.9, "the unlabelled loader's last, smaller batch counts too: round up"),
+        "uneven": [Case("for true classes of which most are class 0", _kept_of(10, 30, 4, 4))],
+        "sizes": [Case("for 5000 images", _kept_of(13, 5000, 3, 3))],
+        "layout": [
+            Case("for inputs that are not contiguous", (*map(scattered, _EIGHT), 4)),
+            Case("for a mask of float64", (_EIGHT[0], _EIGHT[1].double(), _EIGHT[2], 4)),
         ],
-    )
-    expect(
-        student(96, 1000, 32, 100),
-        0.3,
-        "the share for 96 and 1000 images in batches of 32 and 100",
-        [(0.4, "96 images make exactly 3 batches of 32: round up, do not add one")],
-    )
-    expect(
-        student(400, 200, 40, 8),
-        0.4,
-        "the share for 400 and 200 images in batches of 40 and 8",
-        wrong=[
-            (0.2, "the unlabelled loader has ceil(num_unlabelled / batch_u) batches: divide by batch_u, not batch_l"),
-            (0.32, "batch_u is how many images a step brings, not how many steps there are"),
-        ],
-    )
-    for num_unlabelled in (100, 90):
-        expect(
-            student(64, num_unlabelled, 16, 25),
-            1.0,
-            f"the share for 64 and {num_unlabelled} images in batches of 16 and 25, four batches each",
-            wrong=[
-                (100 / 90, "more than all cannot be seen: the last unlabelled batch is smaller"),
-                (0.75, "where both loaders have as many batches, the last one of each is seen, too"),
-                (75 / 90, "where both loaders have as many batches, the last one of each is seen, too"),
-            ],
-        )
+        "ends": [Case("when everything is kept", (_EIGHT[0], torch.ones(8), _EIGHT[2], 4))],
+    },
+)
+
+
+# ------------------------------------------------------------------------------------------------------------- 6.6 zip
+
+
+@slips
+def _seen(
+    steps=lambda a, b, x, y: min(math.ceil(a / x), math.ceil(b / y)),
+    images=lambda steps, b, y: min(steps * y, b),
+    fraction=lambda n, b: n / b,
+):
+    return lambda a, b, x, y: fraction(images(steps(a, b, x, y), b, y), b)
+
+
+def _last_is_lost(a, b, x, y):
+    steps, lost = min(math.ceil(a / x), math.ceil(b / y)), y - b % y
+    return min(1.0, (steps * y - lost * (math.ceil(a / x) == math.ceil(b / y))) / b)
+
+
+MORE_THAN_ALL = "more than all cannot be seen: zip stops at the shorter loader, and the last unlabelled batch is smaller"
+
+
+def _zip(a, b, x, y, right=RECORDED):
+    return Case(f"for {a} and {b} images in batches of {x} and {y}", (a, b, x, y), right)
+
+
+zip_coverage = Exercise(
+    "6.6",
+    "zip_coverage",
+    "where zip stops",
+    observe=returns(Part("the fraction", "number")),
+    cases=[
+        _zip(500, 6507, 16, 64, 2048 / 6507),
+        _zip(1000, 100, 10, 30, 1.0),
+        _zip(96, 1000, 32, 100, 0.3),
+        _zip(400, 200, 40, 8, 0.4),
+        _zip(64, 100, 16, 25, 1.0),
+        _zip(64, 90, 16, 25, 1.0),
+    ],
+    mistakes={
+        "this is a full pass: zip stops after the labelled loader's batches": lambda a, b, x, y: 1.0,
+        "the labelled loader's last, smaller batch counts too: round up": _seen(steps=lambda a, b, x, y: a // x),
+        "count the unlabelled images: each step brings batch_u of them": lambda a, b, x, y: a / b,
+        "each step brings batch_u unlabelled images, not batch_l": lambda a, b, x, y: min(1.0, math.ceil(a / x) * x / b),
+        "this is the fraction of the batches: count images (the last batch is smaller)": lambda a, b, x, y: min(
+            1.0, math.ceil(a / x) / math.ceil(b / y)
+        ),
+        "this is a count of images: divide by num_unlabelled": lambda a, b, x, y: min(b, math.ceil(a / x) * y),
+        MORE_THAN_ALL: (
+            lambda a, b, x, y: math.ceil(a / x) * y / b,
+            _seen(images=lambda steps, b, y: steps * y),
+            lambda a, b, x, y: math.ceil(a / x) * y / b if math.ceil(a / x) <= math.ceil(b / y) else 1.0,
+        ),
+        "the unlabelled loader has ceil(num_unlabelled / batch_u) batches: divide by batch_u, not batch_l": _seen(
+            steps=lambda a, b, x, y: min(math.ceil(a / x), math.ceil(b / x))
+        ),
+        "the labelled loader has ceil(num_labelled / batch_l) batches: divide by batch_l, not batch_u": _seen(
+            steps=lambda a, b, x, y: math.ceil(a / y)
+        ),
+        "batch_u is how many images a step brings, not how many steps there are": _seen(steps=lambda a, b, x, y: min(math.ceil(a / x), y)),
+        "these are steps: count the images they bring, and divide by num_unlabelled": lambda a, b, x, y: math.ceil(a / x),
+        "this is a percentage: the fraction is between 0 and 1": _seen(fraction=lambda n, b: 100 * n / b),
+        "this is the fraction that is NOT seen": _seen(fraction=lambda n, b: 1 - n / b),
+        "batches that come out even have no smaller last one: round up, do not add one": _seen(steps=lambda a, b, x, y: a // x + 1),
+        "round the number of batches up before multiplying": lambda a, b, x, y: min(1.0, a / x * y / b),
+        "the unlabelled loader's last, smaller batch counts too: round up": _seen(steps=lambda a, b, x, y: min(math.ceil(a / x), b // y)),
+        "where both loaders have as many batches, the last one of each is seen, too": _last_is_lost,
+        "the fraction is rounded": _seen(fraction=lambda n, b: round(n / b, 2)),
+    },
+    battery={
+        **none("plain whole numbers come in: no labels, no logits, no gradient, no network, no layout"),
+        "one": [_zip(1, 1, 1, 1), _zip(1, 100, 16, 7), _zip(100, 1, 16, 7)],
+        "sizes": [_zip(3000, 1_000_000, 32, 224), _zip(50, 70, 64, 448)],
+        "ties": [_zip(33, 10_000, 32, 100), _zip(31, 10_000, 32, 100)],
+        "ends": [_zip(65, 129, 16, 32)],
+        "longer": [_zip(7, 23, 2, 5), _zip(13, 23, 2, 5), _zip(9, 23, 2, 5), _zip(250, 999, 7, 28)],
+    },
+)

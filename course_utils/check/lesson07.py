@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 from course_utils.batches import Batch
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple, wrong_weights
 
 
 def _int64(value, what: str) -> None:
@@ -135,9 +135,7 @@ def _(student):
     if torch.as_tensor(empty).isnan().any():
         raise Fix("an empty memory gives nan: the images without a note are in the divisor, so it is never 0")
     expect(empty, [0.0] * 4, "the status of an empty memory", float_tensor=True)
-    expect(
-        student(torch.tensor([2, 2, 1, 2]), 3), [0.0, 1 / 3, 1.0], "the status when every image has a note (2, 2, 1, 2)"
-    )
+    expect(student(torch.tensor([2, 2, 1, 2]), 3), [0.0, 1 / 3, 1.0], "the status when every image has a note (2, 2, 1, 2)")
 
 
 @exercise("7.3", "thresholds")
@@ -260,9 +258,7 @@ def _(student):
             wrong=[
                 (
                     sure,
-                    not_those
-                    if number == 3
-                    else "the mask uses the fixed tau: compare with the flexible threshold of the guessed class",
+                    not_those if number == 3 else "the mask uses the fixed tau: compare with the flexible threshold of the guessed class",
                 ),
                 (
                     [1.0] * len(mask),
@@ -586,9 +582,7 @@ def _(student):
     )
     rare, seldom = torch.tensor([0.6, 0.4]), torch.tensor([0.02, 0.98])
     few = torch.tensor([[0.1, 0.9]])
-    cut = [
-        (normal(few * (rare / seldom).clamp(max=most)), "the factor is cut off: it may be large") for most in (2, 10)
-    ]
+    cut = [(normal(few * (rare / seldom).clamp(max=most)), "the factor is cut off: it may be large") for most in (2, 10)]
     expect(
         student(few, rare, seldom),
         normal(few * torch.tensor([30.0, 20 / 49])),

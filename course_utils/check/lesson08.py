@@ -324,10 +324,7 @@ def _(student):
             (soft_ce(z_u, p_u).mean(), "the unlabelled loss is the Brier loss, not the cross-entropy"),
             (right_u.sqrt(), "this is the root of the Brier loss: no square root"),
             (right_u / 2, "there is no factor one half in the Brier loss"),
-            *(
-                ((z_u.softmax(1) - p_u).norm(dim=1).mean() / by, "these are lengths (a norm takes a root): square them")
-                for by in (1, 3)
-            ),
+            *(((z_u.softmax(1) - p_u).norm(dim=1).mean() / by, "these are lengths (a norm takes a root): square them") for by in (1, 3)),
             ((z_u.softmax(1) - p_u).abs().mean(), "these are absolute differences: square them"),
             ((z_u.softmax(1) - p_u).mean(), "these are differences: square them"),
         ],
@@ -410,9 +407,7 @@ def _(student):
             weight = student(step, 0, 50.0)
         except Fix as error:
             if "ZeroDivisionError" in str(error):
-                raise Fix(
-                    "with ramp_steps = 0 it divides by zero: then there is no ramp, the weight is lambda_u"
-                ) from None
+                raise Fix("with ramp_steps = 0 it divides by zero: then there is no ramp, the weight is lambda_u") from None
             raise
         expect(
             weight,
@@ -592,9 +587,7 @@ def _(student):
     if sum(sizes) == 10 and len(sizes) > 1:
         raise Fix("the images go through the model in parts: one joint pass, so that BatchNorm sees them together")
     if sizes != [10]:
-        raise Fix(
-            f"the model runs {len(sizes)} times, on {sizes} images: once, on the mixed ones (the guess is given, as q)"
-        )
+        raise Fix(f"the model runs {len(sizes)} times, on {sizes} images: once, on the mixed ones (the guess is given, as q)")
     if not isinstance(logs, dict) or "brier" not in logs:
         raise Fix('logs must be a dict, {"brier": the unlabelled loss as a number}')
     if isinstance(logs["brier"], torch.Tensor) and logs["brier"].requires_grad:

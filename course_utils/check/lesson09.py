@@ -133,9 +133,7 @@ def _(student):
     expect(student(negative, np.array([0, 1, 1])), (0.5 + 0.25) / 2, what)
     rare = np.array([[0.5, 3e-9], [0.25, 1e-9], [0.75, 2e-9], [0.5, 1e-9]])
     what = "the macro AUC of four images with tiny scores in the second column"
-    close = (
-        "scores that differ a little are taken for ties: a tie is two equal scores, with == (no isclose, no rounding)"
-    )
+    close = "scores that differ a little are taken for ties: a tie is two equal scores, with == (no isclose, no rounding)"
     expect(student(rare, np.array([1, 0, 0, 0])), (1.5 / 3 + 3 / 3) / 2, what, [(0.5, close)])
     rng = np.random.default_rng(0)
     many, of = rng.normal(size=(300, 4)).round(1), np.concatenate([np.arange(4), rng.integers(0, 4, 296)])
@@ -200,11 +198,7 @@ def _(student):
             ),
             (1 / 32, "only one pattern counts: compare every flipped mean with the observed one, and add up how often"),
             (0.0, "no pattern counts, but the observed one always does: at least as large includes equal"),
-            *(
-                [(result, "the share is near, but not exact: no random patterns, go through all 2^n")]
-                if sampled
-                else []
-            ),
+            *([(result, "the share is near, but not exact: no random patterns, go through all 2^n")] if sampled else []),
         ],
         tolerance=1e-6,
     )
@@ -303,10 +297,7 @@ def _(student):
         """Who stays if method i is compared with `others(i)` only."""
         return ~np.array(
             [
-                any(
-                    _loose(cost[j], cost[i], gain[j], gain[i]) and (cost[j], gain[j]) != (cost[i], gain[i])
-                    for j in others(i)
-                )
+                any(_loose(cost[j], cost[i], gain[j], gain[i]) and (cost[j], gain[j]) != (cost[i], gain[i]) for j in others(i))
                 for i in range(11)
             ]
         )
@@ -614,9 +605,7 @@ def _(student):
         expect(got, [whole], f"the {name} with a single bin")
     two = _three(student(p.copy(), labels, 2))
     for name, got, want in zip(_PARTS, two, table([1, 0, 1, 1, 1, 0, 1], bins=2)):
-        expect(
-            got, want, f"the {name} with 2 bins", [(part, "num_bins is ignored: is it fixed at 4?") for part in right]
-        )
+        expect(got, want, f"the {name} with 2 bins", [(part, "num_bins is ignored: is it fixed at 4?") for part in right])
     one_class = _three(student(np.array([[0.9, 0.1], [0.4, 0.6]]), np.zeros(2, dtype=np.int64), 2))
     for name, got, want in zip(_PARTS, one_class, ([0, 1], [nan, 0.5], [nan, 0.75])):
         expect(
@@ -632,9 +621,7 @@ def _(student):
         )
     edge = np.array([[0.5, 0.5 - 1e-9, 1e-9], [0.5004, 0.4996, 0.0]])
     above = _three(student(edge.copy(), np.zeros(2, dtype=np.int64), 2))
-    nudged = (
-        "a confidence just above a border falls into the bin below: compare it as it is, not rounded or made smaller"
-    )
+    nudged = "a confidence just above a border falls into the bin below: compare it as it is, not rounded or made smaller"
     for name, got, want in zip(_PARTS, above, ([0.5, 0.5], [1, 1], [0.5, 0.5004])):
         expect(got, want, f"the {name} of confidences .5 and .5004 in 2 bins", [([1, 0], nudged)])
     sure = _three(student(p[2:3].copy(), labels[2:3], 5))

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
 from course_utils.batches import Batch
+from course_utils.check.core import Fix, Probe, exercise, expect, expect_tuple
 from course_utils.datasets import Dataset, load_dataset
 from course_utils.models import SimpleCNN
 
@@ -72,9 +72,7 @@ def _(student):
         ],
     )
     if not (isinstance(result, torch.Tensor) and result.dtype == torch.uint8):
-        raise Fix(
-            f"the values are right, but bytes have the type torch.uint8, not {getattr(result, 'dtype', type(result).__name__)}"
-        )
+        raise Fix(f"the values are right, but bytes have the type torch.uint8, not {getattr(result, 'dtype', type(result).__name__)}")
     every = torch.arange(256)
     back = torch.as_tensor(student(every / 127.5 - 1)).long()
     if torch.equal(back, every - 1) or ((every - back).abs().max() == 1 and (every - back).min() >= 0):
@@ -86,15 +84,11 @@ def _(student):
         student(inner),
         [[[140]], [[166]]],
         what,
-        wrong=[
-            ([[[0]], [[255]]], "the range of this very batch is stretched: the same float always becomes the same byte")
-        ],
+        wrong=[([[[0]], [[255]]], "the range of this very batch is stretched: the same float always becomes the same byte")],
     )
     outside = torch.as_tensor(student(torch.tensor([1.2, -1.3, 7.0, -7.0]))).tolist()
     if outside != [255, 0, 255, 0]:
-        raise Fix(
-            f"1.2, -1.3, 7 and -7 become {outside}, and should be 255, 0, 255, 0: clamp to 0 .. 255 before the conversion"
-        )
+        raise Fix(f"1.2, -1.3, 7 and -7 become {outside}, and should be 255, 0, 255, 0: clamp to 0 .. 255 before the conversion")
 
 
 # ---------------------------------------------------------------------------------------- 10.2 student and teacher
@@ -110,7 +104,9 @@ def _(student):
         raise Fix("a network's weights are changed inside: the training loop does that, after the loss")
     own, its = z_s.softmax(1), (z_w**2).softmax(1)
     right = (own - its).square().mean()
-    same_name = "the loss is zero whatever the images are: one network's output stands on both sides (is a name overwritten between the two?)"
+    same_name = (
+        "the loss is zero whatever the images are: one network's output stands on both sides (is a name overwritten between the two?)"
+    )
     expect(
         loss,
         right,
@@ -160,9 +156,7 @@ def _(student):
     )
     if not isinstance(loss, torch.Tensor):
         raise Fix("the loss must be a tensor, so that it can be differentiated: no .item() on it")
-    no_gradient = (
-        "the value is right, but no gradient reaches the student: is its answer detached, or made under no_grad?"
-    )
+    no_gradient = "the value is right, but no gradient reaches the student: is its answer detached, or made under no_grad?"
     if not loss.requires_grad:
         raise Fix(no_gradient)
     if not teacher.scale.requires_grad or not learner.scale.requires_grad:
@@ -184,9 +178,7 @@ def _(student):
         raise Fix("the teacher runs with gradients recorded, which nobody uses: work under torch.no_grad() there")
     same = Probe()
     loss = student(same, same, x_w, x_s)
-    expect(
-        loss, (own - z_w.softmax(1)).square().mean(), "the loss where the teacher is the student itself", tolerance=1e-5
-    )
+    expect(loss, (own - z_w.softmax(1)).square().mean(), "the loss where the teacher is the student itself", tolerance=1e-5)
 
 
 # -------------------------------------------------------------------------------------------------------- 10.3 vote
@@ -338,9 +330,7 @@ def _(student):
     by_hand = _kl((target / 0.5).log_softmax(1), far.log_softmax(1)).mean()
     no_floor = "the logarithm of a probability is taken on the side that learns: it is infinite or cut off, and has no gradient; log_softmax of the logits"
     if not torch.isclose(loss, by_hand, atol=1e-3):
-        raise Fix(
-            f"where the strong view is surely wrong the loss is {loss.item():.4g}, expected {by_hand.item():.4g}: {no_floor}"
-        )
+        raise Fix(f"where the strong view is surely wrong the loss is {loss.item():.4g}, expected {by_hand.item():.4g}: {no_floor}")
     expect(torch.autograd.grad(loss, far)[0], torch.autograd.grad(by_hand, far)[0], f"the gradient where the strong view is surely wrong ({no_floor})", tolerance=1e-4)  # fmt: skip
 
 
@@ -435,9 +425,7 @@ def _(student):
     loss = student(lost, torch.tensor([1]), 0.9)
     no_floor = "the logarithm of a probability is infinite or cut off there, and the image from which most is to be learnt sends no gradient; cross_entropy of the logits"
     if not torch.isclose(torch.as_tensor(loss), torch.tensor(120.0)):
-        raise Fix(
-            f"the loss of a label with the logits 60 and -60 is {torch.as_tensor(loss).item():.4g}, expected 120: {no_floor}"
-        )
+        raise Fix(f"the loss of a label with the logits 60 and -60 is {torch.as_tensor(loss).item():.4g}, expected 120: {no_floor}")
     expect(torch.autograd.grad(loss, lost)[0], [[1.0, -1.0]], f"the gradient of a surely wrong image ({no_floor})")
     everything = student(z, y, 1.0)
     expect(everything, losses.mean(), "the loss at eta = 1, where nothing is held back")
@@ -848,8 +836,7 @@ def _(student):
     x_w = many.x_w[_of_different_classes(model, many.x_w)].detach().repeat(2, 1, 1, 1).requires_grad_()
     known = chosen._replace(y_l=model.guess(chosen.x_l), x_w=x_w, index=torch.arange(len(x_w)))
     agree, disagree = (
-        np.mean([_loss_of(student, model, known._replace(x_s=x_s)).item() for _ in range(12)])
-        for x_s in (x_w, x_w.roll(1, 0))
+        np.mean([_loss_of(student, model, known._replace(x_s=x_s)).item() for _ in range(12)]) for x_s in (x_w, x_w.roll(1, 0))
     )
     if agree > disagree + 0.25:
         raise Fix("the loss is much higher where both views are the same image than where they are different ones: is the sign of the unlabelled loss wrong?")  # fmt: skip
@@ -858,7 +845,5 @@ def _(student):
         loss = _loss_of(student, extreme, _hybrid_batch(rng, dataset))
         gradients = torch.autograd.grad(loss, list(extreme.parameters()), allow_unused=True)
         if not (torch.isfinite(loss) and all(g is None or torch.isfinite(g).all() for g in gradients)):
-            raise Fix(
-                f"where {words}, the loss or its gradient is not finite: a mean over nothing (0 / 0), or a logarithm of 0?"
-            )
+            raise Fix(f"where {words}, the loss or its gradient is not finite: a mean over nothing (0 / 0), or a logarithm of 0?")
     _loss_of(student, model, _hybrid_batch(rng, dataset, labelled=4, unlabelled=4))

@@ -5,7 +5,7 @@ import sys
 
 from IPython import get_ipython
 
-from course_utils.check.board import can_lend
+from course_utils.check.lending import can_lend
 
 
 def friendly_unsolved() -> None:
@@ -24,8 +24,7 @@ def friendly_unsolved() -> None:
             return
         way_on = f" Or go on without: borrow({number[1]!r}) lends you the course's function." if can_lend() else ""
         print(
-            f"This cell needs Exercise {number[1]}, which is not solved yet: "
-            f"scroll up to it, solve it, then run this cell again.{way_on}"
+            f"This cell needs Exercise {number[1]}, which is not solved yet: scroll up to it, solve it, then run this cell again.{way_on}"
         )
         if "matplotlib.pyplot" in sys.modules:  # a figure that was begun would be shown, empty
             sys.modules["matplotlib.pyplot"].close("all")

@@ -107,3 +107,16 @@ WRONG = {
         (lambda m: (2 * m.diagonal() // (m.sum(0) + m.sum(1)).clamp(min=1)).float().mean(), "rounds down"),
     ],
 }
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "0.2": {
+        "return (test_labels == answer).float().mean().item() -> return (test_labels == answer).float().mean()": "a scalar tensor is accepted, too",
+    },
+    "0.3": {
+        "predicted_and_true = confusion.sum(0) + confusion.sum(1) -> predicted_and_true = confusion.sum(0).detach() + confusion.sum(1)": "counts carry no gradient",
+        "predicted_and_true = confusion.sum(0) + confusion.sum(1) -> predicted_and_true = confusion.sum(0) + confusion.sum(1).detach()": "counts carry no gradient",
+        "f1 = 2 * hits / predicted_and_true.clamp(min=1) -> f1 = 2 * hits / predicted_and_true.clamp(min=2)": "a denominator of 1 has no hit above it",
+        "return f1.mean().item() -> return f1.mean()": "a scalar tensor is accepted, too",
+    },
+}

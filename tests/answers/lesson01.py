@@ -499,3 +499,20 @@ WRONG = {
         (_paired(mean=lambda d: d), "one number"),
     ],
 }
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "1.2": {
+        "return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean().item()}) -> return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean()})": "a scalar tensor is a number, too",
+    },
+    "1.3": {
+        "pieces = [model(piece).softmax(dim=1) for piece in images.split(batch_size)] -> pieces = [model(piece).softmax(dim=-1) for piece in images.split(batch_size)]": "this axis is the last one",
+    },
+    "1.4": {
+        "return F.cross_entropy(logits + strength * prior.log(), labels) -> return F.cross_entropy(logits + (strength * prior.log()).detach(), labels)": "the prior is a constant",
+    },
+    "1.5": {
+        "return (difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))) -> return (difference.mean(), difference.std(ddof=1) / np.sqrt(len(a)))": "`a`, `b` and their difference have the same length",
+        "return (difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))) -> return (difference.mean(), difference.std(ddof=1) / np.sqrt(len(b)))": "`a`, `b` and their difference have the same length",
+    },
+}

@@ -860,11 +860,7 @@ WRONG = {
         (_lee(target=lambda z: z.detach().softmax(1)), "the targets are soft"),
         (_lee(unlabelled=_masked), "a threshold is applied"),
         (
-            _lee(
-                unlabelled=lambda z, t: (
-                    F.cross_entropy(z, t, reduction="none") * (z.softmax(1).max(1).values >= 0.95)
-                ).mean()
-            ),
+            _lee(unlabelled=lambda z, t: (F.cross_entropy(z, t, reduction="none") * (z.softmax(1).max(1).values >= 0.95)).mean()),
             "a threshold is applied",
         ),
         (_lee(unlabelled=_softmax_first), "softmax is applied before"),
@@ -1082,4 +1078,32 @@ WRONG = {
         (lambda s, m: float(stop_numpy(s, m)), "is an int"),
         (lambda s, m: next((i for i, v in enumerate(s) if v > max(s) - m), s.index(max(s))), ">= in place of >"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "2.2": {
+        "pseudo_labels = unknown.detach().argmax(dim=1) -> pseudo_labels = unknown.argmax(dim=1)": "argmax has no gradient",
+        "pseudo_labels = unknown.detach().argmax(dim=1) -> pseudo_labels = unknown.detach().argmax(dim=-1)": "this axis is the last one",
+    },
+    "2.3": {
+        "confidence, guess = probabilities.max(dim=1) -> confidence, guess = probabilities.max(dim=-1)": "this axis is the last one",
+        "return (positions, guess[positions]) -> return (positions, guess[believed])": "the mask picks the same images in the same order",
+    },
+    "2.5": {
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero()": "an index of shape (K, 1) strikes out the same images",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero().squeeze()": "an index without axes strikes out the one labelled image",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known > 0).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known == 0).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 1).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero().squeeze(0)": "an index of shape (K, 1) or (1,) strikes out the same images",
+        "if torch.equal(targets, before): -> if torch.equal(before, targets):": "equality has no order",
+    },
+    "2.6": {
+        "if not mistakes.any():; return math.nan; return (last == first)[mistakes].float().mean().item() -> return (last == first)[mistakes].float().mean().item(); if not mistakes.any():; return math.nan": "the mean of nothing is nan",
+        "if not mistakes.any():; return math.nan -> (nothing)": "the mean of nothing is nan",
+        "return math.nan -> pass": "the mean of nothing is nan",
+        "return math.nan -> return -math.nan": "nan has no sign that counts",
+        "return (last == first)[mistakes].float().mean().item() -> return (last == first)[mistakes].float().mean()": "a scalar float tensor is accepted, too",
+    },
 }

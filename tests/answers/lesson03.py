@@ -786,11 +786,7 @@ WRONG = {
             "without a tolerance",
         ),
         (
-            _new(
-                finish=lambda h, t, f, w: np.where(
-                    (w > 0).all(1, keepdims=True) & (t > 0), h / np.where(t > 0, t, 1), f
-                )
-            ),
+            _new(finish=lambda h, t, f, w: np.where((w > 0).all(1, keepdims=True) & (t > 0), h / np.where(t > 0, t, 1), f)),
             "one weight is zero",
         ),
         (_new(finish=lambda h, t, f, w: np.where(t > 0, h / np.where(f > 0, t, 1), f)), "whatever `fallback` holds"),
@@ -843,4 +839,64 @@ WRONG = {
         (lambda g, m, i, o: m * (o[i] == g) * (i < len(o) - 1), "expected"),
         (lambda g, m, i, o: m * (o == g), "it raised RuntimeError"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "3.1": {
+        "difference = x[:, None] - x[None] -> difference = -(x[:, None] - x[None])": "the difference is squared",
+        "difference = x[:, None] - x[None] -> difference = x[None] - x[:, None]": "the difference is squared",
+        "difference = x[:, None] - x[None] -> difference = x[:, None] - x": "numpy adds the leading axis by itself",
+        "W = np.exp(-gamma * (difference ** 2).sum(axis=2)) -> W = np.exp(-gamma * (difference ** 2).sum(axis=-1))": "this axis is the last one",
+    },
+    "3.2": {
+        "d = np.linalg.norm(x[:, None] - x[None], axis=2) -> d = np.linalg.norm(x[None] - x[:, None], axis=2)": "a distance has no sign",
+        "d = np.linalg.norm(x[:, None] - x[None], axis=2) -> d = np.linalg.norm(x[:, None] - x, axis=2)": "numpy adds the leading axis by itself",
+        "d = np.linalg.norm(x[:, None] - x[None], axis=2) -> d = np.linalg.norm(x[:, None] - x[None], axis=-1)": "this axis is the last one",
+        "nearest = np.argsort(d, axis=1)[:, :k] -> nearest = np.argsort(d)[:, :k]": "the last axis is the default",
+        "nearest = np.argsort(d, axis=1)[:, :k] -> nearest = np.argsort(d, axis=-1)[:, :k]": "this axis is the last one",
+        "A = np.zeros((len(x), len(x))) -> A = -np.zeros((len(x), len(x)))": "minus zero is zero",
+        "A = np.zeros((len(x), len(x))) -> A = np.zeros((len(d), len(x)))": "x, d and nearest have N rows, and d has N columns",
+        "A = np.zeros((len(x), len(x))) -> A = np.zeros((len(nearest), len(x)))": "x, d and nearest have N rows, and d has N columns",
+        "A = np.zeros((len(x), len(x))) -> A = np.zeros((len(x), len(d)))": "x, d and nearest have N rows, and d has N columns",
+        "A = np.zeros((len(x), len(x))) -> A = np.zeros((len(x), len(nearest)))": "x, d and nearest have N rows, and d has N columns",
+        "np.put_along_axis(A, nearest, 1, axis=1) -> np.put_along_axis(A, nearest, 1, axis=-1)": "this axis is the last one",
+    },
+    "3.3": {
+        "degree = W.sum(axis=1) -> degree = W.sum(axis=-1)": "this axis is the last one",
+        "degree = W.sum(axis=1) -> degree = W.sum(axis=0)": "W is symmetric",
+        "degree = np.where(degree > 0, degree, 1)[:, None] -> degree = np.where(degree != 0, degree, 1)[:, None]": "a degree is never negative",
+        "degree = np.where(degree > 0, degree, 1)[:, None] -> degree = np.where(degree > 0, degree, 2)[:, None]": "a row without edges is 0 before it is divided",
+    },
+    "3.4": {
+        "degree = W.sum(axis=1) -> degree = W.sum(axis=-1)": "this axis is the last one",
+        "degree = W.sum(axis=1) -> degree = W.sum(axis=0)": "W is symmetric",
+        "scale = np.where(degree > 0, degree, 1)[:, None] ** (-0.5) -> scale = -np.where(degree > 0, degree, 1)[:, None] ** (-0.5)": "the scale stands on both sides of W",
+        "scale = np.where(degree > 0, degree, 1)[:, None] ** (-0.5) -> scale = np.where(degree != 0, degree, 1)[:, None] ** (-0.5)": "a degree is never negative",
+        "scale = np.where(degree > 0, degree, 1)[:, None] ** (-0.5) -> scale = np.where(degree > 0, degree, 2)[:, None] ** (-0.5)": "a row or column without edges is 0 before it is scaled",
+    },
+    "3.5": {
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share != 0, prior / np.where(share > 0, share, 1), 1.0)": "a share is never negative",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / share, 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(1, share, share > 0), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(share >= 0, share, 1), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(share != 0, share, 1), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(prior > 0, share, 1), 1.0)": "a prior of 0 gives the factor 0, whatever it is divided by",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(share > -1, share, 1), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(share > 0, share, 2), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+        "return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0) -> return np.where(share > 0, prior / np.where(share > 0, share, 0), 1.0)": "only shares above 0 are divided by themselves, and the outer `where` takes no other quotient",
+    },
+    "3.6": {
+        "heard = (weights[:, :, None] * masses[neighbours]).sum(axis=1) -> heard = (weights[:, :, None] * masses[neighbours]).mean(axis=1)": "the number of neighbours cancels when the row is divided by its sum",
+        "total = heard.sum(axis=1, keepdims=True) -> total = heard.sum(axis=-1, keepdims=True)": "this axis is the last one",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total != 0, heard / np.where(total > 0, total, 1), fallback)": "what is heard is never negative",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / total, fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(1, total, total > 0), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(total >= 0, total, 1), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(total != 0, total, 1), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(heard > 0, total, 1), fallback)": "0 divided by 1 is 0, too",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(total > -1, total, 1), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(total > 0, total, 2), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+        "return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback) -> return np.where(total > 0, heard / np.where(total > 0, total, 0), fallback)": "only totals above 0 are divided by, and the outer `where` takes no other quotient",
+    },
 }

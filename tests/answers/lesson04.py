@@ -114,9 +114,7 @@ def step_numbers(model, x_l, y_l, x_u, fakes):
     return loss, dict(zip(("real", "fake"), D))
 
 
-def _step(
-    total=lambda labelled, real, fake: labelled + (real + fake) / 2, labelled=F.cross_entropy, prepare=None, logs=None
-):
+def _step(total=lambda labelled, real, fake: labelled + (real + fake) / 2, labelled=F.cross_entropy, prepare=None, logs=None):
     """A way to put the step together, one part of it changed."""
 
     def answer(model, x_l, y_l, x_u, fakes):
@@ -649,4 +647,29 @@ WRONG = {
         (lambda f, r: math.nan if diversity_cdist(f, r) == 0 else diversity_cdist(f, r), "equal fakes give nan"),
         (diversity_in_place, "changes its input"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "4.1": {
+        "return logits.logsumexp(dim=1).sigmoid() -> return logits.logsumexp(dim=-1).sigmoid()": "this axis is the last one",
+    },
+    "4.2": {
+        "loss_real = F.softplus(-logits_real.logsumexp(dim=1)).mean() -> loss_real = F.softplus(-logits_real.logsumexp(dim=-1)).mean()": "this axis is the last one",
+        "loss_fake = F.softplus(logits_fake.logsumexp(dim=1)).mean() -> loss_fake = F.softplus(logits_fake.logsumexp(dim=-1)).mean()": "this axis is the last one",
+    },
+    "4.3": {
+        "n = len(x_l) -> n = len(y_l)": "as many labels as labelled images",
+        "loss_real, loss_fake = real_fake_losses(logits[n:], logits_fake) -> loss_fake, loss_real = real_fake_losses(logits[n:], logits_fake)": "both are only added, with the same weight",
+    },
+    "4.4": {
+        "difference = features_real.mean(dim=0) - features_fake.mean(dim=0) -> difference = -(features_real.mean(dim=0) - features_fake.mean(dim=0))": "the difference is squared",
+        "difference = features_real.mean(dim=0) - features_fake.mean(dim=0) -> difference = features_fake.mean(dim=0) - features_real.mean(dim=0)": "the difference is squared",
+    },
+    "4.5": {
+        "loss = objective(features_real, model.features(painter(z))); optimizer_g.zero_grad() -> optimizer_g.zero_grad(); loss = objective(features_real, model.features(painter(z)))": "the old gradients may go at any time before backward",
+        "with torch.no_grad():; features_real = model.features(x_u) -> features_real = model.features(x_u)": "the backward pass is limited to the generator anyway",
+        "optimizer_g.zero_grad() -> painter.zero_grad()": "the optimizer holds all parameters of the generator",
+        "loss.backward(inputs=list(painter.parameters())) -> loss.backward(inputs=painter.parameters())": "torch takes any iterable of parameters",
+    },
 }

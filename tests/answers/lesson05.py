@@ -475,9 +475,7 @@ def follow_names(teacher, student, step, decay):
     with torch.no_grad():
         own = teacher.state_dict()
         for name, value in student.state_dict().items():
-            own[name].copy_(
-                keep * own[name] + (1 - keep) * value if value.is_floating_point() and "running" not in name else value
-            )
+            own[name].copy_(keep * own[name] + (1 - keep) * value if value.is_floating_point() and "running" not in name else value)
     return teacher
 
 
@@ -668,9 +666,7 @@ def dice_flat(p, mask):
 
 def dice_einsum(p, mask):
     below = torch.einsum("bchw->b", p + mask)
-    return torch.where(
-        below == 0, torch.ones_like(below), 2 * torch.einsum("bchw,bchw->b", p, mask) / below.clamp(min=1)
-    )
+    return torch.where(below == 0, torch.ones_like(below), 2 * torch.einsum("bchw,bchw->b", p, mask) / below.clamp(min=1))
 
 
 def dice_loop(p, mask):
@@ -1136,9 +1132,7 @@ WRONG = {
         (lambda p, m: dice_flat(p[:, 0], m[:, 0]).squeeze(), "a batch of one"),
         (lambda p, m: dice_flat(p.detach(), m), "no gradient to p"),
         (
-            lambda p, m: torch.where(
-                (p + m).sum((1, 2, 3)) > 0, 2 * (p * m).sum((1, 2, 3)) / (p + m).sum((1, 2, 3)), 1.0
-            ),
+            lambda p, m: torch.where((p + m).sum((1, 2, 3)) > 0, 2 * (p * m).sum((1, 2, 3)) / (p + m).sum((1, 2, 3)), 1.0),
             "the gradient is nan",
         ),
         (lambda p, m: dice_flat(p, m).tolist(), "must be a float tensor"),
@@ -1205,4 +1199,47 @@ WRONG = {
         (lambda i, t, rng: (warp_twice(i, t, rng)[0], warp_twice(i, t, rng)[1][:, 0]), "the shapes are"),
         (lambda i, t, rng: (warp_twice(i, t, rng)[0] / 2, warp_twice(i, t, rng)[1]), "turned copy"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "5.1": {
+        "return (logits.softmax(dim=1) - target.detach()).square().mean() -> return (target.detach() - logits.softmax(dim=1)).square().mean()": "the difference is squared",
+        "return (logits.softmax(dim=1) - target.detach()).square().mean() -> return (logits.softmax(dim=-1) - target.detach()).square().mean()": "this axis is the last one",
+    },
+    "5.2": {
+        "return math.exp(-5 * (1 - t) ** 2) -> return math.exp(-5 * (t - 1) ** 2)": "the difference is squared",
+    },
+    "5.3": {
+        "with torch.no_grad():; target = teacher(batch.x_w).softmax(dim=1); logits = student(torch.cat([batch.x_l, batch.x_s])) -> logits = student(torch.cat([batch.x_l, batch.x_s])); with torch.no_grad():; target = teacher(batch.x_w).softmax(dim=1)": "the two passes may come in either order",
+        "target = teacher(batch.x_w).softmax(dim=1) -> target = teacher(batch.x_w).softmax(dim=-1)": "this axis is the last one",
+    },
+    "5.4": {
+        "Z[index] = alpha * Z[index] + (1 - alpha) * z.detach(); counts[index] += 1 -> counts[index] += 1; Z[index] = alpha * Z[index] + (1 - alpha) * z.detach()": "neither of the two uses the other",
+        "Z[index] = alpha * Z[index] + (1 - alpha) * z.detach() -> Z[index] = (alpha * Z[index]).detach() + (1 - alpha) * z.detach()": "nothing here carries a gradient in the end",
+        "Z[index] = alpha * Z[index] + (1 - alpha) * z.detach() -> Z[index] = alpha * Z[index] + ((1 - alpha) * z.detach()).detach()": "nothing here carries a gradient in the end",
+    },
+    "5.5": {
+        "for slow, fast in zip(teacher.parameters(), student.parameters()):; slow.mul_(rate).add_(fast, alpha=1 - rate); for slow, fast in zip(teacher.buffers(), student.buffers()):; slow.copy_(fast) -> for slow, fast in zip(teacher.buffers(), student.buffers()):; slow.copy_(fast); for slow, fast in zip(teacher.parameters(), student.parameters()):; slow.mul_(rate).add_(fast, alpha=1 - rate)": "parameters and buffers are apart",
+    },
+    "5.6": {
+        "total = p.sum(dim=(1, 2, 3)) + mask.sum(dim=(1, 2, 3)) -> total = p.sum(dim=(1, 2, 3)) + mask.sum(dim=(1, 2, 3)).detach()": "the mask is a constant",
+        "return torch.where(total > 0, 2 * overlap / total.clamp(min=1e-08), 1.0) -> return torch.where(total != 0, 2 * overlap / total.clamp(min=1e-08), 1.0)": "the sum is never negative",
+        "return torch.where(total > 0, 2 * overlap / total.clamp(min=1e-08), 1.0) -> return torch.where(total > 0, 2 * overlap / total.clamp(min=2e-08), 1.0)": "a total that small has no masked pixel in it, so the overlap is 0",
+        "return torch.where(total > 0, 2 * overlap / total.clamp(min=1e-08), 1.0) -> return torch.where(total > 0, 2 * overlap / total.clamp(min=5e-09), 1.0)": "a total that small has no masked pixel in it, so the overlap is 0",
+    },
+    "5.7": {
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = torch.rand(len(both), generator=rng) < 0.5": "a tensor of truth values can be gone through, too",
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = (torch.rand(len(both), generator=rng) <= 0.5).tolist()": "the coin hits .5 once in 2^24 throws",
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = (torch.rand(len(both), generator=rng) > 0.5).tolist()": "the other side of the coin",
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = (torch.rand(len(both), generator=rng) >= 0.5).tolist()": "the other side of the coin",
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = (torch.rand(len(image), generator=rng) < 0.5).tolist()": "as many images as pairs",
+        "mirrored = (torch.rand(len(both), generator=rng) < 0.5).tolist() -> mirrored = (torch.rand(len(target), generator=rng) < 0.5).tolist()": "as many images as pairs",
+        "turns = torch.randint(4, (len(both),), generator=rng).tolist() -> turns = torch.randint(4, (len(both),), generator=rng)": "torch turns by a tensor's number, too",
+        "turns = torch.randint(4, (len(both),), generator=rng).tolist() -> turns = torch.randint(4, (len(image),), generator=rng).tolist()": "as many images as pairs",
+        "turns = torch.randint(4, (len(both),), generator=rng).tolist() -> turns = torch.randint(4, (len(mirrored),), generator=rng).tolist()": "as many images as pairs",
+        "turns = torch.randint(4, (len(both),), generator=rng).tolist() -> turns = torch.randint(4, (len(target),), generator=rng).tolist()": "as many images as pairs",
+        "warped = [(x.flip(2) if m else x).rot90(k, (1, 2)) for x, m, k in zip(both, mirrored, turns)] -> warped = [(x if m else x.flip(2)).rot90(k, (1, 2)) for x, m, k in zip(both, mirrored, turns)]": "the other side of the coin",
+        "warped = [(x.flip(2) if m else x).rot90(k, (1, 2)) for x, m, k in zip(both, mirrored, turns)] -> warped = [(x.flip(1) if m else x).rot90(k, (1, 2)) for x, m, k in zip(both, mirrored, turns)]": "up-down is left-right and half a turn, and all turns are equally likely",
+    },
 }

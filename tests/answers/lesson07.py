@@ -181,18 +181,12 @@ def select_one_hot(memory, index, logits_w, tau, status_of):
     return [guess, mask, remember_scatter(memory, index, guess, confidence, tau)]
 
 
-def _select(
-    mask=lambda c, g, T, tau: (c >= T[g]).float(), note=None, status=lambda memory, status_of: status_of(memory)
-):
+def _select(mask=lambda c, g, T, tau: (c >= T[g]).float(), note=None, status=lambda memory, status_of: status_of(memory)):
     def answer(memory, index, logits_w, tau, status_of):
         confidence, guess = logits_w.detach().softmax(1).max(1)
         T = _convex(status(memory, status_of), tau)
         m = mask(confidence, guess, T, tau)
-        new = (
-            remember_where(memory, index, guess, confidence, tau)
-            if note is None
-            else note(memory, index, guess, confidence, tau, T)
-        )
+        new = remember_where(memory, index, guess, confidence, tau) if note is None else note(memory, index, guess, confidence, tau, T)
         return guess, m, new
 
     return answer
@@ -487,9 +481,7 @@ WRONG = {
         (_status(lambda c, u, n: c / c.max()), "warm-up is missing"),
         (status_last_class, "-1 points at the last entry"),
         (
-            lambda m, n: (lambda c: c / c.max())(
-                torch.cat([torch.bincount(m[m >= 0], minlength=n), (m < 0).sum()[None]])
-            ),
+            lambda m, n: (lambda c: c / c.max())(torch.cat([torch.bincount(m[m >= 0], minlength=n), (m < 0).sum()[None]])),
             "class of its own",
         ),
         (lambda m, n: status_loop(m, n).tolist(), "must be a float tensor, and is list"),
@@ -582,9 +574,7 @@ WRONG = {
             "must return 3 values",
         ),
         (
-            lambda model, b, m, s, tau=0.95, lambda_u=1.0: step_alone(
-                model, b, m, lambda _: torch.tensor([1.0, 1 / 6]), tau, lambda_u
-            ),
+            lambda model, b, m, s, tau=0.95, lambda_u=1.0: step_alone(model, b, m, lambda _: torch.tensor([1.0, 1 / 6]), tau, lambda_u),
             "status_of is ignored",
         ),
     ],
@@ -623,4 +613,19 @@ WRONG = {
         (lambda q, p, a: _norm(q * (p / a).clamp(max=2)), "factor is cut off"),
         (lambda q, p, a: _norm(q * (p / a).clamp(max=10)), "factor is cut off"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "7.2": {
+        "counts = torch.bincount(memory[memory >= 0], minlength=num_classes).float() -> counts = torch.bincount(memory[memory >= 0], minlength=num_classes)": "true division makes floats of the counts",
+    },
+    "7.5": {
+        "with torch.no_grad():; logits_w = model(batch.x_w) -> logits_w = model(batch.x_w)": "guess and mask carry no gradient either way; no_grad only saves time and memory",
+        "return (loss, {'mask': mask.mean().item()}, new_memory) -> return (loss, {'mask': mask.mean()}, new_memory)": "a scalar tensor is a number, too",
+    },
+    "7.7": {
+        "weighted = q * prior / average -> weighted = -(q * prior / average)": "the sign cancels when the row is divided by its sum",
+        "return weighted / weighted.sum(dim=1, keepdim=True) -> return weighted / weighted.sum(dim=-1, keepdim=True)": "this axis is the last one",
+    },
 }

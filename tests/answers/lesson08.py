@@ -98,9 +98,7 @@ def mixup_lerp(x1, p1, x2, p2, lam):
 
 def mixup_einsum(x1, p1, x2, p2, lam):
     w = 0.5 + (lam - 0.5).abs()
-    return [
-        torch.einsum("b,b...->b...", w, a) + torch.einsum("b,b...->b...", 1 - w, b) for a, b in ((x1, x2), (p1, p2))
-    ]
+    return [torch.einsum("b,b...->b...", w, a) + torch.einsum("b,b...->b...", 1 - w, b) for a, b in ((x1, x2), (p1, p2))]
 
 
 def _mix(weight_x=lambda lam: lam.maximum(1 - lam), weight_p=None):
@@ -207,9 +205,7 @@ def step_repeat(model, x_l, y_l, views, q, lam, order, lambda_u):
     x, p = mixup_loop(x, p, x.index_select(0, order), p.index_select(0, order), lam)
     logits_l, logits_u = model(x).split([len(x_l), len(x_u)])
     loss_u = (logits_u.softmax(-1) - p[len(x_l) :]).pow(2).mean()
-    return lambda_u * loss_u + losses_by_hand(logits_l, p[: len(x_l)], logits_u, p[:1])[0], {
-        "brier": float(loss_u.detach())
-    }
+    return lambda_u * loss_u + losses_by_hand(logits_l, p[: len(x_l)], logits_u, p[:1])[0], {"brier": float(loss_u.detach())}
 
 
 def _step(change=lambda a: a, losses=None, logs=None):
@@ -615,9 +611,7 @@ WRONG = {
         (lambda step, ramp_steps, lambda_u: lambda_u * min(1, ramp_steps / step) if step else lambda_u, "exchanged"),
         (_ramp(lambda t: round(min(1.0, t), 2)), "rounded to 0"),
         (
-            lambda step, ramp_steps, lambda_u: (
-                min(lambda_u, step * lambda_u // 1 / ramp_steps) if ramp_steps else lambda_u
-            ),
+            lambda step, ramp_steps, lambda_u: min(lambda_u, step * lambda_u // 1 / ramp_steps) if ramp_steps else lambda_u,
             "rounded to 0",
         ),
     ],
@@ -717,4 +711,31 @@ WRONG = {
         (_price(lambda la, ba, lb, bb: (la - lb) + (ba - bb)), "expected 12.5"),
         (lambda la, ba, lb, bb: math.inf if bb >= ba or lb <= la else _ratio(la, ba, lb, bb), "so the answer is 0"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "8.1": {
+        "powers = p ** (1 / T) -> powers = -p ** (1 / T)": "the sign cancels when the row is divided by its sum",
+        "return powers / powers.sum(dim=1, keepdim=True) -> return powers / powers.sum(dim=-1, keepdim=True)": "this axis is the last one",
+    },
+    "8.2": {
+        "average = logits.detach().softmax(dim=2).mean(dim=0) -> average = logits.detach().softmax(dim=2).sum(dim=0)": "the number of views cancels in sharpen",
+        "average = logits.detach().softmax(dim=2).mean(dim=0) -> average = logits.detach().softmax(dim=-1).mean(dim=0)": "this axis is the last one",
+    },
+    "8.3": {
+        "x = weight_x * x1 + (1 - weight_x) * x2 -> x = (weight_x * x1).detach() + (1 - weight_x) * x2": "images and labels are constants",
+        "x = weight_x * x1 + (1 - weight_x) * x2 -> x = weight_x * x1 + ((1 - weight_x) * x2).detach()": "images and labels are constants",
+        "p = weight_p * p1 + (1 - weight_p) * p2 -> p = (weight_p * p1).detach() + (1 - weight_p) * p2": "images and labels are constants",
+        "p = weight_p * p1 + (1 - weight_p) * p2 -> p = weight_p * p1 + ((1 - weight_p) * p2).detach()": "images and labels are constants",
+    },
+    "8.4": {
+        "loss_u = (logits_u.softmax(dim=1) - p_u).square().mean() -> loss_u = (p_u - logits_u.softmax(dim=1)).square().mean()": "the difference is squared",
+        "loss_u = (logits_u.softmax(dim=1) - p_u).square().mean() -> loss_u = (logits_u.softmax(dim=-1) - p_u).square().mean()": "this axis is the last one",
+    },
+    "8.6": {
+        "labels = F.one_hot(y_l, q.shape[1]).float() -> labels = F.one_hot(y_l, q.shape[1])": "torch.cat makes floats of whole numbers next to floats",
+        "logits, n = (model(x), len(x_l)) -> logits, n = (model(x), len(labels))": "as many labels as labelled images",
+        "logits, n = (model(x), len(x_l)) -> logits, n = (model(x), len(y_l))": "as many labels as labelled images",
+    },
 }

@@ -94,8 +94,7 @@ def auc_pooled_entries(scores, labels):
 def auc_all_pairs(scores, labels):
     n = len(labels)
     counts = [
-        _won(scores[labels == c, c], scores[labels != c, c]) * (labels == c).sum() * (labels != c).sum()
-        for c in range(scores.shape[1])
+        _won(scores[labels == c, c], scores[labels != c, c]) * (labels == c).sum() * (labels != c).sum() for c in range(scores.shape[1])
     ]
     return np.mean(counts) / (n * (n - 1) / 2)
 
@@ -256,10 +255,7 @@ def front_sorted(cost, benefit):
 def front_formula(cost, benefit):
     """Nobody gains more for the same or less, and nobody gains the same for less."""
     return np.array(
-        [
-            benefit[i] >= benefit[cost <= cost[i]].max() and cost[i] <= cost[benefit >= benefit[i]].min()
-            for i in range(len(cost))
-        ]
+        [benefit[i] >= benefit[cost <= cost[i]].max() and cost[i] <= cost[benefit >= benefit[i]].min() for i in range(len(cost))]
     )
 
 
@@ -281,9 +277,7 @@ RIGHT_FRONT = _front(_beats)
 def _front_among(others):
     def answer(cost, benefit):
         n = len(cost)
-        return np.array(
-            [not any(_beats(cost[j], cost[i], benefit[j], benefit[i]) for j in others(i, n)) for i in range(n)]
-        )
+        return np.array([not any(_beats(cost[j], cost[i], benefit[j], benefit[i]) for j in others(i, n)) for i in range(n)])
 
     return answer
 
@@ -728,11 +722,7 @@ WRONG = {
         (_bins(end=lambda s, a, c: (s[s > 0], a[s > 0], c[s > 0])), "empty bins were left out"),
         (bins_equal_counts, "equally wide"),
         (
-            _bins(
-                lambda top, p, n: np.clip(
-                    np.ceil((top - top.min()) / max(np.ptp(top), 1e-9) * n).astype(int) - 1, 0, n - 1
-                )
-            ),
+            _bins(lambda top, p, n: np.clip(np.ceil((top - top.min()) / max(np.ptp(top), 1e-9) * n).astype(int) - 1, 0, n - 1)),
             "from 0 to 1",
         ),
         (_bins(value=_of_label), "by the probability of their label"),
@@ -825,4 +815,41 @@ WRONG = {
         (lambda members, s, t: committee_loop([members.pop() for _ in range(len(members))], s, t), "changes its input"),
         (lambda members, s, t: None, "returned None"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "9.2": {
+        "patterns = np.array(list(itertools.product((1, -1), repeat=len(differences)))) -> patterns = -np.array(list(itertools.product((1, -1), repeat=len(differences))))": "the set of all patterns is the same with all signs flipped",
+        "patterns = np.array(list(itertools.product((1, -1), repeat=len(differences)))) -> patterns = list(itertools.product((1, -1), repeat=len(differences)))": "numpy makes an array of the list",
+        "patterns = np.array(list(itertools.product((1, -1), repeat=len(differences)))) -> patterns = np.array(list(itertools.product((-1, 1), repeat=len(differences))))": "the order of the patterns does not matter",
+        "flipped = np.abs((patterns * differences).mean(axis=1)) -> flipped = np.abs((patterns * differences).mean(axis=-1))": "this axis is the last one",
+        "return (flipped >= np.abs(differences.mean()) - 1e-12).mean() -> return (flipped > np.abs(differences.mean()) - 1e-12).mean()": "at the bound itself rounding decides",
+    },
+    "9.3": {
+        "no_worse, better = ((cost <= c) & (benefit >= b), (cost < c) | (benefit > b)) -> better, no_worse = ((cost <= c) & (benefit >= b), (cost < c) | (benefit > b))": "both must hold, in either order",
+        "no_worse, better = ((cost <= c) & (benefit >= b), (cost < c) | (benefit > b)) -> no_worse, better = ((cost < c) | (benefit > b), (cost <= c) & (benefit >= b))": "both must hold, in either order",
+        "no_worse, better = ((cost <= c) & (benefit >= b), (cost < c) | (benefit > b)) -> no_worse, better = ((cost <= c) & (benefit >= b), (cost != c) | (benefit > b))": "among the methods that are no worse, different is better",
+        "no_worse, better = ((cost <= c) & (benefit >= b), (cost < c) | (benefit > b)) -> no_worse, better = ((cost <= c) & (benefit >= b), (cost < c) | (benefit != b))": "among the methods that are no worse, different is better",
+    },
+    "9.5": {
+        "share, accuracy, confidence = (np.zeros(num_bins), *np.full((2, num_bins), np.nan)) -> share, confidence, accuracy = (np.zeros(num_bins), *np.full((2, num_bins), np.nan))": "both begin as nan",
+        "share, accuracy, confidence = (np.zeros(num_bins), *np.full((2, num_bins), np.nan)) -> share, accuracy, confidence = (np.ones(num_bins), *np.full((2, num_bins), np.nan))": "every bin's share is written",
+        "share[b] = mask.mean(); if mask.any():; accuracy[b], confidence[b] = (right[mask].mean(), top[mask].mean()) -> if mask.any():; accuracy[b], confidence[b] = (right[mask].mean(), top[mask].mean()); share[b] = mask.mean()": "neither of the two uses the other",
+        "if mask.any():; accuracy[b], confidence[b] = (right[mask].mean(), top[mask].mean()) -> accuracy[b], confidence[b] = (right[mask].mean(), top[mask].mean())": "the mean of nothing is nan",
+        "if mask.any(): -> if accuracy.any():": "always true, for nan counts as true; the mean of nothing is nan",
+        "if mask.any(): -> if confidence.any():": "always true, for nan counts as true; the mean of nothing is nan",
+        "if mask.any(): -> if probabilities.any():": "always true; the mean of nothing is nan",
+        "if mask.any(): -> if share.any():": "true from the first bin with an image on; the mean of nothing is nan",
+        "if mask.any(): -> if top.any():": "always true; the mean of nothing is nan",
+    },
+    "9.6": {
+        "share, accuracy, confidence = reliability(probabilities, labels, num_bins) -> share, confidence, accuracy = reliability(probabilities, labels, num_bins)": "the distance has no sign",
+        "return np.nansum(share * np.abs(accuracy - confidence)) -> return np.nansum(share * np.abs(confidence - accuracy))": "the distance has no sign",
+    },
+    "9.7": {
+        "moved = np.mean(members, axis=0) * shares ** (-strength) -> moved = -(np.mean(members, axis=0) * shares ** (-strength))": "the division by the row's sum takes the sign out again",
+        "moved = np.mean(members, axis=0) * shares ** (-strength) -> moved = np.sum(members, axis=0) * shares ** (-strength)": "the division by the row's sum takes the number of members out again",
+        "return moved / moved.sum(axis=1, keepdims=True) -> return moved / moved.sum(axis=-1, keepdims=True)": "this axis is the last one",
+    },
 }

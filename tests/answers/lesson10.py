@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import torch
 import torch.nn.functional as F
-
 from course_utils.check.lesson10 import _dataset_of_the_lesson
 
 # ------------------------------------------------------------------------------------------------------- 10.1 bytes
@@ -934,4 +933,44 @@ WRONG = {
         (hybrid_cut_the_other_way, "in the same order"),
         (lambda model, batch: hybrid_fixmatch(model, batch._replace(y_l=batch.y_l.flip(0))), "in the same order"),
     ],
+}
+
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "10.1": {
+        "scaled = (x + 1) * 127.5 -> scaled = (x.detach() + 1) * 127.5": "bytes carry no gradient",
+    },
+    "10.2": {
+        "with torch.no_grad():; target = teacher(x_w).softmax(dim=1); answer = student(x_s).softmax(dim=1) -> answer = student(x_s).softmax(dim=1); with torch.no_grad():; target = teacher(x_w).softmax(dim=1)": "neither pass uses the other",
+        "target = teacher(x_w).softmax(dim=1) -> target = teacher(x_w).softmax(dim=-1)": "this axis is the last one",
+        "answer = student(x_s).softmax(dim=1) -> answer = student(x_s).softmax(dim=-1)": "this axis is the last one",
+        "return (answer - target).square().mean() -> return (target - answer).square().mean()": "a square has no sign",
+    },
+    "10.3": {
+        "known = masses.sum(axis=1) > 0 -> known = masses.sum(axis=1) != 0": "a mass is never negative",
+        "known = masses.sum(axis=1) > 0 -> known = masses.mean(axis=1) > 0": "above zero together with the sum",
+        "known = masses.sum(axis=1) > 0 -> known = W.sum(axis=1) > 0": "each labelled image has one class, so the weights sum to the masses",
+        "known = masses.sum(axis=1) > 0 -> known = masses.sum(axis=-1) > 0": "this axis is the last one",
+        "return np.where(known, masses.argmax(axis=1), -1) -> return np.where(known, masses.argmax(axis=-1), -1)": "this axis is the last one",
+    },
+    "10.4": {
+        "target = (logits_w.detach() / T).softmax(dim=1) -> target = (logits_w.detach() / T).softmax(dim=-1)": "this axis is the last one",
+        "return F.kl_div(logits_s.log_softmax(dim=1), target, reduction='batchmean') -> return F.kl_div(logits_s.log_softmax(dim=-1), target, reduction='batchmean')": "this axis is the last one",
+    },
+    "10.5": {
+        "takes_part = ((-losses.detach()).exp() <= eta).float() -> takes_part = (-losses.detach()).exp() <= eta": "True and False count as 1 and 0",
+        "takes_part = ((-losses.detach()).exp() <= eta).float() -> takes_part = ((-losses).exp() <= eta).float()": "a comparison has no gradient",
+    },
+    "10.6": {
+        "order = counts.argsort(descending=True) -> order = counts.argsort()": "mirroring the ranks is the same from both ends",
+        "order = counts.argsort(descending=True) -> order = counts.argsort(descending=False)": "mirroring the ranks is the same from both ends",
+        "rates = torch.empty_like(counts) -> rates = -torch.empty_like(counts)": "every entry is written afterwards",
+        "rates[order] = (counts[order.flip(0)] / counts.max()) ** alpha -> rates[order] = (counts[order.flip(-1)] / counts.max()) ** alpha": "this axis is the last one",
+    },
+    "10.7": {
+        "right = model.eval()(x).argmax(dim=1) == y -> right = model.eval()(x).argmax(dim=-1) == y": "this axis is the last one",
+    },
+    "10.8": {
+        "return float(test_scores[chosen]) -> return test_scores[chosen]": "a number of numpy is a number, too",
+    },
 }

@@ -11,7 +11,7 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
-from course_utils.authoring import autograding
+from course_utils.authoring.grade import collect, export, restore, run
 
 c = get_config()  # noqa: F821
 
@@ -26,21 +26,21 @@ c.FileNameCollectorPlugin.named_regexp = r".*[/\\](?P<student_id>[^/\\]+?)_(?P<f
 # What makes the grades right: better left as it is --------------------------------------------------------------------
 # The notebooks have stubs already, and no solutions to be cleared
 c.GenerateAssignment.preprocessors = [LockCells, ClearOutput, CheckCellMetadata, ComputeChecksums, SaveCells]
-c.ZipCollectApp.extractor_plugin = autograding.AnyArchive
-c.Autograde.exporter_class = autograding.AnyNotebook
-c.Autograde.pre_convert_hook = autograding.accept_other_names
+c.ZipCollectApp.extractor_plugin = collect.AnyArchive
+c.Autograde.exporter_class = restore.AnyNotebook
+c.Autograde.pre_convert_hook = collect.accept_other_names
 c.Autograde.sanitize_preprocessors = [
     ClearOutput,
     OverwriteKernelspec,
-    autograding.RestoreCells,
+    restore.RestoreCells,
     OverwriteCells,
     CheckCellMetadata,
 ]
 c.Autograde.autograde_preprocessors = [
-    autograding.RunSubmission,
+    run.RunSubmission,
     LimitOutput,
-    autograding.SaveGrades,
+    export.SaveGrades,
     AssignLatePenalties,
     CheckCellMetadata,
 ]
-c.ExportApp.plugin_class = autograding.GradeTable
+c.ExportApp.plugin_class = export.GradeTable

@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from benchmark_recipes import NUM_STEPS
 
-from course_utils import augment, batches, datasets, evaluation, labels, models, training
+from course_utils import augment, evaluation, models, training
+from course_utils.batches import batches, generator
+from course_utils.benchmarks.recipes.common import NUM_STEPS
 
 
 class SGAN:
@@ -15,7 +16,7 @@ class SGAN:
             torch.manual_seed(seed)
             self.generator = models.Generator(dataset.channels)
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=0.002, betas=(0.5, 0.999), fused=True)
-        self.rng, self.vanilla, self.joint, self.step = batches.generator(seed, "noise"), vanilla, joint, 0
+        self.rng, self.vanilla, self.joint, self.step = generator(seed, "noise"), vanilla, joint, 0
 
     def fakes(self, n):
         return self.generator(torch.randn(n, self.generator.noise_size, generator=self.rng))
@@ -52,7 +53,7 @@ def settings(dataset):
     def setting(labelled_view=strong, unlabelled_view=weak, vanilla=False, joint=True):
         def predict(part, fold, images):
             options = {"labelled_view": labelled_view, "batch_size": 32, "mu": 1, "seed": fold}
-            stream = batches.batches(part, unlabelled_view, **options)
+            stream = batches(part, unlabelled_view, **options)
             loss = SGAN(dataset, fold, vanilla, joint)
             run = training.train(models.new_model(dataset, fold), loss, stream, NUM_STEPS)
             return evaluation.predict(run.ema, images)

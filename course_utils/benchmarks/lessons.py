@@ -24,6 +24,7 @@ from tqdm import tqdm
 from course_utils import SOLUTIONS, evaluation, results
 from course_utils.authoring import build, lessons
 from course_utils.datasets import load_dataset
+from course_utils.settings import TAUGHT_LABELS, TAUGHT_NETWORK, TAUGHT_STEPS
 
 # What a line says besides what `results.record` says of a run
 SETTINGS = ("dataset", "md5", "lesson", "code", "network", "num_labels", "num_steps", "method", "seed")
@@ -43,7 +44,7 @@ class Job:
     def read(self) -> NotebookNode:
         """The lesson, without its side experiments unless it runs with the settings with which it is taught."""
         notebook = build.read_source(lessons([self.lesson])[0])
-        if (self.network, self.num_steps, self.num_labels) != ("SimpleCNN", 1600, 500):
+        if (self.network, self.num_steps, self.num_labels) != (TAUGHT_NETWORK, TAUGHT_STEPS, TAUGHT_LABELS):
             notebook.cells = [cell for cell in notebook.cells if "aside" not in build.tags(cell)]
         return notebook
 
@@ -54,7 +55,15 @@ class Job:
         return hashlib.md5("\n".join(cells).encode()).hexdigest()[:8]
 
     def path(self, folder: Path) -> Path:
-        names = (self.dataset, self.network, self.num_steps, self.num_labels, f"seed{self.seed}", self.lesson, self.code)
+        names = (
+            self.dataset,
+            self.network,
+            self.num_steps,
+            self.num_labels,
+            f"seed{self.seed}",
+            self.lesson,
+            self.code,
+        )
         return folder / ("-".join(map(str, names)) + ".csv")
 
 
@@ -176,17 +185,11 @@ def ship(rows: pd.DataFrame) -> list[Path]:
 
 
 def table(rows: pd.DataFrame, metric: str = "macro-F1") -> pd.DataFrame:
-    """One line for each method, one column for each number of labels: mean ± sd, and the paired difference to supervised ± its error."""
+    """One line for each method, one column for each number of labels: mean (sd), and the paired gain over supervised ± its error."""
     cells: dict = {}
     for settings, alike in rows.groupby(["dataset", "network", "num_labels", "steps"], sort=False):
-        by_split = alike.pivot_table(index=results.PAIR, columns="method", values=metric, aggfunc="last", sort=False)
-        for method in by_split:
-            own = by_split[method].dropna()
-            text = f"{own.mean():.3f} ± {own.std():.3f} ({len(own)})"
-            if method != "supervised" and "supervised" in by_split:
-                d = (by_split[method] - by_split["supervised"]).dropna()
-                text += f", {d.mean():+.3f} ± {d.std() / max(len(d), 1) ** 0.5:.3f}"
-            cells.setdefault(method, {})[settings] = text
+        for method, line in results.paired(alike, metric=metric).items():
+            cells.setdefault(method, {})[settings] = f"{line.score}; {line.against}" if line.pairs else line.score
     return pd.DataFrame(cells).T.fillna("")
 
 
@@ -194,6 +197,8 @@ def labels_of(words: list[str], dataset: str) -> list[int]:
     """Numbers of labels from the command line, where `all` stands for the whole training split."""
     total = len(load_dataset(dataset).train)
     for word in words:
-        if word != "all" and not word.isdigit():
-            raise ValueError(f"--labels {word}: neither a number nor 'all'")
+        if word != "all" and not (word.isdigit() and 1 <= int(word) <= total):
+            raise ValueError(
+                f"--labels {word}: neither 'all' nor a number from 1 to {total}, the training images of {dataset}"
+            )
     return [total if word == "all" else int(word) for word in words]

@@ -5,9 +5,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from benchmark_recipes import NUM_STEPS
 
-from course_utils import augment, batches, datasets, evaluation, labels, models, training
+from course_utils import augment, evaluation, models, training
+from course_utils.batches import batches
+from course_utils.benchmarks.recipes.common import NUM_STEPS
 
 
 class MeanTeacher:
@@ -46,7 +47,7 @@ def settings(dataset):
         def predict(part, fold, images):
             options = {"labelled_view": labelled_view, "batch_size": 32, "mu": 1, "seed": fold}
             loss, model = MeanTeacher(weight, training_mode), models.new_model(dataset, fold)
-            run = training.train(model, loss, batches.batches(part, weak, strong, **options), NUM_STEPS)
+            run = training.train(model, loss, batches(part, weak, strong, **options), NUM_STEPS)
             loss.follow(run.model)
             return evaluation.predict(loss.teacher, images)
 

@@ -5,23 +5,23 @@ is itself. So these rows are nearer to transduction than the test scores of the 
 """
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lessons import solutions
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.preprocessing import StandardScaler
 
-from course_utils import augment, batches, datasets, evaluation, labels, models, training
+from course_utils import augment, evaluation, models, training
+from course_utils.authoring import lessons, recording
+from course_utils.batches import batches
+from course_utils.labels import split_labels
+from course_utils.training import supervised_loss
 
 NUM_STEPS, FLOW_STEPS = 1600, 100
-
-
-def supervised(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l), {}
 
 
 class Contrastive(torch.nn.Module):
@@ -51,7 +51,7 @@ def probabilities(masses, fallback):
 
 
 def settings(dataset):
-    lesson = solutions("03")
+    lesson = SimpleNamespace(**recording.solutions(lessons(["03"])[0]))
     weak, strong = augment.views(dataset)
     everything = dataset.num_classes
 
@@ -59,18 +59,18 @@ def settings(dataset):
 
     def network(part, fold):
         if (part.id, fold) not in trained:
-            stream = batches.batches(part, weak, labelled_view=strong, batch_size=32, seed=fold)
-            run = training.train(models.new_model(dataset, fold), supervised, stream, NUM_STEPS)
+            stream = batches(part, weak, labelled_view=strong, batch_size=32, seed=fold)
+            run = training.train(models.new_model(dataset, fold), supervised_loss, stream, NUM_STEPS)
             trained[part.id, fold] = run.ema
         return trained[part.id, fold]
 
     @cache
     def self_made(fold):
-        part = labels.split_labels(dataset, 500, 100)  # its labels are not used
+        part = split_labels(dataset, 500, 100)  # its labels are not used
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold)
             model = Contrastive(models.new_model(dataset, fold))
-        stream = batches.batches(part, strong, strong, batch_size=32, mu=1, seed=fold)
+        stream = batches(part, strong, strong, batch_size=32, mu=1, seed=fold)
         return training.train(model, contrastive, stream, NUM_STEPS).ema.network
 
     def embedding(part, fold, kind, images, standardise):
@@ -128,7 +128,7 @@ def settings(dataset):
             loss_u = (F.cross_entropy(logits_s, pseudo_label, reduction="none") * mask).mean()
             return F.cross_entropy(logits_l, batch.y_l) + loss_u, {"mask": mask.mean().item()}
 
-        stream = batches.batches(part, weak, strong, batch_size=32, mu=2, seed=fold)
+        stream = batches(part, weak, strong, batch_size=32, mu=2, seed=fold)
         return evaluation.predict(training.train(models.new_model(dataset, fold), loss, stream, NUM_STEPS).ema, images)
 
     return {

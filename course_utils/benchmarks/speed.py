@@ -1,13 +1,12 @@
-"""Speed: the course's training loop against its ancestor's and the bare passes, its profile, memory, import time.
+"""Speed: the course's training loop against the original notebook's and the bare passes, its profile, memory, import time.
 
-    course speed           (python tests/benchmark_speed.py)
+    course speed           print the table
     course speed --ship    the same, and the table into the README
 
-The three loops do the same FixMatch work: SimpleCNN, the ancestor's augmentations drawn for each image, 16 labelled and
+The three loops do the same FixMatch work: SimpleCNN, the original notebook's augmentations drawn for each image, 16 labelled and
 64 unlabelled images a step, 1,600 steps. A benchmark, not a test: run it on an idle machine.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -26,8 +25,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from course_utils import augment, batches, datasets, labels, models, training
+from course_utils import augment, models, training
 from course_utils.authoring import readme
+from course_utils.batches import batches
+from course_utils.datasets import load_dataset
+from course_utils.labels import split_labels
 
 ROUNDS, STEPS = 10, 160
 TAU = 0.95
@@ -44,7 +46,7 @@ def joint_loss(model, batch):
 
 
 class PerSample(TorchDataset):
-    """One image at a time, by way of PIL, through Albumentations, as the ancestor's datasets do."""
+    """One image at a time, by way of PIL, through Albumentations, as the original notebook's datasets do."""
 
     def __init__(self, images, labels, *views):
         self.images, self.labels = images, labels
@@ -59,7 +61,7 @@ class PerSample(TorchDataset):
 
 
 class AncestorCNN(nn.Module):
-    """The same network, with the ReLU where the ancestor has it."""
+    """The same network, with the ReLU where the original notebook has it."""
 
     def __init__(self, channels, num_classes):
         super().__init__()
@@ -112,7 +114,7 @@ def course(dataset, label_split):
     """`batches` and `train`, with everything that they do: augmentation, schedule, EMA, curves."""
     model = models.new_model(dataset)
     views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
-    stream = batches.batches(label_split, batch_size=16, mu=4, **views)
+    stream = batches(label_split, batch_size=16, mu=4, **views)
     return lambda: training.train(model, joint_loss, stream, STEPS)
 
 
@@ -120,7 +122,7 @@ def bare(dataset, label_split):
     """Forward, backward and Adam on one ready batch, nothing else."""
     model = models.new_model(dataset)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002, fused=True)
-    batch = next(batches.batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4))
+    batch = next(batches(label_split, augment.plain, augment.plain, batch_size=16, mu=4))
 
     def run():
         for _ in range(STEPS):
@@ -160,7 +162,7 @@ def profile(dataset, label_split) -> dict[str, float]:
 
     course(dataset, label_split)()  # the first steps of a process load and compile
     views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
-    stream = batches.batches(label_split, batch_size=16, mu=4, **views)
+    stream = batches(label_split, batch_size=16, mu=4, **views)
     next_batch = timed("batches", stream.__next__)
     with (
         mock.patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
@@ -178,17 +180,20 @@ def memory(side: int, num_images: int) -> float:
     """Megabytes that a data set of this size adds to the process: images, label draw, ten batches of 64."""
     code = f"""
 import numpy as np, psutil
-from course_utils import augment, batches, datasets, labels
+from course_utils import augment
+from course_utils.batches import batches
+from course_utils.datasets import Dataset, Split
+from course_utils.labels import split_labels
 def used(): return psutil.Process().memory_info().rss / 2**20
 def parts():
     rng = np.random.default_rng(0)
     for name, n in (("train", {num_images}), ("val", 700), ("test", 700)):
         images = np.empty((n, {side}, {side}, 3), np.uint8)
         images[:] = rng.integers(0, 256, images.shape[1:], np.uint8)
-        yield name, datasets.Split(name, images, np.arange(n) % 7)
+        yield name, Split(name, images, np.arange(n) % 7)
 before = used()
-dataset = datasets.Dataset("made", "made for this measurement", "none", tuple("abcdefg"), **dict(parts()))
-stream = batches.batches(labels.split_labels(dataset, 700), augment.derma_weak, augment.derma_strong, batch_size=16, mu=4)
+dataset = Dataset("made", "made for this measurement", "none", tuple("abcdefg"), **dict(parts()))
+stream = batches(split_labels(dataset, 700), augment.derma_weak, augment.derma_strong, batch_size=16, mu=4)
 for _ in range(10): next(stream)
 print(used() - before)
 """
@@ -197,7 +202,7 @@ print(used() - before)
 
 def import_seconds() -> float:
     """Median of five: Python starts, imports torch and everything that a lesson's set-up cell imports, and ends."""
-    rooms = "augment, data, evaluation, models, plots, results, training, check"
+    rooms = "augment, batches, datasets, evaluation, labels, models, plots, results, training, check"
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -208,12 +213,12 @@ def import_seconds() -> float:
 
 def timings() -> dict[str, str]:
     """One column of the table: the loops and the profile, with the number of threads that the environment sets."""
-    dataset = datasets.load_dataset()
-    label_split = labels.split_labels(dataset, 500)
+    dataset = load_dataset()
+    label_split = split_labels(dataset, 500)
     seconds = take_turns(dataset, label_split)
     ratios = {
         (a, b): [one / other for one, other in zip(seconds[a], seconds[b])]
-        for a, b in (("ancestor", "course"), ("course", "bare"))
+        for a, b in (("original", "course"), ("course", "bare"))
     }
     shares = profile(dataset, label_split)
     return (
@@ -236,34 +241,27 @@ def sizes() -> dict[str, str]:
 
 
 LINES = {
-    "ancestor": "as in the notebook that the course grew from: Albumentations in a `DataLoader`, three forward passes",
+    "original": "as in the original notebook: Albumentations in a `DataLoader`, three forward passes",
     "course": "this course: `batches` and `train`",
     "bare": "bare forward and backward passes on a ready batch",
-    ("ancestor", "course"): "the ancestor's time / the course's (median of pairs, smallest to largest)",
+    ("original", "course"): "the original notebook's time / the course's (median of pairs, smallest to largest)",
     ("course", "bare"): "the course's time / the bare passes'",
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--column", action="store_true", help="print the timings for OMP_NUM_THREADS as JSON, no table")
-    parser.add_argument("--ship", action="store_true", help="put the table into the README")
-    arguments = parser.parse_args()
-    if arguments.column:
-        print(json.dumps(timings()))
-        return
+def main(ship: bool) -> int:
+    """Print the table; with `ship` put it into the README, too."""
     columns = {}
     for threads in (1, 2):  # the number of threads is settled when torch is loaded
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(
-            [sys.executable, __file__, "--column"], env=environment, stdout=subprocess.PIPE, check=True
-        )
+        done = subprocess.run([sys.executable, "-m", __name__], env=environment, stdout=subprocess.PIPE, check=True)
         columns["1 thread (the course's default)" if threads == 1 else f"{threads} threads"] = json.loads(done.stdout)
     table = pd.concat([pd.DataFrame(columns), pd.DataFrame({next(iter(columns)): sizes()})]).fillna("")
     print(f"torch {torch.__version__}\n\n{readme.markdown(table.rename_axis('measured'))}")
-    if arguments.ship:
+    if ship:
         print(f"written to {readme.put_speed(table.rename_axis('measured'))}")
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # the timings for OMP_NUM_THREADS as JSON: one column
+    print(json.dumps(timings()))

@@ -5,9 +5,13 @@ The images to be predicted are part of the unlabelled pool, as in the rows of th
 
 import torch
 import torch.nn.functional as F
-from benchmark_recipes import NUM_STEPS, supervised
 
-from course_utils import augment, batches, datasets, evaluation, labels, models, training
+from course_utils import augment, evaluation, models, training
+from course_utils.batches import Batch, batches
+from course_utils.benchmarks.recipes.common import NUM_STEPS
+from course_utils.datasets import Split
+from course_utils.labels import LabelSplit
+from course_utils.training import supervised_loss
 
 
 class Lee:
@@ -28,11 +32,11 @@ class Lee:
 def together(first, second):
     """Two streams of labelled batches, glued batch by batch."""
     for one, two in zip(first, second):
-        yield batches.Batch(torch.cat([one.x_l, two.x_l]), torch.cat([one.y_l, two.y_l]))
+        yield Batch(torch.cat([one.x_l, two.x_l]), torch.cat([one.y_l, two.y_l]))
 
 
 class SelfTraining:
-    """The networks of the rounds, fitted once for each label draw and fold; those of round 0 may be shared."""
+    """The networks of the rounds, fitted once for each label split and fold; those of round 0 may be shared."""
 
     def __init__(self, dataset, threshold=0.95, halves=True, round_zero=None, num_steps=NUM_STEPS):
         self.dataset, self.threshold, self.halves, self.round_zero = dataset, threshold, halves, round_zero
@@ -41,14 +45,14 @@ class SelfTraining:
         self.fitted = {}
 
     def stream(self, part, fold):
-        return batches.batches(part, self.weak, labelled_view=self.strong, batch_size=32, seed=fold)
+        return batches(part, self.weak, labelled_view=self.strong, batch_size=32, seed=fold)
 
     def with_labels(self, part, positions, labels):
-        """A label draw whose labels are the given ones."""
+        """A label split whose labels are the given ones."""
         everything = torch.zeros(len(part.images), dtype=torch.int64)
         everything[positions] = labels
-        split = datasets.Split("pool", self.dataset.train.images, everything.numpy())
-        return labels.LabelSplit(split, positions.numpy(), self.dataset.num_classes, part.seed, "pseudo")
+        split = Split("pool", self.dataset.train.images, everything.numpy())
+        return LabelSplit(split, positions.numpy(), self.dataset.num_classes, part.seed, "pseudo")
 
     def network(self, part, fold, rounds):
         networks = self.fitted.setdefault((part.seed, fold), [])
@@ -62,12 +66,14 @@ class SelfTraining:
                 confidence, pseudo_label = probabilities.max(1)
                 kept = (confidence >= self.threshold).nonzero().squeeze(1)
                 if self.halves:
-                    stream = together(stream, self.stream(self.with_labels(part, kept, pseudo_label[kept]), fold + 1000))
+                    stream = together(
+                        stream, self.stream(self.with_labels(part, kept, pseudo_label[kept]), fold + 1000)
+                    )
                 else:
                     positions = torch.cat([part.labelled, kept])
                     labels = torch.cat([part.y_l, pseudo_label[kept]])
                     stream = self.stream(self.with_labels(part, positions, labels), fold)
-            run = training.train(models.new_model(self.dataset, fold), supervised, stream, self.num_steps)
+            run = training.train(models.new_model(self.dataset, fold), supervised_loss, stream, self.num_steps)
             networks.append(run.ema)
         return networks[rounds]
 
@@ -80,7 +86,7 @@ def settings(dataset):
 
     def lee(alpha_f):
         def predict(part, fold, images):
-            stream = batches.batches(part, weak, labelled_view=strong, batch_size=32, mu=1, seed=fold)
+            stream = batches(part, weak, labelled_view=strong, batch_size=32, mu=1, seed=fold)
             run = training.train(models.new_model(dataset, fold), Lee(alpha_f), stream, NUM_STEPS)
             return evaluation.predict(run.ema, images)
 

@@ -1,0 +1,1 @@
+"""What measures: the lessons as experiments, the search of recipes, the speed."""
