@@ -280,3 +280,9 @@ EQUIVALENT = {
         "steps = min(math.ceil(num_labelled / batch_l), math.ceil(num_unlabelled / batch_u)) -> steps = min(math.ceil(num_labelled / batch_l), math.ceil(num_unlabelled * batch_u))": "more steps than the unlabelled loader has are cut off by the second min",
     },
 }
+
+# Mistakes of a kind (tests/test_battery.py) that cannot be noticed in an exercise, and why.
+UNNOTICED = {
+    ("never a batch of one", "6.6"): "the numbers that are one are plain numbers",
+    ("at most 256", "6.6"): "the numbers that are large are plain numbers",
+}
