@@ -10,7 +10,9 @@ from course_utils.commands import command, option, parse
 
 try:
     from course_utils.authoring.commands import COMMANDS as FOR_AUTHORS
-except ModuleNotFoundError:  # a student's copy, made by `course release`
+except ModuleNotFoundError as missing:  # a student's copy, made by `course release`
+    if missing.name != "course_utils.authoring":
+        raise
     FOR_AUTHORS = []
 
 
@@ -44,6 +46,10 @@ def main(words: list[str] | None = None) -> int:
         import course_utils.settings  # noqa: F401  a setting that cannot be used ends every command
 
         return chosen.run(arguments)
+    except ModuleNotFoundError as error:
+        how = "make test, once, or pip install -c requirements.txt -e '.[test]'"
+        print(f"course {arguments.command}: {error.name} is not in a student's set-up; {how}", file=sys.stderr)
+        return 1
     except (ValueError, RuntimeError) as error:
         print(f"course {arguments.command}: {error}", file=sys.stderr)
         return 1

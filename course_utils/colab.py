@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 from course_utils import ROOT
 
-# Colab has a Jupyter of its own, and nobody builds lessons there.
-NOT_FOR_COLAB = {"ipywidgets", "jupyterlab", "jupytext", "nbclient"}
+# Colab has a Jupyter of its own.
+NOT_FOR_COLAB = {"ipywidgets", "jupyterlab"}
 
 
 def installed() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import importlib
+import socket
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -15,11 +17,15 @@ from course_utils import settings
 DERMAMNIST_MD5 = "0744692d530f8e62ec473284d019b0c7"
 DERMAMNIST_CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 DERMAMNIST_SIZES = {"train": 7007, "val": 1003, "test": 2005}
+PATIENCE = 30.0  # seconds that a download may stand still
 DIGITS_SIZES = {"train": 3500, "val": 500, "test": 1000}
 
 
 class DataError(RuntimeError):
-    """The data could not be read; the message names the file and the cure."""
+    """The data could not be read; the message names the file and the cure. A notebook shows it as one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"DataError: {self}"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +114,11 @@ def _find_dermamnist(folder: str | Path | None) -> Path:
     cache = Path.home() / ".medmnist"
     if (cache / "dermamnist.npz").is_file():
         return cache / "dermamnist.npz"
+    _expect_torchvision()
     import medmnist  # slow to import, and needed for the download only
 
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         medmnist.DermaMNIST(split="train", download=True, root=str(cache))
@@ -117,8 +126,24 @@ def _find_dermamnist(folder: str | Path | None) -> Path:
         reason = error.__context__ or error  # medmnist hides the real reason behind a general one
         with contextlib.suppress(OSError):  # a partial download must not be found the next time
             (cache / "dermamnist.npz").unlink()
+        if isinstance(reason, KeyboardInterrupt):  # the stop button
+            raise KeyboardInterrupt from None
         raise ConnectionError(f"DermaMNIST could not be downloaded to {cache} ({_one_line(reason)}).") from error
+    finally:
+        socket.setdefaulttimeout(patience)
     return cache / "dermamnist.npz"
+
+
+def _expect_torchvision() -> None:
+    """Raise DataError where torchvision, by which medmnist downloads, cannot be imported: a pair that does not fit torch, mostly."""
+    try:
+        importlib.import_module("torchvision.datasets.utils")
+    except Exception as error:  # what a pair that does not fit raises depends on the versions
+        raise DataError(
+            f"torchvision, by which DermaMNIST is downloaded, cannot be imported ({_one_line(error)}): it does not fit the installed "
+            "torch. Cure: install both in the versions of requirements.txt (make clean, then make lab) and restart the kernel; or set "
+            "COURSE_DATA to the folder of a dermamnist.npz, or to embedded for the digits."
+        ) from error
 
 
 def _one_line(error: BaseException) -> str:

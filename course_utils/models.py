@@ -18,6 +18,7 @@ class SimpleCNN(nn.Module):
 
     def __init__(self, channels: int, num_classes: int):
         super().__init__()
+        self.channels = channels
         self.convolutions = nn.Sequential(
             nn.Conv2d(channels, 16, kernel_size=3, padding=1),
             nn.BatchNorm2d(16),
@@ -32,7 +33,7 @@ class SimpleCNN(nn.Module):
         self.head = nn.Linear(32 * 7 * 7, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        _require_images(x, self.convolutions[0].in_channels, "SimpleCNN")
+        _require_images(x, self.channels, "SimpleCNN")
         return self.convolutions(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -83,7 +84,7 @@ class _ResidualBlock(nn.Module):
             nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(channels_out),
         )
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if channels_in != channels_out or stride != 1:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels_in, channels_out, kernel_size=1, stride=stride, bias=False),
@@ -167,7 +168,7 @@ def num_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-NETWORKS = {network.__name__: network for network in (SimpleCNN, ResNet)}
+NETWORKS: dict[str, type[SimpleCNN] | type[ResNet]] = {network.__name__: network for network in (SimpleCNN, ResNet)}
 
 
 def new_model(dataset, seed: int = 0) -> nn.Module:
@@ -178,4 +179,4 @@ def new_model(dataset, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = NETWORKS[NETWORK](dataset.channels, dataset.num_classes)
-    return network.to(DEVICE, memory_format=torch.channels_last)
+    return network.to(device=DEVICE).to(memory_format=torch.channels_last)

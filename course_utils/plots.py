@@ -117,21 +117,26 @@ def class_bars(named: dict[str, np.ndarray], class_names: tuple[str, ...], ylabe
 
 
 def confusion(scores: Scores, class_names: tuple[str, ...], ax: Axes | None = None) -> Figure:
-    """The confusion matrix, each row as shares of the true class, counts written in."""
-    figure = ax.figure if ax is not None else plt.figure(figsize=(4.5, 4))
-    ax = ax or figure.add_subplot()
-    shares = scores.confusion / scores.confusion.sum(1, keepdims=True).clip(1)
-    ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-    for i, j in np.ndindex(shares.shape):
+    """The confusion matrix, each row as fractions of the true class, counts written in."""
+    ax = ax if ax is not None else plt.figure(figsize=(4.5, 4)).add_subplot()
+    fractions = scores.confusion / scores.confusion.sum(1, keepdims=True).clip(1)
+    ax.imshow(fractions, cmap="Greys", vmin=0, vmax=1)
+    for i, j in np.ndindex(fractions.shape):
         ax.text(
             j,
             i,
-            scores.confusion[i, j],
+            str(scores.confusion[i, j]),
             ha="center",
             va="center",
             fontsize=8,
-            color="white" if shares[i, j] > 0.5 else "black",
+            color="white" if fractions[i, j] > 0.5 else "black",
         )
     n = range(len(class_names))
     ax.set(xticks=n, xticklabels=class_names, yticks=n, yticklabels=class_names, xlabel="predicted", ylabel="true")
+    return _figure_of(ax)
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # axes that were just drawn into
     return figure

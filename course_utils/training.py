@@ -104,10 +104,10 @@ def train(
             lr_schedule.step()
             decay = min(ema_decay, (1 + step) / (10 + step)) if step else 0.0
             with torch.no_grad():
-                for average, current in averaged:
-                    average.lerp_(current, 1 - decay)
-                for average, current in copied:
-                    average.copy_(current)
+                for average, weight in averaged:
+                    average.lerp_(weight, 1 - decay)
+                for its, buffer in copied:
+                    its.copy_(buffer)
             run.images_seen += sum(len(x) for x in (batch.x_l, batch.x_w, batch.x_s) if x is not None)
             for name, number in {"loss": value.item(), **logs}.items():
                 run.curves.setdefault(name, []).append(float(number))

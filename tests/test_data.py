@@ -1,20 +1,29 @@
 """Datasets, label draws and batches: what they promise, and what they say about bad input."""
 
+import hashlib
+import http.server
 import itertools
 import os
+import re
+import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from course_utils import augment
+from course_utils import augment, datasets, settings
 from course_utils.batches import batches, generator, shuffled
-from course_utils.datasets import DataError, load_dataset, load_lesions
+from course_utils.datasets import DERMAMNIST_MD5, DERMAMNIST_SIZES, DataError, load_dataset, load_lesions
+from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 
-SIZES = data.DERMAMNIST_SIZES
+SIZES = DERMAMNIST_SIZES
 
 
 def write_npz(path, **changes):
@@ -78,7 +87,15 @@ def test_an_unknown_name_is_refused():
 
 
 @pytest.fixture
-def no_network(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
+    """A home without cache, and no folder of data."""
+    monkeypatch.setattr(settings, "DATA", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def no_network(home, monkeypatch):
     """A home without cache, where every download is refused."""
     import medmnist
 
@@ -87,10 +104,8 @@ def no_network(tmp_path, monkeypatch):
             file.write(b"half of it")
         raise RuntimeError("Automatic download failed!")
 
-    monkeypatch.delenv("COURSE_DATA", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(medmnist.DermaMNIST, "download", refuse)
-    return tmp_path
+    return home
 
 
 def test_a_refused_download_falls_back_to_the_digits_in_one_visible_line(no_network, capsys):
@@ -104,6 +119,121 @@ def test_a_refused_download_falls_back_to_the_digits_in_one_visible_line(no_netw
 def test_a_refused_download_is_an_error_when_dermamnist_was_asked_for(no_network):
     with pytest.raises(DataError, match="could not be downloaded.*Cure: put the official"):
         load_dataset("dermamnist")
+
+
+@pytest.fixture
+def server(home, monkeypatch):
+    """MedMNIST's own downloader, sent to a server of ours, which answers as the test wants it to: `answer` gets the request."""
+    from medmnist.info import INFO
+
+    write_npz(home / "served.npz")
+    content = (home / "served.npz").read_bytes()
+    found = SimpleNamespace(content=content, answer=None)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found.answer(self)
+
+        do_HEAD = do_GET  # torchvision asks for redirects first
+
+        def log_message(self, *arguments):
+            pass
+
+        def send(self, status=200, content=content, length=None):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content) if length is None else length))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        found.address = f"http://127.0.0.1:{running.server_port}/dermamnist.npz?download=1"
+        monkeypatch.setitem(INFO["dermamnist"], "url", found.address)
+        monkeypatch.setitem(INFO["dermamnist"], "MD5", hashlib.md5(content).hexdigest())
+        yield found
+        running.shutdown()
+
+
+def test_torchvision_and_medmnist_are_there_and_fit_torch():
+    """Where they do not, `operator torchvision::nms does not exist`: a user would get the digits without knowing why."""
+    import medmnist
+    import torchvision
+
+    assert torchvision.ops.nms(torch.tensor([[0.0, 0, 1, 1]]), torch.ones(1), 0.5).tolist() == [0]
+    assert medmnist.INFO["dermamnist"]["MD5"] == DERMAMNIST_MD5
+
+
+def test_a_download_is_read(server, home, capsys):
+    server.answer = lambda request: request.send()
+    dataset = load_dataset()
+    assert dataset.name == "dermamnist" and dataset.md5 == hashlib.md5(server.content).hexdigest()
+    assert "NOTE" not in capsys.readouterr().out
+    server.answer = lambda request: request.send(500)
+    assert load_dataset().name == "dermamnist"  # from the cache
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda request: request.send(content=request.server_version.encode()), "corrupted"),
+        (lambda request: request.send(content=b"PK" * 50, length=10**6), "corrupted|IncompleteRead"),
+        (lambda request: request.send(404, b""), "404"),
+        (lambda request: request.connection.close(), "Remote|Connection|Error"),
+    ],
+    ids=["wrong checksum", "broken off", "refused", "hung up"],
+)
+def test_a_download_that_fails_is_one_line_and_leaves_nothing(server, home, capsys, answer, reason):
+    server.answer = answer
+    assert load_dataset().name == "digits"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("NOTE: DermaMNIST could not be downloaded") and re.search(reason, line)
+    assert not list((home / ".medmnist").iterdir())
+    with pytest.raises(DataError, match=f"({reason}).*Cure: put the official"):
+        load_dataset("dermamnist")
+
+
+def test_nobody_at_the_address(home, monkeypatch, capsys):
+    from medmnist.info import INFO
+
+    monkeypatch.setitem(INFO["dermamnist"], "url", "http://127.0.0.1:9/dermamnist.npz")
+    assert load_dataset().name == "digits"
+    assert "refused" in capsys.readouterr().out
+
+
+def test_a_download_that_stands_still_ends(server, home, monkeypatch, capsys):
+    released = threading.Event()
+    server.answer = lambda request: released.wait(20)
+    monkeypatch.setattr(datasets, "PATIENCE", 0.3)
+    before = socket.getdefaulttimeout()
+    assert load_dataset().name == "digits" and socket.getdefaulttimeout() == before
+    released.set()
+    assert "timed out" in capsys.readouterr().out
+
+
+def test_the_stop_button_stops_a_download(home, monkeypatch):
+    """medmnist takes it for a download that failed."""
+    import torchvision.datasets.utils
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset()
+
+
+@pytest.mark.parametrize("name", ["best", "dermamnist"])
+def test_a_torchvision_that_does_not_fit_is_no_silent_change_of_the_data(home, tmp_path, name):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = f"from course_utils.datasets import load_dataset; load_dataset({name!r})"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": str(home)}
+    environment.pop("COURSE_DATA", None)
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert result.returncode == 1 and "NOTE" not in result.stdout
+    last = result.stderr.strip().splitlines()[-1]
+    assert "torchvision::nms does not exist" in last and "Cure: install both in the versions of requirements.txt" in last
 
 
 def test_a_cache_folder_that_cannot_be_made_is_no_traceback(no_network, capsys):
@@ -130,7 +260,7 @@ def test_a_read_only_data_folder_is_enough(tmp_path):
 def test_dermamnist_is_read_as_medmnist_reads_it(dermamnist):
     import medmnist
 
-    root = os.environ.get("COURSE_DATA") or os.path.expanduser("~/.medmnist")
+    root = settings.DATA or os.path.expanduser("~/.medmnist")
     for split in (dermamnist.train, dermamnist.val, dermamnist.test):
         theirs = medmnist.DermaMNIST(split=split.name, root=root)
         assert np.array_equal(split.images, theirs.imgs) and np.array_equal(split.labels, theirs.labels[:, 0])
@@ -174,7 +304,7 @@ def fake_dermamnist(tmp_path_factory):
 
 def test_where_there_is_no_file_of_ids_there_are_none(fake_dermamnist, tmp_path, monkeypatch):
     assert load_lesions(fake_dermamnist, folder=tmp_path) is None
-    monkeypatch.delenv("COURSE_DATA", raising=False)
+    monkeypatch.setattr(settings, "DATA", None)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load_lesions(fake_dermamnist) is None
 
@@ -188,11 +318,11 @@ def test_the_digits_have_no_lesions(digits, tmp_path):
 def test_ids_come_in_the_order_of_the_split_whatever_the_order_of_the_rows(
     fake_dermamnist, tmp_path, monkeypatch, where
 ):
-    monkeypatch.delenv("COURSE_DATA", raising=False)
+    monkeypatch.setattr(settings, "DATA", None)
     folder = tmp_path / ".medmnist"
     folder.mkdir()
     if where == "setting":
-        monkeypatch.setenv("COURSE_DATA", str(folder))
+        monkeypatch.setattr(settings, "DATA", str(folder))
     if where == "cache":
         monkeypatch.setenv("HOME", str(tmp_path))
     table = ids_of(fake_dermamnist).sample(frac=1, random_state=0)
@@ -365,7 +495,7 @@ def test_supervised_batches_hold_no_unlabelled_images(best_dataset):
     assert batch.x_w is None and batch.x_s is None and batch.index is None
 
 
-needs_cpu = pytest.mark.skipif(data.DEVICE.type != "cpu", reason="on a GPU batches are made one by one")
+needs_cpu = pytest.mark.skipif(DEVICE.type != "cpu", reason="on a GPU batches are made one by one")
 
 
 @needs_cpu
@@ -415,6 +545,6 @@ def test_one_generator_per_purpose():
 
 
 def test_the_data_is_never_copied_into_the_project():
-    root = data.Path(__file__).parent.parent
+    root = Path(__file__).parent.parent
     found = [path.relative_to(root) for path in root.rglob("*.npz")]
     assert not [path for path in found if not path.parts[0].startswith(".venv")]  # environments: make lab, make newest

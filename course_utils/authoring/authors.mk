@@ -1,22 +1,31 @@
-# For authors, included by the Makefile; run from the top folder.
-# make test    set up once, then run the whole test suite
-# make run     set up once, then execute every lesson and print the comparison table
-# make pins    write requirements.txt anew from pyproject.toml; make pins UPGRADE=--upgrade takes the newest versions
-# make site    set up once, then build the course as a static site into build/site
-# make newest  run the tests with the newest versions that pyproject.toml allows, in an environment of their own
+# For authors and teachers, included by the Makefile; run from the top folder. Each command adds to .venv what it needs.
+# make test       set up once, then run the whole test suite
+# make run        set up once, then execute every lesson and print the comparison table
+# make site       set up once, then build the course as a static site into build/site
+# make classroom  set up once what grades a class: docs/guides/classroom.md
+# make pins       write requirements.txt anew from pyproject.toml; make pins UPGRADE=--upgrade takes the newest versions
+# make newest     run the tests with the newest versions that pyproject.toml allows, in an environment of their own
 TESTS := -m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions
 NEWEST := .venv-newest
 
-.PHONY: test run site pins newest
+.PHONY: test run site classroom pins newest
 
-test: $(READY)
+test: $(READY)-test
 	@$(BIN)/python $(TESTS)
 
-run: $(READY)
+run: $(READY)-authors
 	@$(BIN)/course run
 
-site: $(READY)
+site: $(READY)-site
 	@$(BIN)/course site
+
+classroom: $(READY)-classroom
+	@echo "nbgrader is there: source .venv/bin/activate, then go on with docs/guides/classroom.md"
+
+$(READY)-%: $(READY)
+	@echo "Adding to .venv what pyproject.toml lists under '$*' ..."
+	@$(call install,[$*])
+	@touch $@
 
 # uv keeps the versions that stand in requirements.txt unless it is told to upgrade. The CUDA libraries are left out: the wheel
 # of torch pins them itself. setuptools builds the course, which is installed without build isolation.

@@ -69,10 +69,10 @@ def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def exercise_number(cell: NotebookNode) -> str | None:
-    """The N.M of a cell tagged `ex-N.M`."""
+def exercise_number(cell: NotebookNode) -> str:
+    """The N.M of a cell tagged `ex-N.M`; empty for other cells."""
     numbers = [tag.removeprefix("ex-") for tag in tags(cell) if tag.startswith("ex-")]
-    return numbers[0] if numbers else None
+    return numbers[0] if numbers else ""
 
 
 def _validate(notebook: NotebookNode, path: Path) -> None:
@@ -92,9 +92,9 @@ def _validate(notebook: NotebookNode, path: Path) -> None:
             )
         if is_exercise and not markers:
             raise SourceError(f"{where}: tagged 'exercise' but without {BEGIN!r} and {END!r}")
-        if (is_exercise or "check" in tags(cell)) and number is None:
+        if (is_exercise or "check" in tags(cell)) and not number:
             raise SourceError(f"{where}: needs a tag 'ex-N.M' beside its other tag")
-        if number is not None and int(number.split(".")[0]) != int(path.name[:2]):
+        if number and int(number.split(".")[0]) != int(path.name[:2]):
             raise SourceError(f"{where}: exercise {number} does not belong into lesson {path.name[:2]}")
         if is_exercise:
             if number in seen:

@@ -5,6 +5,7 @@ shows each exercise as its stub; the instructor's shows the solutions, and says 
 """
 
 import copy
+import importlib.resources
 import importlib.util
 import re
 import shutil
@@ -82,7 +83,7 @@ def stage(folder: Path, solutions: bool) -> None:
     for page in folder.rglob("*.md"):
         text = page.read_text().replace("../notebooks/", "lessons/")  # where the lessons lie for Sphinx
         page.write_text(_unbroken(with_results(readme.with_tables(text))))
-    mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+    mathjax = Path(str(importlib.resources.files("sphinx-mathjax-offline"))) / "static" / "mathjax"
     shutil.copy(mathjax / "tex-svg.js", folder / "_static" / "mathjax.js")
     (folder / "lessons").mkdir()
     for source in lessons():

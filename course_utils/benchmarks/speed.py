@@ -32,6 +32,7 @@ from course_utils.datasets import load_dataset
 from course_utils.labels import split_labels
 
 ROUNDS, STEPS = 10, 160
+WEAK, STRONG = augment.original_weak, augment.original_strong
 TAU = 0.95
 
 
@@ -113,8 +114,7 @@ def original(dataset, label_split):
 def course(dataset, label_split):
     """`batches` and `train`, with everything that they do: augmentation, schedule, EMA, curves."""
     model = models.new_model(dataset)
-    views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
-    stream = batches(label_split, batch_size=16, mu=4, **views)
+    stream = batches(label_split, WEAK, STRONG, labelled_view=STRONG, batch_size=16, mu=4)
     return lambda: training.train(model, joint_loss, stream, STEPS)
 
 
@@ -137,7 +137,7 @@ def bare(dataset, label_split):
 def take_turns(dataset, label_split) -> dict[str, list[float]]:
     """Seconds of each round of each loop; they take turns, so that a slow spell of the machine hits all three."""
     loops = {loop.__name__: loop(dataset, label_split) for loop in (original, course, bare)}
-    seconds = {name: [] for name in loops}
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
     for _ in tqdm(range(ROUNDS), unit="round"):
         for name, loop in loops.items():
             start = time.perf_counter()
@@ -147,7 +147,7 @@ def take_turns(dataset, label_split) -> dict[str, list[float]]:
 
 
 def profile(dataset, label_split) -> dict[str, float]:
-    """Where the time of the course's loop goes, as shares, measured by a stopwatch around each part."""
+    """Where the time of the course's loop goes, as fractions, measured by a stopwatch around each part."""
     spent = dict.fromkeys(("forward", "backward", "optimizer", "batches"), 0.0)
 
     def timed(part, function):
@@ -161,8 +161,7 @@ def profile(dataset, label_split) -> dict[str, float]:
         return call
 
     course(dataset, label_split)()  # the first steps of a process load and compile
-    views = {"weak": augment.original_weak, "strong": augment.original_strong, "labelled_view": augment.original_strong}
-    stream = batches(label_split, batch_size=16, mu=4, **views)
+    stream = batches(label_split, WEAK, STRONG, labelled_view=STRONG, batch_size=16, mu=4)
     next_batch = timed("batches", stream.__next__)
     with (
         mock.patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
@@ -172,8 +171,8 @@ def profile(dataset, label_split) -> dict[str, float]:
         start = time.perf_counter()
         training.train(model, timed("forward", joint_loss), endless, 2 * STEPS)
         total = time.perf_counter() - start
-    shares = {part: seconds / total for part, seconds in spent.items()}
-    return shares | {"all else (averaged weights, checks, curves)": 1 - sum(shares.values())}
+    fractions = {part: seconds / total for part, seconds in spent.items()}
+    return fractions | {"all else (averaged weights, checks, curves)": 1 - sum(fractions.values())}
 
 
 def memory(side: int, num_images: int) -> float:
@@ -220,14 +219,14 @@ def timings() -> dict[str, str]:
         (a, b): [one / other for one, other in zip(seconds[a], seconds[b])]
         for a, b in (("original", "course"), ("course", "bare"))
     }
-    shares = profile(dataset, label_split)
+    fractions = profile(dataset, label_split)
     return (
         {LINES[name]: f"{sum(times):.1f} s" for name, times in seconds.items()}
         | {
             LINES[pair]: f"{statistics.median(of_pairs):.2f} ({min(of_pairs):.2f} to {max(of_pairs):.2f})"
             for pair, of_pairs in ratios.items()
         }
-        | {f"share of this course's time: {part}": f"{share:.0%}" for part, share in shares.items()}
+        | {f"fraction of this course's time: {part}": f"{fraction:.0%}" for part, fraction in fractions.items()}
     )
 
 
