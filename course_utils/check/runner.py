@@ -82,7 +82,7 @@ def _misused(number: Any, function: Any) -> str | None:
     try:
         exercise = find(str(number))
     except KeyError as error:
-        return f"[fix] {error.args[0]}: check takes the number in the exercise's heading, such as check('6.2', your_function)"
+        return f"[fix] {error.args[0]}"
     if function is _Nothing:
         return f"[todo] Exercise {number}: hand over your function, too: check({exercise.number!r}, {exercise.name})"
     return None
@@ -140,8 +140,12 @@ def find(number: str) -> Exercise:
     lesson, _, rest = number.partition(".")
     known = exercises(f"{int(lesson):02d}") if lesson.isdigit() and rest.isdigit() else {}
     if number not in known:
-        has = f"; lesson {int(lesson):02d} has {next(iter(known))} to {list(known)[-1]}" if known else ""
-        raise KeyError(f"there is no exercise {number!r}{has}")
+        found = (
+            f"lesson {int(lesson):02d} has {next(iter(known))} to {list(known)[-1]}"
+            if known
+            else "its number is in its heading, like '6.2'"
+        )
+        raise KeyError(f"there is no exercise {number!r}: {found}")
     return known[number]
 
 
