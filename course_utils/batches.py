@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     index: torch.Tensor | None = None  # (mu * B,) their positions in the pool
 
 
-View = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # (B, C, H, W) uint8 -> the same as floats in [-1, 1]
+Views = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # (B, C, H, W) uint8 -> the same as floats in [-1, 1]
 
 
 def shuffled(positions: torch.Tensor, batch_size: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
@@ -44,12 +44,12 @@ def shuffled(positions: torch.Tensor, batch_size: int, rng: torch.Generator) -> 
 
 def batches(
     label_split: LabelSplit,
-    weak: View,
-    strong: View | None = None,
+    weak: Views,
+    strong: Views | None = None,
     *,
     batch_size: int = 32,
     mu: int = 0,
-    labelled_view: View | None = None,
+    labelled_view: Views | None = None,
     seed: int = 0,
 ) -> Iterator[Batch]:
     """Endless training batches: `batch_size` labelled and `mu * batch_size` unlabelled images a step, on the draw's device.
@@ -67,7 +67,13 @@ def batches(
 
 
 def _one_by_one(
-    label_split: LabelSplit, weak: View, strong: View | None, batch_size: int, mu: int, labelled_view: View, seed: int
+    label_split: LabelSplit,
+    weak: Views,
+    strong: Views | None,
+    batch_size: int,
+    mu: int,
+    labelled_view: Views,
+    seed: int,
 ) -> Iterator[Batch]:
     images = label_split.images
     position_l = torch.arange(len(label_split.labelled))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from course_utils import settings
 
@@ -65,6 +66,11 @@ class Dataset:
         return (
             f"{self.name}: {sizes} images of {self.train.images.shape[1:]}, {self.num_classes} classes ({self.source})"
         )
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """(N, H, W, C) arrays as (N, C, H, W) tensors, of one image (H, W, C) as (C, H, W); the numbers in memory are the same."""
+    return torch.from_numpy(images).movedim(-1, -3)
 
 
 # ---------------------------------------------------------------------------------------------------------- reading

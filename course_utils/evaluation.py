@@ -9,7 +9,7 @@ from sklearn import metrics
 from torch import nn
 
 from course_utils import augment
-from course_utils.datasets import Dataset, Split
+from course_utils.datasets import Dataset, Split, to_tensor
 
 METRICS = ("AUC", "ACC", "macro-F1", "weighted-F1", "balanced ACC")
 
@@ -37,7 +37,7 @@ def predict(model: nn.Module, images: np.ndarray | torch.Tensor, batch_size: int
     The model is put into evaluation mode for this and back afterwards.
     """
     if isinstance(images, np.ndarray):
-        images = torch.from_numpy(images).permute(0, 3, 1, 2)
+        images = to_tensor(images)
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     parts = [model(augment.plain(part.to(device))).softmax(1).cpu() for part in images.split(batch_size)]

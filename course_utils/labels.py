@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import torch
 
-from course_utils.datasets import Dataset, Split
+from course_utils.datasets import Dataset, Split, to_tensor
 from course_utils.device import DEVICE
 
 
@@ -21,7 +21,7 @@ class LabelSplit:
     """
 
     def __init__(self, split: Split, labelled: np.ndarray, num_classes: int, seed: int, how: str):
-        self.images = torch.from_numpy(split.images).permute(0, 3, 1, 2).to(DEVICE)
+        self.images = to_tensor(split.images).to(DEVICE)
         self.labelled = torch.from_numpy(labelled)
         self.y_l = torch.from_numpy(split.labels[labelled])
         self.num_classes, self.seed, self.how = num_classes, seed, how

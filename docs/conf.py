@@ -5,7 +5,10 @@ instructor = tags.has("instructor")  # noqa: F821 (Sphinx puts `tags` here)
 project = "Semi-supervised learning, step by step"
 html_title = f"{project} · Instructor's edition" if instructor else project
 language = "en"
-extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx.ext.githubpages"]
+extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True  # what a default is called, not what it is on this machine
 suppress_warnings = ["myst.header"]  # a part of lesson 10 starts with an exercise; on the page the levels are right
 
 # The notebooks come executed.

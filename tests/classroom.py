@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from course_utils.check.board import mentioned_exercises
 from lessons import SOURCES
 from nbformat import NotebookNode
 
 from course_utils.authoring import build, classroom
+from course_utils.check.headings import mentioned_exercises
 
 
 @dataclass
@@ -175,10 +175,10 @@ course_utils.check.check = check
 """
 
 PATCHES = """
-import course_utils.check.core as core
-core.expect = lambda *args, **options: None
-core.Guarded.__call__ = lambda self, *args, **options: self.function(*args, **options)
-core.find = lambda number: ("solved", lambda student: None)
+from course_utils.check import cases, guard, runner
+cases.agree = lambda *args, **options: True
+guard.Guarded.__call__ = lambda self, *args, **options: self.function(*args, **options)
+runner.compare = lambda *args, **options: None
 """
 
 

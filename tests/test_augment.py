@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from course_utils import augment, plots
+from course_utils.datasets import to_tensor
 
 N = 2500
 TRANSFORMS = {
@@ -36,7 +37,7 @@ def lesion() -> np.ndarray:
 
 def both_forms(view: augment.View) -> tuple[torch.Tensor, torch.Tensor]:
     image = lesion()
-    batch = torch.from_numpy(image).permute(2, 0, 1).expand(N, -1, -1, -1)
+    batch = to_tensor(image).expand(N, -1, -1, -1)
     return augment.augment_one(view, image, N, seed=0), view(batch, torch.Generator().manual_seed(0))
 
 
@@ -83,7 +84,7 @@ def test_by_eye(tmp_path):
     """A figure of both forms, side by side, for the person who reads the test's folder."""
     rows, titles = [], []
     for name, view in {**VIEWS, **{n: augment.View((t,)) for n, t in TRANSFORMS.items()}}.items():
-        batch = torch.from_numpy(lesion()).permute(2, 0, 1).expand(8, -1, -1, -1)
+        batch = to_tensor(lesion()).expand(8, -1, -1, -1)
         rows += [augment.augment_one(view, lesion(), 8, seed=1), view(batch, torch.Generator().manual_seed(1))]
         titles += [f"{name}, Albumentations", "the fast form"]
     plots.image_grid(rows, titles, scale=0.6).savefig(tmp_path / "augmentations.png")
@@ -92,14 +93,14 @@ def test_by_eye(tmp_path):
 
 
 def test_each_image_gets_its_own_draw():
-    batch = torch.from_numpy(lesion()).permute(2, 0, 1).expand(64, -1, -1, -1)
+    batch = to_tensor(lesion()).expand(64, -1, -1, -1)
     for view in (augment.derma_weak, augment.derma_strong, augment.original_strong):
         out = view(batch, torch.Generator().manual_seed(0))
         assert len(torch.unique(out.flatten(1), dim=0)) > 20
 
 
 def test_views_are_repeatable_and_leave_their_input_alone():
-    batch = torch.from_numpy(lesion()).permute(2, 0, 1).repeat(8, 1, 1, 1)
+    batch = to_tensor(lesion()).repeat(8, 1, 1, 1)
     before = batch.clone()
     for view in VIEWS.values():
         one, again, other = (view(batch, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))

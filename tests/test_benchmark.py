@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from course_utils import cli, results
-from course_utils.authoring import benchmark
+from course_utils.benchmarks import lessons as benchmark
 
 LESSON = """
 # %% [markdown]
@@ -24,15 +24,15 @@ from course_utils.training import Run
 
 # %%
 dataset = load_dataset("digits")
-draw = split_labels(dataset, NUM_LABELS, SEED)
+label_split = split_labels(dataset, NUM_LABELS, SEED)
 run = Run(new_model(dataset, SEED), new_model(dataset, SEED), NUM_STEPS, {"loss": [1.0] * NUM_STEPS})
 if SEED == 9:
     raise ValueError("this seed is not liked")
-results.record("supervised", dataset, draw, run, evaluation.evaluate(run.ema, dataset.test))
-results.record("chosen", dataset, draw, run, evaluation.evaluate(run.ema, dataset.val))
+results.record("supervised", dataset, label_split, run, evaluation.evaluate(run.ema, dataset.test))
+results.record("chosen", dataset, label_split, run, evaluation.evaluate(run.ema, dataset.val))
 
 # %% tags=["aside"]
-beside = results.record("aside", dataset, draw, run, evaluation.evaluate(run.ema, dataset.test))
+beside = results.record("aside", dataset, label_split, run, evaluation.evaluate(run.ema, dataset.test))
 
 # %%
 print(beside)
@@ -129,7 +129,7 @@ def test_kill_and_resume_for_real(tmp_path):
 import sys
 from pathlib import Path
 from course_utils import cli
-from course_utils.authoring import benchmark
+from course_utils.benchmarks import lessons as benchmark
 benchmark.lessons = lambda numbers: [Path({str(tmp_path / "01_short.py")!r})]
 sys.exit(cli.main(["benchmark", "01", "--labels", "40", "50", "60", "--seeds", "0", "--steps", "5", "--datasets", "digits",
                    "--jobs", "1", "--output", {str(tmp_path / "out")!r}]))
@@ -170,7 +170,7 @@ def test_a_dask_cluster_runs_the_jobs(tmp_path):
 def use_lesson(path):
     from pathlib import Path
 
-    from course_utils.authoring import benchmark
+    from course_utils.benchmarks import lessons as benchmark
 
     benchmark.lessons = lambda numbers: [Path(path)]
 

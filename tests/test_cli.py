@@ -1,7 +1,9 @@
 """The `course` command: run, benchmark, lab, speed."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -9,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import cli, evaluation, models, results, training
-from course_utils.authoring import benchmark, build
+from course_utils import cli, evaluation, models, results, settings, training
+from course_utils.authoring import build, commands
+from course_utils.benchmarks import lessons as benchmark
 from course_utils.datasets import Dataset, load_dataset
 from course_utils.labels import split_labels
+
+COURSE = Path(sys.executable).parent / "course"
 
 
 @cache
@@ -31,6 +36,7 @@ def record(method: str, seed: int = 0, split: str = "test") -> None:
 @pytest.fixture(autouse=True)
 def on_digits(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "embedded")
+    monkeypatch.setattr(settings, "DATA", "embedded")
 
 
 @pytest.mark.slow
@@ -39,14 +45,14 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     done = []
 
     def execute(notebook, folder, on_cell):
-        monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:01")
+        monkeypatch.setattr(commands.time, "strftime", lambda form: "2999-01-01 00:00:01")
         done.append(notebook.cells[0].source.splitlines()[0])
         record("supervised")
         record("FixMatch")
-        record("supervised, another draw", seed=1)
+        record("supervised, another label split", seed=1)
         record("chosen by validation", split="val")
 
-    monkeypatch.setattr(cli.time, "strftime", lambda form: "2999-01-01 00:00:00")
+    monkeypatch.setattr(commands.time, "strftime", lambda form: "2999-01-01 00:00:00")
     monkeypatch.setattr(build, "execute", execute)
     # the older run was recorded before this one started
     path = results.runs_file()
@@ -57,7 +63,11 @@ def test_run_executes_the_lessons_and_prints_one_table(monkeypatch, capsys):
     assert all(word in printed for word in ("digits", "majority class", "supervised", "FixMatch", "macro-F1"))
     assert "an older run" not in printed and "chosen by validation" not in printed
     alike, others = printed.split("Runs with other labels or steps")
-    assert "100 labels, seed 0, 5 steps:" in alike and "another draw" in others and "another draw" not in alike
+    assert (
+        "100 labels, seed 0, 5 steps:" in alike
+        and "another label split" in others
+        and "another label split" not in alike
+    )
 
 
 @pytest.mark.slow
@@ -70,10 +80,10 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
     seen = []
 
     def run(job):
-        seen.append((job.dataset, job.network, job.num_steps, job.budget, job.seed, job.lesson))
+        seen.append((job.dataset, job.network, job.num_steps, job.num_labels, job.seed, job.lesson))
         if job.lesson == "07":
             return job, [], "its last line says why"
-        settings = {"network": job.network, "num_labels": job.budget, "num_steps": job.num_steps, "seed": job.seed}
+        settings = {"network": job.network, "num_labels": job.num_labels, "num_steps": job.num_steps, "seed": job.seed}
         settings["steps"] = job.num_steps
         row = {
             "method": "FixMatch",
@@ -101,40 +111,162 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
 
 
 @pytest.mark.parametrize(("user", "as_root"), [(0, ["--allow-root"]), (1000, [])])
-def test_lab_opens_the_first_lesson(monkeypatch, user, as_root):
+def test_lab_opens_the_first_lesson_and_hands_options_on(monkeypatch, user, as_root):
     called = []
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
-    assert cli.main(["lab", "--", "--no-browser"]) == 0
+    assert cli.main(["lab", "--port", "8889", "--no-browser"]) == 0
     assert called[0][:4] == [sys.executable, "-m", "jupyter", "lab"] and called[0][4].endswith("00_start_here.ipynb")
-    assert called[0][5:] == [*as_root, "--no-browser"]
+    assert called[0][5:] == [*as_root, "--port", "8889", "--no-browser"]
+    assert cli.main(["lab", "--", "--no-browser"]) == 0
+    assert called[1][5:] == [*as_root, "--no-browser"]
 
 
 def test_speed_starts_the_timings(monkeypatch):
+    from course_utils.benchmarks import speed
+
     called = []
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
-    assert cli.main(["speed"]) == 0
-    assert Path(called[0][1]).is_file() and Path(called[0][1]).name == "benchmark_speed.py"
+    monkeypatch.setattr(speed, "main", lambda ship: called.append(ship) or 0)
+    assert cli.main(["speed"]) == 0 and cli.main(["speed", "--ship"]) == 0
+    assert called == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("COURSE_LABELS", "abc", "COURSE_LABELS is 'abc': it takes a whole number, such as COURSE_LABELS=500."),
+        ("COURSE_LABELS", "0", "COURSE_LABELS is 0: it takes a whole number that is at least 1."),
+        ("COURSE_SEED", "1.5", "COURSE_SEED is '1.5': it takes a whole number"),
+        ("COURSE_STEPS", "-3", "COURSE_STEPS is -3: it takes a whole number that is at least 1."),
+        ("COURSE_MAX_STEPS", "many", "COURSE_MAX_STEPS is 'many'"),
+        ("COURSE_DEVICE", "gpu", "COURSE_DEVICE is 'gpu': it takes cpu, cuda"),
+        ("COURSE_NETWORK", "VGG", "COURSE_NETWORK is 'VGG': it takes SimpleCNN or ResNet."),
+        ("COURSE_PROGRESS", "maybe", "COURSE_PROGRESS is 'maybe': it takes on or off."),
+        ("OMP_NUM_THREADS", "two", "OMP_NUM_THREADS is 'two'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_ends_in_one_line(name, value, words):
+    """In a command, and at the end of what Python says where the package is imported."""
+    environment = {**os.environ, name: value}
+    for command in ("lab", "progress", "verify", "run") if name == "COURSE_LABELS" else ("progress",):
+        line = subprocess.run([COURSE, command], env=environment, capture_output=True, text=True)
+        assert line.returncode == 1 and line.stdout == "" and line.stderr.count("\n") == 1
+        assert line.stderr.startswith(f"course {command}: {words}")
+    code = [sys.executable, "-c", "import course_utils.results"]
+    last = subprocess.run(code, env=environment, capture_output=True, text=True).stderr.splitlines()[-1]
+    assert last.startswith(f"course_utils.settings.SettingError: {words}")
+
+
+def test_a_device_that_is_not_here_is_named():
+    code = [sys.executable, "-c", "import course_utils.device"]
+    environment = {**os.environ, "COURSE_DEVICE": "cuda:93"}
+    last = subprocess.run(code, env=environment, capture_output=True, text=True).stderr.splitlines()[-1]
+    assert "COURSE_DEVICE is 'cuda:93', but torch cannot use it here" in last and last.endswith("try cpu.")
+
+
+def test_in_a_notebook_a_setting_is_one_line_too():
+    error = settings.SettingError("COURSE_SEED is 'x'")
+    assert error._render_traceback_() == ["SettingError: COURSE_SEED is 'x'"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--labels", "0"], "--labels 0: neither 'all' nor a number from 1 to 3500, the training images of digits"),
+        (["--labels", "99999"], "neither 'all' nor a number from 1 to 3500"),
+        (["--steps", "-3"], "'-3' is no whole number that is at least 1"),
+        (["--seeds", "1.5"], "'1.5' is no whole number"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_a_bad_option_is_named(words, complaint, capsys):
+    try:
+        assert cli.main(["benchmark", *words, "--datasets", "digits"]) == 1
+    except SystemExit as stopped:
+        assert stopped.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_what_only_authors_use_is_named_where_it_is_not_installed():
+    code = "import sys; sys.modules['jupytext'] = None; from course_utils import cli; sys.exit(cli.main(['build', '06', '--no-execute']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith(
+        "course build: jupytext is not in a student's set-up; make test"
+    )
 
 
 def test_a_data_folder_without_data_is_one_line(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    monkeypatch.setattr(settings, "DATA", str(tmp_path))
     assert cli.main(["run", "00"]) == 1
     assert capsys.readouterr().err.startswith("course run: the data folder (COURSE_DATA) is")
 
 
+# From the lowest room to the highest; within `check`, and within `authoring`, too
+ORDER = [
+    "commands",
+    "settings",
+    "device",
+    "datasets",
+    "labels",
+    "batches",
+    "augment",
+    "models",
+    "training",
+    "evaluation",
+    "results",
+    "plots",
+    "check.expect",
+    "check.guard",
+    "check.probe",
+    "check.battery",
+    "check.cases",
+    "check.lesson",
+    "check.events",
+    "check.runner",
+    "check.grading",
+    "check.headings",
+    "check.lending",
+    "check.overview",
+    "check.notebook",
+    "check",
+    "authoring.recording",
+    "benchmarks",
+    "authoring",
+    "authoring.grade",
+    "authoring.commands",
+    "cli",
+]
+
+
 def test_the_package_imports_downwards_only():
-    """Nothing that lessons use imports what authors use, and each room imports only rooms below it."""
-    order = ["data", "augment", "models", "training", "evaluation", "results", "plots", "check", "authoring", "cli"]
+    """Nothing that lessons use imports what authors use, and each room imports only rooms below it; none reaches into the tests."""
     package = Path(cli.__file__).parent
-    for position, room in enumerate(order):
-        files = [package / f"{room}.py"] if (package / f"{room}.py").is_file() else list((package / room).glob("*.py"))
-        for above in order[position + 1 :]:
-            for file in files:
-                source = file.read_text()
-                assert f"course_utils.{above}" not in source and f"from course_utils import {above}" not in source, (
-                    f"{file.name} imports {above}"
-                )
+
+    def room_of(module: str) -> str:
+        parts = re.sub(r"(?<=check\.lesson)\d\d", "", module).split(".")
+        return next(name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in ORDER)
+
+    for file in sorted(package.rglob("*.py")):
+        name = ".".join(file.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        if name in ("__init__", "colab") or "classroom_files" in name:
+            continue
+        own = room_of(name)
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils"):
+                inside = (node.module or "").removeprefix("course_utils").removeprefix(".")
+                modules = [inside] if inside and inside not in ("check", "authoring", "benchmarks") else []
+                modules += [f"{inside}.{alias.name}".strip(".") for alias in node.names if not modules]
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                named = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                assert not any(module.split(".")[0] in ("tests", "lessons", "answers") for module in named), name
+            for module in modules:
+                if (package / f"{module.replace('.', '/')}.py").is_file() or (
+                    package / module.replace(".", "/")
+                ).is_dir():
+                    other = room_of(module)
+                    same = other.split(".")[0] == own.split(".")[0] and own.split(".")[0] in ("authoring", "benchmarks")
+                    assert same or ORDER.index(other) < ORDER.index(own), f"{name} imports {module}"
 
 
 def test_importing_the_package_warns_of_nothing():

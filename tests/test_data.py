@@ -226,14 +226,18 @@ def test_the_stop_button_stops_a_download(home, monkeypatch):
 @pytest.mark.parametrize("name", ["best", "dermamnist"])
 def test_a_torchvision_that_does_not_fit_is_no_silent_change_of_the_data(home, tmp_path, name):
     (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
     code = f"from course_utils.datasets import load_dataset; load_dataset({name!r})"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": str(home)}
     environment.pop("COURSE_DATA", None)
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.returncode == 1 and "NOTE" not in result.stdout
     last = result.stderr.strip().splitlines()[-1]
-    assert "torchvision::nms does not exist" in last and "Cure: install both in the versions of requirements.txt" in last
+    assert (
+        "torchvision::nms does not exist" in last and "Cure: install both in the versions of requirements.txt" in last
+    )
 
 
 def test_a_cache_folder_that_cannot_be_made_is_no_traceback(no_network, capsys):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from course_utils import augment, evaluation, models
-from course_utils.datasets import Split
+from course_utils.datasets import Split, to_tensor
 from course_utils.evaluation import score
 
 
@@ -98,7 +98,7 @@ def test_predict_keeps_the_order_and_the_mode(best_dataset):
     assert model.training and p.shape == (70, best_dataset.num_classes)
     one_by_one = np.concatenate([evaluation.predict(model, images[i : i + 1]) for i in range(70)])
     assert np.allclose(p, one_by_one, atol=1e-5)
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    tensor = to_tensor(images)
     assert np.allclose(p, evaluation.predict(model.eval(), tensor), atol=1e-6) and not model.training
 
 

@@ -38,9 +38,9 @@ from browser import (
 from systemdspawner import SystemdSpawner, systemd
 from traitlets.config import Config
 
-from course_utils import ROOT
+from course_utils import ROOT, settings
 from course_utils.authoring import build, classroom
-from course_utils.check import board
+from course_utils.check import events
 
 CONFIG = ROOT / "docs" / "jupyterhub" / "jupyterhub_config.py"
 FIRST = "notebooks/00_start_here.ipynb"
@@ -275,10 +275,10 @@ def test_two_students_side_by_side(hub, monkeypatch):
     assert ada.notebook("notebooks/11_extra.ipynb") == new
     assert len(ada.notebook("notebooks/01_supervised_baseline.ipynb").cells) > 10
 
-    # The boards: one for each, and the same as before the second start.
+    # Progress: each student's own, and the same as before the second start.
     for student, solved in ((ada, True), (bo, False)):
-        monkeypatch.setenv("COURSE_RUNS", str(student.home / "ssl-course-runs"))
-        assert board.state("0.1").solved is solved
+        monkeypatch.setattr(settings, "RUNS", student.home / "ssl-course-runs")
+        assert events.state("0.1").solved is solved
     assert not (hub.course / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""The board: what it remembers through kills and two notebooks at once, what it lends, and what it reveals when."""
+"""Progress: what is remembered through kills and two notebooks at once, what is lent, and what is revealed when."""
 
 import subprocess
 import sys
@@ -6,18 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.check import board, check, notebook
+from course_utils import settings
+from course_utils.check import check, events, lending, notebook, overview
 
 
-def shares_wrong(labels, num_classes):
+def fractions_wrong(labels, num_classes):
     return labels
 
 
-def shares_of_one(labels, num_classes):
+def fractions_of_one(labels, num_classes):
     return labels * 0 + 1
 
 
-def shares_none(labels, num_classes):
+def fractions_none(labels, num_classes):
     return None
 
 
@@ -27,87 +28,87 @@ def shell(monkeypatch):
     import torch
 
     found = SimpleNamespace(user_ns={"torch": torch})
-    monkeypatch.setattr(board, "get_ipython", lambda: found)
+    monkeypatch.setattr(lending, "get_ipython", lambda: found)
     return found
 
 
 def test_an_untouched_exercise_is_to_do():
-    assert str(board.state("0.1")) == "to do" and not board.progress_file().exists()
+    assert str(events.state("0.1")) == "to do" and not events.progress_file().exists()
 
 
 def test_checks_are_noted(capsys):
-    check("0.1", shares_wrong)
-    check("0.1", shares_wrong)
-    assert str(board.state("0.1")) == "tried once"
-    check("0.1", shares_of_one)
-    assert board.state("0.1") == board.State(tries=2)
-    assert str(board.state("0.2")) == "to do"
-    board.note("0.1", "ok")
-    assert str(board.state("0.1")) == "solved"
-    board.note("0.1", "fix")  # what was solved once stays solved
-    assert str(board.state("0.1")) == "solved"
+    check("0.1", fractions_wrong)
+    check("0.1", fractions_wrong)
+    assert str(events.state("0.1")) == "tried once"
+    check("0.1", fractions_of_one)
+    assert events.state("0.1") == events.State(tries=2)
+    assert str(events.state("0.2")) == "to do"
+    events.note("0.1", "ok")
+    assert str(events.state("0.1")) == "solved"
+    events.note("0.1", "fix")  # what was solved once stays solved
+    assert str(events.state("0.1")) == "solved"
 
 
 def test_a_write_that_was_cut_short_spoils_no_other_line():
-    board.note("0.1", "ok")
-    with board.progress_file().open("a") as file:
+    events.note("0.1", "ok")
+    with events.progress_file().open("a") as file:
         file.write('\n{"exercise": "0.2", "ev')  # the machine went down
-    board.note("0.3", "ok")
-    assert [str(board.state(number)) for number in ("0.1", "0.2", "0.3")] == ["solved", "to do", "solved"]
+    events.note("0.3", "ok")
+    assert [str(events.state(number)) for number in ("0.1", "0.2", "0.3")] == ["solved", "to do", "solved"]
 
 
 @pytest.mark.parametrize("line", ["null", "[]", "3", '{"exercise": "0.1"}', '"ok"', "\udcff", ""])
 def test_odd_lines_are_passed_over(line):
-    board.note("0.2", "ok")
-    with board.progress_file().open("ab") as file:
+    events.note("0.2", "ok")
+    with events.progress_file().open("ab") as file:
         file.write(b"\n" + line.encode(errors="surrogateescape"))
-    board.note("0.1", "ok")
-    assert [event["exercise"] for event in board.events()] == ["0.2", "0.1"]
+    events.note("0.1", "ok")
+    assert [event["exercise"] for event in events.events()] == ["0.2", "0.1"]
 
 
 @pytest.mark.slow
 def test_notebooks_at_once_lose_nothing():
-    code = "from course_utils.check import board\nfor i in range(300): board.note('0.1', 'fix')"
+    code = "from course_utils.check import board\nfor i in range(300): events.note('0.1', 'fix')"
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
-    assert len(board.events()) == 900
+    assert len(events.events()) == 900
 
 
 def test_a_folder_that_cannot_be_written_stops_nobody(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(board, "_unsaved", [])
+    monkeypatch.setattr(events, "_unsaved", [])
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "file" / "runs"))
-    check("0.1", shares_wrong)
-    check("0.1", shares_wrong)
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "file" / "runs")
+    check("0.1", fractions_wrong)
+    check("0.1", fractions_wrong)
     printed = capsys.readouterr().out
     assert printed.count("Your progress cannot be saved") == 1 and printed.count("[fix] Exercise 0.1") == 2
-    assert board.state("0.1").tries == 1
+    assert events.state("0.1").tries == 1
 
 
-def test_what_runs_among_the_solutions_is_nobodys_progress(monkeypatch):
-    monkeypatch.setattr(board, "_unsaved", [])
-    monkeypatch.chdir(board.SOLUTIONS)
-    board.note("0.1", "ok")
-    assert board.state("0.1").solved and not board.progress_file().exists()
+def test_what_is_not_to_be_saved_is_nobodys_progress(monkeypatch):
+    monkeypatch.setattr(events, "_unsaved", [])
+    monkeypatch.setattr(settings, "SAVE_PROGRESS", False)
+    events.note("0.1", "ok")
+    assert events.state("0.1").solved and not events.progress_file().exists()
 
 
 def test_borrow_lends_a_function_that_works_and_says_so(shell, capsys):
-    board.borrow("0.1")
+    lending.borrow("0.1")
     assert "[borrowed] Exercise 0.1: `class_fractions`" in capsys.readouterr().out
     torch = shell.user_ns["torch"]
     assert shell.user_ns["class_fractions"](torch.tensor([0, 0, 1]), 3).tolist() == pytest.approx([2 / 3, 1 / 3, 0])
-    assert str(board.state("0.1")) == "borrowed"
+    assert str(events.state("0.1")) == "borrowed"
     check("0.1", shell.user_ns["class_fractions"])  # a borrowed function is no solution
     assert capsys.readouterr().out.startswith("[borrowed] Exercise 0.1")
-    assert str(board.state("0.1")) == "borrowed"
-    board.note("0.1", "ok")
-    assert str(board.state("0.1")) == "solved"
+    assert str(events.state("0.1")) == "borrowed"
+    events.note("0.1", "ok")
+    assert str(events.state("0.1")) == "solved"
 
 
 def test_a_borrowed_function_uses_the_students_own(shell, capsys):
-    board.borrow("2.3")
-    board.borrow("2.4")
-    board.borrow("2.5")
+    lending.borrow("2.3")
+    lending.borrow("2.4")
+    lending.borrow("2.5")
     torch = shell.user_ns["torch"]
     shell.user_ns["merge"] = lambda known, positions, labels: torch.full_like(known, 7)
     known = torch.tensor([0, -1])
@@ -119,50 +120,50 @@ def test_a_borrowed_function_uses_the_students_own(shell, capsys):
 
 def test_borrow_before_the_setup_cell_says_so(shell, capsys):
     shell.user_ns.clear()
-    board.borrow("0.1")
+    lending.borrow("0.1")
     assert "run the set-up cell" in capsys.readouterr().out
-    assert str(board.state("0.1")) == "to do"
+    assert str(events.state("0.1")) == "to do"
 
 
 def test_borrow_outside_of_a_notebook_is_an_error():
     with pytest.raises(RuntimeError, match="call it in a cell"):
-        board.borrow("0.1")
+        lending.borrow("0.1")
 
 
 @pytest.mark.parametrize("number", ["0.9", "6", "", "zero", "42.1"])
 def test_an_exercise_that_does_not_exist(shell, number, capsys):
-    board.borrow(number)
-    board.reveal(number)
+    lending.borrow(number)
+    lending.reveal(number)
     assert capsys.readouterr().out.count(f"There is no exercise {number!r}") == 2
 
 
 def test_reveal_waits_for_three_different_answers(capsys):
-    for answer in (shares_wrong, shares_wrong, shares_of_one):
+    for answer in (fractions_wrong, fractions_wrong, fractions_of_one):
         check("0.1", answer)
     capsys.readouterr()
-    board.reveal("0.1")
+    lending.reveal("0.1")
     printed = capsys.readouterr().out
     assert printed.startswith("[not yet] Exercise 0.1") and "(so far 2)" in printed and "bincount" not in printed
-    check("0.1", shares_none)
+    check("0.1", fractions_none)
     capsys.readouterr()
-    board.reveal("0.1")
+    lending.reveal("0.1")
     printed = capsys.readouterr().out
     assert "def class_fractions(" in printed and "torch.bincount" in printed and "SOLUTION" not in printed
-    board.note("0.1", "ok")
-    assert str(board.state("0.1")) == "solved after reveal"
+    events.note("0.1", "ok")
+    assert str(events.state("0.1")) == "solved after reveal"
 
 
 def test_reveal_shows_what_is_solved(capsys):
-    board.note("0.1", "ok")
-    board.reveal("0.1")
+    events.note("0.1", "ok")
+    lending.reveal("0.1")
     assert "torch.bincount" in capsys.readouterr().out
-    assert str(board.state("0.1")) == "solved"  # the look came after
+    assert str(events.state("0.1")) == "solved"  # the look came after
 
 
 def test_a_copy_without_solutions_lends_and_reveals_nothing(monkeypatch, shell, tmp_path, capsys):
-    monkeypatch.setattr(board, "SOLUTIONS", tmp_path)
-    board.borrow("0.1")
-    board.reveal("0.1")
+    monkeypatch.setattr(lending, "SOLUTIONS", tmp_path)
+    lending.borrow("0.1")
+    lending.reveal("0.1")
     assert capsys.readouterr().out.count("comes without solutions") == 2
     handlers = {}
     monkeypatch.setattr(
@@ -178,19 +179,26 @@ def test_a_copy_without_solutions_lends_and_reveals_nothing(monkeypatch, shell, 
     assert "borrow('0.1')" in capsys.readouterr().out
 
 
-def test_the_board_of_a_lesson_and_of_the_course(capsys):
-    board.note("0.1", "ok")
-    board.note("0.2", "borrowed")
-    table = board.progress("00")
+def test_the_progress_of_a_lesson_and_of_the_course(capsys):
+    events.note("0.1", "ok")
+    events.note("0.2", "borrowed")
+    table = overview.progress("00")
     assert capsys.readouterr().out == "Lesson 00: 1 of 3 exercises solved, 1 borrowed, 1 to do; about 20 min left\n"
     assert table["state"].tolist() == ["solved", "borrowed", "to do"]
     assert table["title"].iloc[0] == "How frequent is each class?"
-    course = board.progress()
+    course = overview.progress()
     assert course.loc["00"].tolist() == [3, 1, 1, 1, 20] and course.loc["06", "solved"] == 0
-    board.note("0.2", "ok")
-    assert board.progress().loc["00"].tolist() == [3, 2, 0, 1, 12]
-    board.note("0.3", "ok")
-    board.progress("00")
+    events.note("0.2", "ok")
+    assert overview.progress().loc["00"].tolist() == [3, 2, 0, 1, 12]
+    events.note("0.3", "ok")
+    overview.progress("00")
     assert capsys.readouterr().out == "Lesson 00: all exercises solved\n"
     with pytest.raises(ValueError, match="no lesson '42'; there are 00"):
-        board.progress("42")
+        overview.progress("42")
+
+
+@pytest.mark.parametrize(("folder", "saved"), [("solutions", "False"), ("notebooks", "True")])
+def test_what_runs_among_the_solutions_is_not_saved(folder, saved):
+    code = "from course_utils import settings; print(settings.SAVE_PROGRESS)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=settings.ROOT / folder, capture_output=True, text=True)
+    assert run.stdout.strip() == saved

@@ -24,7 +24,7 @@ def test_every_network_and_length_that_ships_has_a_table(dataset):
 
 
 def test_another_score_is_another_table(monkeypatch):
-    mark = "<!-- one budget: digits, SimpleCNN, 500 -->\n\n"
+    mark = "<!-- methods: digits, SimpleCNN, 500 -->\n\n"
     right = readme.with_tables(mark + "| old |\n\nWords that follow.")
     assert right.startswith(mark + "| method |") and right.endswith("|\n\nWords that follow.") and "old" not in right
     assert readme.with_tables(right) == right
@@ -36,12 +36,12 @@ def test_another_score_is_another_table(monkeypatch):
 def test_a_table_of_longer_trainings(monkeypatch):
     runs = results.read_runs(results.shipped_file("digits"))
     monkeypatch.setattr(results, "read_runs", lambda path: pd.concat([runs, runs.assign(steps=4800, ACC=0.5)]))
-    mark = "<!-- one budget: digits, SimpleCNN, 500{} -->\n\n"
-    assert "| supervised | 0.999 ± 0.000 | 0.500 ± 0.000 |" in readme.with_tables(mark.format(", 4800"))
-    assert "| 0.500 ±" not in readme.with_tables(mark.format(""))
+    mark = "<!-- methods: digits, SimpleCNN, 500{} -->\n\n"
+    assert "| supervised | 0.999 (0.000) | 0.500 (0.000) |" in readme.with_tables(mark.format(", 4800"))
+    assert "| 0.500 (" not in readme.with_tables(mark.format(""))
 
 
-def test_the_constant_predictor_is_quoted_right(dermamnist):
+def test_the_majority_class_is_quoted_right(dermamnist):
     constant = majority_scores(dermamnist, dermamnist.test)
     text = " ".join(readme.README.read_text().split())
     for metric, words in {

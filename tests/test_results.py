@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import course_utils
 from course_utils import evaluation, models, results, training
 from course_utils.datasets import Split
 from course_utils.labels import split_labels
@@ -51,7 +52,7 @@ def test_a_row_says_all_that_decides_whether_it_may_be_compared(recorded_row, di
     )
     assert recorded_row["network"] == "SimpleCNN" and len(recorded_row["recall"].split()) == 10
     assert recorded_row["parameters"] == models.num_parameters(models.new_model(digits))
-    assert set(evaluation.METRICS) <= set(recorded_row)
+    assert set(evaluation.METRICS) <= set(recorded_row) and recorded_row["version"] == course_utils.__version__
 
 
 def test_recorded_returns_the_latest_run_of_each_method_and_draw(recorded_row, digits):
@@ -86,15 +87,16 @@ def test_comparison_of_runs_that_are_alike(digits):
     ]
     table = results.compare(rows, digits)
     assert list(table.index) == ["majority class", "supervised", "FixMatch"]
-    assert table.loc["supervised", "macro-F1"] == "0.350 ± 0.071"
-    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.040 ± 0.014"  # paired: smaller than either spread
+    assert table.loc["supervised", "macro-F1"] == "0.350"
+    # paired, the standard error of the mean difference: differences .05 and .03
+    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.040 ± 0.010, 2 of 2"
     assert table.loc["FixMatch", "runs"] == "2"
 
 
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (row("FixMatch", label_split="d9"), "FixMatch differs in label draws"),
+        (row("FixMatch", label_split="d9"), "FixMatch differs in label splits"),
         (row("FixMatch", steps=400), "FixMatch differs in steps"),
         (row("FixMatch", md5="y"), "FixMatch differs in dataset"),
         (row("FixMatch", network="ResNet"), "FixMatch differs in network"),
@@ -107,7 +109,7 @@ def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
     assert table.loc["FixMatch", "differs in"] == reason.removeprefix("FixMatch differs in ")
 
 
-def test_the_band_spans_the_reference_runs(monkeypatch, digits):
+def test_the_reference_range_spans_the_reference_runs(monkeypatch, digits):
     rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
     assert results.reference_range("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
@@ -128,7 +130,7 @@ TRAINING_IMAGES = {"dermamnist": 7007, "digits": 3500}
 def test_the_shipped_runs_are_complete(name):
     rows = results.read_runs(results.shipped_file(name))
     assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
-    assert rows[["md5", "lesson", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
+    assert rows[["md5", "lesson", "version", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
     for settings, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
         assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], (
@@ -168,7 +170,7 @@ def test_with_all_labels_runs_are_paired_by_their_seed(recorded_row, digits, mon
     rows = [row(seed=seed, f1=f1) for seed, f1 in enumerate((0.40, 0.50))]
     rows += [row("FixMatch", seed=seed, f1=f1) for seed, f1 in enumerate((0.41, 0.53))]
     table = results.compare(rows, digits)
-    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.020 ± 0.014"
+    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.020 ± 0.010, 2 of 2"
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
     assert results.gains(["FixMatch"], digits).loc["FixMatch minus supervised", "macro-F1"] == "+0.020 ± 0.010, 2 of 2"
     results.runs_file().write_text("".join(json.dumps(line) + "\n" for line in rows + rows[:1]))
@@ -178,10 +180,10 @@ def test_with_all_labels_runs_are_paired_by_their_seed(recorded_row, digits, mon
     assert len(results.recorded(digits)) == 4
 
 
-def test_gains_are_paired_by_draw(monkeypatch, digits):
+def test_gains_are_paired_by_label_split(monkeypatch, digits):
     rows = [row("supervised", f"d{n}", f1) for n, f1 in enumerate((0.40, 0.50, 0.60))]
     rows += [row("FixMatch", f"d{n}", f1) for n, f1 in reversed(list(enumerate((0.43, 0.52, 0.59))))]
-    rows += [row("FixMatch", "another draw", 0.99), row("MixMatch", "yet another", 0.99)]
+    rows += [row("FixMatch", "another label split", 0.99), row("MixMatch", "yet another", 0.99)]
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
     table = results.gains(["FixMatch", "MixMatch", "SGAN"], digits, metrics=("macro-F1",))
     # by hand: differences .03, .02, -.01; mean .04 / 3, standard deviation .02082, divided by the root of 3
@@ -199,5 +201,39 @@ def test_gains_of_other_settings(monkeypatch, digits):
     of_100 = [row("supervised", f1=0.4), row("FixMatch", f1=0.5)]
     monkeypatch.setattr(results, "reference", lambda dataset, num_labels=500: of_100 if num_labels == 100 else [])
     table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), num_labels=100)
-    assert table["macro-F1"].tolist() == ["+0.100 ± nan, 1 of 1", ""]  # one draw has no spread
+    assert table["macro-F1"].tolist() == ["+0.100, 1 of 1", ""]  # one label split has no spread
     assert results.gains(["FixMatch"], digits, metrics=("macro-F1",)).iloc[0, 0] == "no reference runs"
+
+
+def test_the_one_statistic_by_hand():
+    rows = [row("supervised", f"d{n}", f1) for n, f1 in enumerate((0.40, 0.50, 0.60))]
+    rows += [row("FixMatch", f"d{n}", f1) for n, f1 in enumerate((0.43, 0.52, 0.59))] + [row("FixMatch", "d9", 0.99)]
+    found = results.paired(rows)
+    assert list(found) == ["supervised", "FixMatch"]
+    own = found["FixMatch"]
+    assert (own.n, own.pairs, own.wins) == (4, 3, 2)
+    assert own.mean == pytest.approx((0.43 + 0.52 + 0.59 + 0.99) / 4)
+    # differences .03, .02, -.01: mean .04 / 3, standard deviation .020817, divided by the root of 3
+    assert own.gain == pytest.approx(0.04 / 3) and own.sem == pytest.approx(0.012019, abs=1e-6)
+    assert own.against == "+0.013 ± 0.012, 2 of 3" and own.score == "0.633 (0.247)"
+    base = found["supervised"]
+    assert (base.score, base.against, base.pairs) == ("0.500 (0.100)", "", 0)
+    assert results.paired(rows, "MixMatch")["FixMatch"].against == ""  # nothing to be held against
+    assert results.paired([*rows[:1], row("FixMatch", "d0", 0.5)])["FixMatch"].against == "+0.100, 1 of 1"
+    assert results.paired([]) == {}
+    twice = [*rows, row("FixMatch", "d0", 0.40)]  # of two runs of a pair the later one counts
+    assert results.paired(twice)["FixMatch"].gain == pytest.approx((0.0 + 0.02 - 0.01) / 3)
+
+
+def test_runs_that_an_older_course_recorded_are_read(recorded_row, digits):
+    old = {
+        ("draw" if name == "label_split" else name): value for name, value in recorded_row.items() if name != "version"
+    }
+    results.runs_file().write_text(json.dumps(old) + "\n")
+    (found,) = results.recorded(digits)
+    assert found["label_split"] == recorded_row["label_split"]
+
+
+def test_the_recipes_that_were_tried_ship():
+    tried = results.recipes()
+    assert {"setting", "label_split", *evaluation.METRICS} <= set(tried) and tried["setting"].nunique() > 20

@@ -24,6 +24,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOT_PINNED = re.compile(r"nvidia-|cuda-|triton$|pip$|ssl-course$|uv$")
 
 
+INSTALLED = {canonicalize_name(found.metadata["Name"]) for found in importlib.metadata.distributions()}
+
+
 def pins() -> dict[str, Requirement]:
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
     return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
@@ -40,6 +43,8 @@ def test_pyproject_and_requirements_agree():
     pinned = pins()
     for line in itertools.chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
         direct = Requirement(line)
+        if direct.name == PROJECT["name"]:  # an extra that takes in another
+            continue
         (version,) = [specifier.version for specifier in pinned[canonicalize_name(direct.name)].specifier]
         assert direct.specifier.contains(version), f"{line} is pinned to {version}"
 
@@ -47,7 +52,7 @@ def test_pyproject_and_requirements_agree():
 def test_conda_users_get_the_same_versions():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, packages = environment["dependencies"]
-    assert pip == "pip" and packages == {"pip": ["-r requirements.txt", "-e ."]}
+    assert pip == "pip" and packages == {"pip": ["-c requirements.txt", "-e ."]}
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python=") + ".0")
 
 
@@ -59,6 +64,54 @@ def test_what_is_installed_is_what_is_pinned():
         if not NOT_PINNED.match(name):
             assert name in pinned, f"{name} is installed but not in requirements.txt"
             assert pinned[name].specifier.contains(distribution.version), f"{name} {distribution.version}"
+
+
+def needed(extras: set[str]) -> set[str]:
+    """All packages that come with the course and these extras, as the installed packages say."""
+    found, queue = set(), [(canonicalize_name(PROJECT["name"]), frozenset(extras))]
+    while queue:
+        name, wanted = queue.pop()
+        for line in importlib.metadata.requires(name) or []:
+            other = Requirement(line)
+            environments = [{"extra": extra} for extra in wanted or {""}]
+            if other.marker is not None and not any(other.marker.evaluate(one) for one in environments):
+                continue
+            key = canonicalize_name(other.name), frozenset(other.extras)
+            if key[0] not in found and key[0] in INSTALLED:
+                found.add(key[0])
+                queue.append(key)
+    return found
+
+
+def test_a_students_environment_has_what_a_student_uses():
+    """No teacher's menus in JupyterLab, no hub, no builder of sites, no test tools: these come with the extras."""
+    student = needed(set())
+    assert {"torch", "torchvision", "medmnist", "albumentations", "jupyterlab", "ipywidgets", "matplotlib"} <= student
+    for package in (
+        "nbgrader",
+        "jupyterhub",
+        "dask",
+        "distributed",
+        "playwright",
+        "sphinx",
+        "pytest",
+        "nbval",
+        "jupytext",
+        "mypy",
+    ):
+        assert package not in student and package in needed({"test"}), package
+    assert "nbgrader" in needed({"classroom"}) and "sphinx" in needed({"site"}) and "jupytext" in needed({"authors"})
+
+
+def test_there_is_one_version_number():
+    import course_utils
+
+    (newest,) = re.findall(
+        r"\A# Changes\n.*?\n## (\S+) \(\d{4}-\d\d-\d\d\)", (ROOT / "CHANGELOG.md").read_text(), re.DOTALL
+    )
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert newest == cited == course_utils.__version__ == importlib.metadata.version(PROJECT["name"])
+    assert "version" in PROJECT["dynamic"]
 
 
 def test_no_lock_file_with_download_addresses():
@@ -130,7 +183,7 @@ def test_the_set_up_runs_once(elsewhere):
     tests = "-m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions"
     assert make(elsewhere, "test").returncode == 0
     first = (elsewhere / "calls").read_text()
-    assert "-m venv .venv" in first and "-r requirements.txt" in first and tests in first
+    assert "-m venv .venv" in first and "-c requirements.txt" in first and tests in first
     assert make(elsewhere, "test").returncode == 0
     again = (elsewhere / "calls").read_text().removeprefix(first)
     assert again.strip() == tests
@@ -142,7 +195,7 @@ def test_changed_requirements_are_installed(elsewhere):
     os.utime(elsewhere / "requirements.txt", (2**31 - 10, 2**31 - 10))
     before = (elsewhere / "calls").read_text()
     make(elsewhere, "test")
-    assert "-r requirements.txt" in (elsewhere / "calls").read_text().removeprefix(before)
+    assert "-c requirements.txt" in (elsewhere / "calls").read_text().removeprefix(before)
 
 
 @pytest.mark.parametrize("failing", [{"venv": "echo No module named venv; exit 1"}, {"pip": "echo no network; exit 1"}])
@@ -164,6 +217,22 @@ def test_uv_is_used_where_it_is_found(elsewhere):
     assert make(elsewhere, "test").returncode == 0
     calls = (elsewhere / "calls").read_text()
     assert "uv pip install --quiet --compile-bytecode" in calls and "-m pip" not in calls and "-m venv" not in calls
+    assert "-e .\n" in calls and "-e .[test]\n" in calls and "-r requirements.txt" not in calls
+
+
+@pytest.mark.parametrize(
+    ("target", "extra"), [("test", "test"), ("run", "authors"), ("site", "site"), ("classroom", "classroom")]
+)
+def test_each_command_brings_what_it_needs_once(elsewhere, target, extra):
+    fake_python(elsewhere)
+    script(elsewhere / "tools" / "course", "exit 0")
+    (elsewhere / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(elsewhere / "tools" / "course", elsewhere / ".venv" / "bin" / "course")
+    for times in (1, 2):
+        assert make(elsewhere, target).returncode == 0
+        assert (elsewhere / "calls").read_text().count(f"-e .[{extra}]") == 1, times
+    assert make(elsewhere, "setup").returncode == 0  # nothing more for a student
+    assert (elsewhere / "calls").read_text().count("-e .\n") == 1
 
 
 def test_the_command_is_installed():
@@ -229,7 +298,7 @@ def test_without_uv_these_two_say_so(elsewhere, target):
 
 
 def test_a_lesson_imports_nothing_slow_that_it_does_not_use():
-    rooms = "augment, data, evaluation, models, plots, results, training, check"
+    rooms = "augment, batches, datasets, evaluation, labels, models, plots, results, training, check"
     program = (
         f"import sys; from course_utils import {rooms}; print(*{{'nbformat', 'albumentations'}} & set(sys.modules))"
     )

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import models, training
-from course_utils.batches import Batch
+from course_utils import augment, models, training
+from course_utils.batches import Batch, batches
+from course_utils.labels import split_labels
+from course_utils.models import new_model
 from course_utils.training import TrainingDiverged, train
 
 
@@ -182,10 +184,22 @@ def test_threads_are_fixed():
 
 
 def test_the_device_is_chosen():
-    command = "import course_utils, os; print(course_utils.DEVICE)"
-    chosen = {}
-    for wish in ("", "meta"):
+    command = "from course_utils.device import DEVICE; print(DEVICE)"
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    for wish, device in {"": best, "cpu": "cpu", best: best}.items():
         environment = {**os.environ, "COURSE_DEVICE": wish}
-        chosen[wish] = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
-    assert chosen[""].stdout.strip() == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert chosen["meta"].stdout.strip() == "meta"
+        run = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
+        assert run.stdout.strip() == device
+
+
+def test_the_baseline_is_the_recipe_of_lesson_01(digits):
+    """What later lessons call in one line is the training that lesson 01 writes out."""
+    label_split = split_labels(digits, 100, 3)
+    weak, strong = augment.views(digits)
+    stream = batches(label_split, weak, labelled_view=strong, batch_size=16, seed=3)
+    by_hand = training.train(new_model(digits, 3), training.supervised_loss, stream, 5)
+    run = training.train_baseline(digits, label_split, 5, batch_size=16, seed=3)
+    assert run.curves == by_hand.curves and run.steps_done == 5
+    model, batch = new_model(digits, 3), next(batches(label_split, weak, seed=3))
+    loss, logs = training.supervised_loss(model, batch)
+    assert logs == {} and torch.equal(loss, torch.nn.functional.cross_entropy(model(batch.x_l), batch.y_l))

@@ -109,10 +109,10 @@ def lessons_at_a_time() -> int:
     option(
         "lessons", nargs="*", help=f"lesson numbers (default: those that record runs, {MEASURED[0]} to {MEASURED[-1]})"
     ),
-    option("--labels", nargs="+", default=["500"], help="numbers of labels, or all (default: 500)"),
+    option("--labels", nargs="+", help="numbers of labels, or all (default: those of the lessons, 500)"),
     option("--seeds", type=whole_number(0), nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4"),
-    option("--networks", nargs="+", default=["SimpleCNN"], choices=["SimpleCNN", "ResNet"], help="default: SimpleCNN"),
-    option("--steps", type=whole_number(1), default=1600, help="steps of each training (default: 1600)"),
+    option("--networks", nargs="+", choices=["SimpleCNN", "ResNet"], help="default: SimpleCNN"),
+    option("--steps", type=whole_number(1), help="steps of each training (default: those of the lessons, 1600)"),
     option("--datasets", nargs="+", choices=["dermamnist", "digits"], help="default: the best that can be had"),
     option("--jobs", type=whole_number(1), help="lessons at a time (default: one for each core, at most 4)"),
     option("--scheduler", help="address of a Dask scheduler, to use the machines of its workers"),
@@ -124,12 +124,14 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from course_utils.authoring import readme
     from course_utils.benchmarks import lessons as runner
     from course_utils.datasets import load_dataset
+    from course_utils.settings import TAUGHT_LABELS, TAUGHT_NETWORK, TAUGHT_STEPS
 
     numbers = [source.name[:2] for source in lessons(arguments.lessons or MEASURED)]
+    networks, steps = arguments.networks or [TAUGHT_NETWORK], arguments.steps or TAUGHT_STEPS
     todo = []
     for dataset in arguments.datasets or [load_dataset().name]:
-        labels = runner.labels_of(arguments.labels, dataset)
-        todo += runner.jobs([dataset], arguments.networks, arguments.steps, labels, arguments.seeds, numbers)
+        labels = runner.labels_of(arguments.labels or [str(TAUGHT_LABELS)], dataset)
+        todo += runner.jobs([dataset], networks, steps, labels, arguments.seeds, numbers)
     failed = runner.benchmark(todo, arguments.output, arguments.jobs or lessons_at_a_time(), arguments.scheduler)
     rows = runner.collect(todo, arguments.output)
     for name, own in rows.groupby("dataset"):

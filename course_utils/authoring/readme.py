@@ -17,7 +17,7 @@ README = ROOT / "README.md"
 TABLE = re.compile(r"(<!-- (methods|by labels): (\w+), (\w+), (\S+?)(?:, (\d+))? -->\n\n)(?:\|.*\n)*")
 SPEED = re.compile(r"(<!-- speed -->\n\n)(?:\|.*\n)*")
 METRICS = ["AUC", "ACC", "macro-F1", "balanced ACC"]
-BESIDE = "committee without|by a quarter"  # lines that only lesson 09 discusses
+IN_LESSON_09_ONLY = "committee without|by a quarter"  # lines that only lesson 09 discusses
 
 
 def with_tables(text: str) -> str:
@@ -34,7 +34,7 @@ def renew() -> Path:
 def _made(kind: str, dataset: str, network: str, what: str, steps: str | None) -> str:
     rows = results.read_runs(results.shipped_file(dataset))
     rows = rows[(rows["network"] == network) & (rows["steps"] == int(steps or TAUGHT_STEPS))]
-    rows = rows[~rows["method"].str.contains(BESIDE)]
+    rows = rows[~rows["method"].str.contains(IN_LESSON_09_ONLY)]
     table = by_method(rows[rows["num_labels"] == int(what)]) if kind == "methods" else by_labels(rows, what)
     return markdown(table.rename_axis("method"))
 

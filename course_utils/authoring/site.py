@@ -44,7 +44,7 @@ def build(output: Path, solutions: bool = False, check_external: bool = False) -
     if missing:
         raise RuntimeError(
             f"the site is built with {', '.join(missing)}, not installed here. "
-            "Cure: python -m pip install -r requirements.txt (or make site, which does it)"
+            "Cure: make site, which adds it (or pip install -c requirements.txt -e '.[site]')"
         )
     if output.exists() and not _may_be_replaced(output):
         raise ValueError(f"{output} holds something else than a site: name another --output, or remove it first")

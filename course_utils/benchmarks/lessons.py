@@ -106,8 +106,8 @@ def run(job: Job) -> tuple[Job, list[dict], str | None]:
                 return job, [], f"a cell that records failed, {errors[0].ename}: {errors[0].evalue}\n{cell.source}"
         recorded = Path(folder) / "runs.jsonl"
         rows = [json.loads(line) for line in recorded.read_text().splitlines()] if recorded.is_file() else []
-    mine = {"lesson": job.lesson, "code": job.code, "num_labels": job.num_labels, "num_steps": job.num_steps}
-    rows = [row | mine for row in rows if row["split"] == "test" and row["dataset"] == job.dataset]
+    settings_of_job = {"lesson": job.lesson, "code": job.code, "num_labels": job.num_labels, "num_steps": job.num_steps}
+    rows = [row | settings_of_job for row in rows if row["split"] == "test" and row["dataset"] == job.dataset]
     if not rows:
         return job, [], f"the lesson recorded nothing on {job.dataset}: does it train, and is the data there?"
     return job, rows, None

@@ -35,7 +35,7 @@ c.Spawner.args += [
     "--ServerApp.shutdown_no_activity_timeout=7200",
 ]
 
-# The helper package and the data are the shared ones; the board and the recorded runs are the student's own.
+# The helper package and the data are the shared ones; progress and the recorded runs are the student's own.
 c.Spawner.environment = {"PYTHONPATH": COURSE, "COURSE_DATA": DATA, "COURSE_RUNS": "~/ssl-course-runs"}
 
 # Whoever comes in gets a copy of the notebooks, or what is new in them, by nbgitpuller; the student's own changes win.

@@ -13,7 +13,7 @@ def accept_other_names(assignment: str, student: str, notebooks: list[str]) -> N
     """A hook before grading: a single notebook that was handed in under another name is taken for the lesson's."""
     if len(notebooks) == 1 and Path(notebooks[0]).stem != Path(notebooks[0]).parent.name:
         given = Path(notebooks[0])
-        notebooks[0] = shutil.copy(given, given.with_name(f"{given.parent.name}.ipynb"))
+        notebooks[0] = str(shutil.copy(given, given.with_name(f"{given.parent.name}.ipynb")))
 
 
 class AnyArchive(ExtractorPlugin):

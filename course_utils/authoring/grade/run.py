@@ -31,7 +31,7 @@ MOST_OUTPUT = 100_000  # characters of one cell
 
 
 class _KernelManager(AsyncKernelManager):
-    command = List()
+    command: List = List()
 
     @property
     def kernel_spec(self):
