@@ -6,12 +6,12 @@
 #
 # **Time** 95 min, of which the computer trains for about three
 #
-# **You need** lessons 00 and 01 (the metrics, the label draw, the supervised baseline)
+# **You need** lessons 00 and 01 (the metrics, the label split, the supervised baseline)
 #
 # **Objectives**
 #
 # - **6a** Make a weak and a strong view, drawn anew for every image.
-# - **6b** Turn predictions into guesses and a mask, without letting a gradient through.
+# - **6b** Turn predictions into pseudo-labels and a mask, without letting a gradient through.
 # - **6c** Write FixMatch's loss and its training step.
 # - **6d** See what the mask lets through, class by class.
 # - **6e** Tell what the method brings from what the recipe around it brings.
@@ -26,14 +26,14 @@ import torch.nn.functional as F
 from course_utils import augment, evaluation, plots, results
 from course_utils.batches import batches, generator
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import load_dataset
+from course_utils.datasets import load_dataset, to_tensor
 from course_utils.labels import split_labels
 from course_utils.models import new_model
 from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import supervised_loss, train, train_baseline
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in lesson 01:
+# The dataset and a label split with 500 labels, as in lesson 01:
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -42,8 +42,8 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
-# runs, beside the constant predictor. Whatever FixMatch brings has to show up against this.
+# And where we stand: the supervised baseline, the mean over the five label splits of the reference
+# runs, beside the majority class. This is the number FixMatch has to beat.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -56,8 +56,8 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 #
 # FixMatch ([Sohn et al. 2020](https://arxiv.org/abs/2001.07685)) rests on *consistency*: a picture of a lesion,
 # turned or partly covered, is still a picture of that lesion. It uses two kinds of random change. The **weak**
-# view is easy: the network's guess on it is about as good as on the image itself. The **strong** view is hard: agreeing
-# with the guess on it means learning something.
+# view is easy: the network's answer on it is about as good as on the image itself. The **strong** view is hard: agreeing
+# with that answer on it means learning something.
 #
 # Here is the strong pipeline of this course, as Albumentations reads it. On skin lesions any flip and any turn is
 # allowed, because a lesion has no up or down. Changing the hue is not: colour carries the diagnosis. (On the
@@ -76,35 +76,35 @@ rows = [
     augment.augment_one(strong, image, 9, seed=0),
     augment.augment_one(augment.original_strong, image, 9, seed=0),
 ]
-titles = ["original", "weak", "strong", "strong, of\nthe ancestor"]
+titles = ["original", "weak", "strong", "strong, of the\noriginal notebook"]
 alt = (
     "One image above nine weak views, which only flip, turn and shift it; nine strong views, which also change size and "
-    "brightness and cover a square; and nine strong views of the ancestor notebook, tilted or blurred, with nothing covered."
+    "brightness and cover a square; and nine strong views of the original notebook, tilted or blurred, with nothing covered."
 )
 plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
 
 # %% [markdown]
-# The last row is how the notebook that this course grew from made its strong views: tilted by a few degrees, lighter or
-# darker, sometimes blurred. Nothing is covered and little is turned. The nearer strong is to weak, the less there is to
-# learn from agreeing.
+# The last row is how the original notebook, from which this course grew, made its strong views: tilted by a few degrees, lighter or
+# darker, sometimes blurred. Nothing is covered and little is turned. If strong is barely stronger
+# than weak, agreement teaches nothing.
 #
 # Training draws tens of thousands of views a minute. For that, `course_utils.augment` makes the same views for a
 # whole batch at once; a test compares the two forms. One trap comes with it, and the first exercise is about it.
 
 # %% [markdown]
-# ### Exercise 6.1 · A coin for each image
+# ### Exercise 6.1 · A random draw for each image
 #
 # 10 min · difficulty 2/5 · objective 6a
 #
 # Given a batch `x` (B, C, H, W), return a new batch in which **each image by itself** is mirrored left-right with
-# probability one half. All randomness comes from `rng`, a `torch.Generator`, and goes on there: the next call draws other coins.
-# The input stays as it is, and is not what you return, even if no coin says *mirror*.
+# probability one half. All randomness comes from `rng`, a `torch.Generator`: don't reseed it, so that the next call draws other numbers.
+# The input stays as it is, and is not what you return, even if no image is mirrored.
 #
-# <details><summary>Hint 1 (direction)</summary>Draw B coins, then choose per image between the image and its
-# mirror image. One coin for the batch would show the network all images mirrored or none.</details>
+# <details><summary>Hint 1 (direction)</summary>Draw B numbers, then choose per image between the image and its
+# mirror image. One number for the batch would show the network all images mirrored or none.</details>
 #
-# <details><summary>Hint 2 (which function)</summary><code>torch.rand(len(x), generator=rng)</code> gives the coins,
-# <code>x.flip(3)</code> the mirrored batch, and <code>torch.where</code> chooses, once the coins have the shape
+# <details><summary>Hint 2 (which function)</summary><code>torch.rand(len(x), generator=rng)</code> gives the numbers,
+# <code>x.flip(3)</code> the mirrored batch, and <code>torch.where</code> chooses, once what you compare has the shape
 # (B, 1, 1, 1).</details>
 
 
@@ -125,15 +125,15 @@ def flip_each(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 check("6.1", flip_each)
 
 # %% tags=["dataset"]
-same = torch.from_numpy(image).permute(2, 0, 1).expand(12, -1, -1, -1) / 127.5 - 1
+same = to_tensor(image).expand(12, -1, -1, -1) / 127.5 - 1
 alt = "Twelve copies of one image after flip_each: some are mirrored and some are not, in no regular order."
-plots.show(plots.image_grid([flip_each(same, generator(SEED, "coins"))], ["flip_each"], scale=0.7), alt)
+plots.show(plots.image_grid([flip_each(same, generator(SEED, "mirrored"))], ["flip_each"], scale=0.7), alt)
 
 # %% [markdown]
-# ## 2 · Guess and mask
+# ## 2 · Pseudo-label and mask
 #
 # On the weak view $\alpha(u_b)$ the network predicts the distribution $q_b = p(y \mid \alpha(u_b))$. FixMatch
-# takes its most probable class as the **guess** $\hat q_b = \arg\max q_b$ and keeps it only if it is confident:
+# takes its most probable class as the **pseudo-label** $\hat q_b = \arg\max q_b$ and keeps it only if it is confident:
 #
 # $$m_b = \mathbf{1}\left[\max q_b \ge \tau\right].$$
 #
@@ -142,23 +142,23 @@ plots.show(plots.image_grid([flip_each(same, generator(SEED, "coins"))], ["flip_
 # %%
 q = torch.tensor([[0.97, 0.02, 0.01], [0.60, 0.30, 0.10], [0.03, 0.96, 0.01], [0.01, 0.03, 0.96]])
 confidence, pseudo_label = q.max(dim=1)
-pd.DataFrame({"confidence": confidence, "guess": pseudo_label, "kept at .95": confidence >= 0.95}).round(2)
+pd.DataFrame({"confidence": confidence, "pseudo-label": pseudo_label, "kept at .95": confidence >= 0.95}).round(2)
 
 # %% [markdown]
 # The second image is left out of this step, not for ever: when the network has learnt more, it may pass.
 #
-# The guess is a *target*, and targets are constants: if a gradient ran through it, the network could lower its loss by
+# The pseudo-label is a *target*, and targets are constants: if a gradient ran through it, the network could lower its loss by
 # bending the target towards the prediction instead of the other way round. Here `argmax` and `>=` stop the gradient by
 # themselves. Detach all the same: with soft targets (lesson 08) nothing else would stop it.
 
 # %% [markdown]
-# ### Exercise 6.2 · Guess and mask
+# ### Exercise 6.2 · Pseudo-label and mask
 #
 # 8 min · difficulty 2/5 · objective 6b
 #
-# From the logits on the weak views, `logits_w` (B, num_classes), return `(guess, mask)`: `guess` (B,) int64 is the
+# From the logits on the weak views, `logits_w` (B, num_classes), return `(pseudo_label, mask)`: `pseudo_label` (B,) int64 is the
 # most probable class, `mask` (B,) is a float tensor, 1 where that class's probability is **at least** `tau` and 0
-# elsewhere. Neither carries a gradient.
+# elsewhere. Neither carries a gradient. Logits may be as large as 300.
 #
 # <details><summary>Hint 1 (direction)</summary>Logits are not probabilities yet. Mind over which axis the
 # probabilities sum to one, and that <i>at least</i> includes <i>equal</i>.</details>
@@ -172,7 +172,7 @@ def pseudo_label_and_mask(logits_w: torch.Tensor, tau: float) -> tuple[torch.Ten
     """Hard pseudo-labels and which of them to believe (Sohn et al. 2020, equation 4).
 
     logits_w: (B, num_classes) on the weak views
-    returns: guess (B,) int64, mask (B,) float of zeros and ones, both without gradient
+    returns: pseudo-label (B,) int64, mask (B,) float of zeros and ones, both without gradient
     """
     ### BEGIN SOLUTION
     probabilities = logits_w.detach().softmax(dim=1)
@@ -187,26 +187,26 @@ check("6.2", pseudo_label_and_mask)
 # %% [markdown]
 # ## 3 · The loss on unlabelled images
 #
-# On the strong view $\mathcal{A}(u_b)$ the network has to answer the guess. With $\mu B$ unlabelled images in the
+# On the strong view $\mathcal{A}(u_b)$ the network has to answer the pseudo-label. With $\mu B$ unlabelled images in the
 # batch and the cross-entropy $H$,
 #
 # $$\ell_u = \frac{1}{\mu B} \sum_{b=1}^{\mu B} m_b \; H\!\left(\hat q_b,\; p(y \mid \mathcal{A}(u_b))\right).$$
 #
 # Look at the divisor: it is the number of **all** unlabelled images, not of those that were kept. Early in
-# training, when few guesses pass, $\ell_u$ is small by itself. That is why FixMatch needs no schedule that turns
+# training, when few pseudo-labels pass, $\ell_u$ is small by itself. That is why FixMatch needs no schedule that turns
 # it on: the mask is the schedule.
 
 # %%
 logits_s = torch.tensor([[2.0, 0, 0], [0.5, 0, 1], [0, 1, 0], [1, 0, 0]])
 per_image = F.cross_entropy(logits_s, pseudo_label, reduction="none")
-pd.DataFrame({"guess": pseudo_label, "cross-entropy": per_image, "kept": (confidence >= 0.95).int()}).round(4)
+pd.DataFrame({"pseudo-label": pseudo_label, "cross-entropy": per_image, "kept": (confidence >= 0.95).int()}).round(4)
 
 # %% [markdown]
 # ### Exercise 6.3 · The unlabelled loss
 #
 # 7 min · difficulty 2/5 · objective 6c
 #
-# Given the logits on the strong views, `logits_s` (B, num_classes), the `guess` (B,) and the `mask` (B,), return
+# Given the logits on the strong views, `logits_s` (B, num_classes), the `pseudo_label` (B,) and the `mask` (B,), return
 # $\ell_u$ as a scalar tensor: the masked cross-entropies, summed and divided by the number of **all** B images. If
 # the mask is all zeros the loss is 0, still a tensor, and not nan.
 #
@@ -220,7 +220,7 @@ pd.DataFrame({"guess": pseudo_label, "cross-entropy": per_image, "kept": (confid
 def unlabelled_loss(logits_s: torch.Tensor, pseudo_label: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """FixMatch's loss on unlabelled images (Sohn et al. 2020, equation 4).
 
-    logits_s: (B, num_classes) on the strong views, guess: (B,) int64, mask: (B,) float
+    logits_s: (B, num_classes) on the strong views, pseudo_label: (B,) int64, mask: (B,) float
     returns: scalar
     """
     ### BEGIN SOLUTION
@@ -256,21 +256,21 @@ batch = next(batches(label_split, weak, strong, batch_size=32, mu=2, seed=SEED))
 #
 # 18 min · difficulty 3/5 · objective 6c
 #
-# Return `(loss, logs)` with the loss $\ell_s + \lambda_u \ell_u$ (a scalar tensor) and `logs = {"mask": share}`, the
-# share of unlabelled images that the mask keeps, a plain number. Guess on `batch.x_w`, learn on `batch.x_s`.
+# Return `(loss, logs)` with the loss $\ell_s + \lambda_u \ell_u$ (a scalar tensor) and `logs = {"mask": fraction}`, the
+# fraction of unlabelled images that the mask keeps, a number (no gradient). Pseudo-labels from `batch.x_w`, learn on `batch.x_s`.
 #
 # Call `model` twice: on `x_w` alone, under `torch.no_grad()`, and on the labelled and the strong images in one joint pass, also
 # when the mask keeps nothing. (In the paper's way you call it once, with gradients, on all three together, and detach the
 # weak logits.) Call neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Four lines: logits of the weak views under
-# <code>torch.no_grad()</code>, guess and mask; logits of the labelled and strong images, glued together and cut apart
+# <code>torch.no_grad()</code>, pseudo-label and mask; logits of the labelled and strong images, glued together and cut apart
 # again; the two losses; their sum. Your functions from Exercises 6.2 and 6.3 do half of
 # it.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>torch.cat([batch.x_l, batch.x_s])</code> before the model,
 # <code>logits[:len(batch.x_l)]</code> and <code>logits[len(batch.x_l):]</code> after it; <code>mask.mean().item()</code>
-# is the share.</details>
+# is the fraction.</details>
 
 
 # %% tags=["exercise", "ex-6.4"]
@@ -279,7 +279,7 @@ def fixmatch_loss(model, batch, tau: float = 0.95, lambda_u: float = 1.0):
 
     model: maps images to logits
     batch: x_l (B, C, H, W), y_l (B,), x_w and x_s (mu * B, C, H, W)
-    returns: (scalar loss, {"mask": share of unlabelled images kept})
+    returns: (scalar loss, {"mask": fraction of unlabelled images kept})
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
@@ -312,8 +312,8 @@ check("6.4", fixmatch_loss)
 # | EMA decay | `.999` | `.99` | an average over the last hundred steps, not thousand |
 # | strong view | RandAugment or CTAugment, then Cutout | turns, sizes, brightness, then Cutout | hue is part of the diagnosis |
 #
-# While it trains we look in: every hundred steps the averaged model guesses on the same thousand images of the
-# pool. Their hidden labels serve to *measure* the guesses and for nothing else.
+# While it trains we look in: every hundred steps the averaged model answers on the same thousand images of the
+# pool. Their hidden labels serve to *measure* its pseudo-labels and for nothing else.
 
 # %%
 probe = torch.randperm(len(label_split.images), generator=generator(SEED, "probe"))[:1000]
@@ -345,7 +345,7 @@ run = train(new_model(dataset, SEED), fixmatch_loss, ssl_batches, NUM_STEPS, on_
 print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s")
 
 # %% [markdown]
-# The baseline gets the same label draw, network, number of steps and the recipe that suited it best (strong views
+# The baseline gets the same label split, network, number of steps and the recipe that suited it best (strong views
 # of its labelled images, see lesson 01).
 
 # %% tags=["nbval-ignore-output"]
@@ -357,7 +357,7 @@ scores = {
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
-# Both runs go into your records. And is your result as it should be? It should lie in the band of the course's own runs
+# Both runs go into your records. And is your result as it should be? It should lie in the reference range of the course's own runs
 # with five seeds, widened as in lesson 01.
 
 # %% tags=["dataset"]
@@ -369,10 +369,10 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # %%
 kept = pd.DataFrame(looks).astype(float).set_index("step")
 figure, ax = plots.plt.subplots(figsize=(6, 3))
-kept.plot(ax=ax, ylim=(0, 1), ylabel="share")
+kept.plot(ax=ax, ylim=(0, 1), ylabel="fraction")
 alt = (
-    "Two lines over the training steps: the share of images that the mask keeps, and, of those kept, the share whose "
-    "guess is right."
+    "Two lines over the training steps: the fraction of images that the mask keeps, and, of those kept, the fraction whose "
+    "pseudo-label is right."
 )
 plots.show(figure, alt)
 
@@ -387,14 +387,14 @@ plots.show(figure, alt)
 #
 # 15 min · difficulty 3/5 · objective 6d
 #
-# From `guess`, `mask` and the true labels `truth`, all (N,), return `(share, precision)`, two float tensors
-# (num_classes,). `share[c]`: of the images that **truly are** class $c$, which part does the mask keep?
-# `precision[c]`: of the images that are kept **and guessed** as $c$, which part truly is $c$? Where there is nothing
+# From `pseudo_label`, `mask` and the true labels `truth`, all (N,), return `(fraction, precision)`, two float tensors
+# (num_classes,). `fraction[c]`: of the images that **truly are** class $c$, which part does the mask keep?
+# `precision[c]`: of the images that are kept **with the pseudo-label** $c$, which part truly is $c$? Where there is nothing
 # to divide by, the entry is `nan`: unknown, which is not the same as 0.
 #
 # <details><summary>Hint 1 (direction)</summary>Both are fractions of counts per class: write down numerator and
-# denominator of each. For the share the classes are those of <code>truth</code>, for the precision those of
-# <code>guess</code>.</details>
+# denominator of each. For the fraction the classes are those of <code>truth</code>, for the precision those of
+# <code>pseudo_label</code>.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>torch.bincount(labels, weights=..., minlength=num_classes)</code>
 # counts with weights; in floats 0/0 is nan by itself.</details>
@@ -404,15 +404,15 @@ plots.show(figure, alt)
 def kept_by_class(pseudo_label: torch.Tensor, mask: torch.Tensor, truth: torch.Tensor, num_classes: int):
     """What the mask keeps of each class, and how right it is.
 
-    guess, truth: (N,) int64, mask: (N,) float of zeros and ones
-    returns: share (num_classes,), precision (num_classes,), nan where undefined
+    pseudo_label, truth: (N,) int64, mask: (N,) float of zeros and ones
+    returns: fraction (num_classes,), precision (num_classes,), nan where undefined
     """
     ### BEGIN SOLUTION
     right = mask * (pseudo_label == truth)
     of_class = torch.bincount(truth, minlength=num_classes)
-    share = torch.bincount(truth, weights=mask, minlength=num_classes) / of_class
+    fraction = torch.bincount(truth, weights=mask, minlength=num_classes) / of_class
     kept_pseudo_labels = torch.bincount(pseudo_label, weights=mask, minlength=num_classes)
-    return share, torch.bincount(pseudo_label, weights=right, minlength=num_classes) / kept_pseudo_labels
+    return fraction, torch.bincount(pseudo_label, weights=right, minlength=num_classes) / kept_pseudo_labels
     ### END SOLUTION
 
 
@@ -427,18 +427,18 @@ unlabelled = torch.tensor(sorted(set(range(len(label_split.images))) - set(label
 probabilities = torch.from_numpy(evaluation.predict(run.ema, label_split.images[unlabelled]))
 logits = probabilities.clamp(min=1e-9).log()  # softmax(log p) = p
 pseudo_label, mask = pseudo_label_and_mask(logits, tau=0.95)
-share, precision = kept_by_class(pseudo_label, mask, label_split.measure_labels(unlabelled), dataset.num_classes)
+fraction, precision = kept_by_class(pseudo_label, mask, label_split.measure_labels(unlabelled), dataset.num_classes)
 
 # %%
 bars = {
-    "share of the class that is kept": share.numpy(),
+    "fraction of the class that is kept": fraction.numpy(),
     "precision of what is kept": precision.numpy(),
 }
 alt = (
-    "Two bars for each class: which share of its images the mask keeps, and how precise the kept guesses of that class are; "
-    "n/a where nothing was guessed and kept."
+    "Two bars for each class: which fraction of its images the mask keeps, and how precise the kept pseudo-labels of that class are; "
+    "n/a where nothing was kept."
 )
-plots.show(plots.class_bars(bars, dataset.class_names, "share"), alt)
+plots.show(plots.class_bars(bars, dataset.class_names, "fraction"), alt)
 
 # %% [markdown]
 # On DermaMNIST the mask keeps far more of the frequent class than of most others: the network is confident in what it
@@ -452,9 +452,9 @@ plots.show(plots.class_bars(bars, dataset.class_names, "share"), alt)
 # To learn what a part is worth, take it away and change nothing else: an **ablation**. These runs are short
 # (`400` steps), so each is compared with a FixMatch and a baseline that are as short.
 #
-# - `tau 0`: believe every guess. `tau .8`: believe more of them.
-# - `guess on strong`: the guess comes from another strong view. `weak only`: the strong view is another weak one.
-# - `mean over kept`: the divisor that people write by mistake.
+# - `tau 0`: believe every pseudo-label. `tau .8`: believe more of them.
+# - `pseudo-label on strong`: it comes from another strong view. `weak only`: the strong view is another weak one.
+# - `mean over kept`: dividing by the kept images, a common bug.
 #
 # The supervised line keeps the recipe that suits it best, strong views of its labelled images.
 #
@@ -488,7 +488,7 @@ ablations = {
     "FixMatch": fixmatch_loss,
     "tau .8": lambda model, batch: fixmatch_loss(model, batch, tau=0.8),
     "tau 0": lambda model, batch: fixmatch_loss(model, batch, tau=0.0),
-    "guess on strong": pseudo_label_on_strong,
+    "pseudo-label on strong": pseudo_label_on_strong,
     "weak only": weak_only,
     "mean over kept": mean_over_kept,
 }
@@ -505,8 +505,8 @@ names = [f"{name}, 400 steps" for name in ablations]
 results.compare(results.recorded(dataset, names), dataset, baseline=names[0])
 
 # %% [markdown]
-# One draw says little. The same seven, over the five draws of the reference runs that ship with the course (the
-# last number in a line is the paired difference to the baseline, mean and standard deviation over draws):
+# One label split says little. The same seven, over the five label splits of the reference runs that ship with the course (the
+# last number in a line is the paired gain over the baseline ± its standard error):
 
 # %% tags=["dataset"]
 columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {names[0]}"]
@@ -521,9 +521,9 @@ table.reindex(columns=columns)
 # too short, to profit from the harder task. An ablation speaks about the setting it was made in.
 
 # %% [markdown]
-# ## 8 · The ancestor's way
+# ## 8 · The original notebook's way
 #
-# The notebook that this course grew from has FixMatch's formula right, and nearly everything around it differs
+# The original notebook has FixMatch's formula right, and nearly everything around it differs
 # from the paper: the labelled images get the strong view, three separate passes feed BatchNorm, there is no average of
 # the weights, no weight decay, a constant learning rate, a mild strong view. And it pairs its two loaders with `zip`.
 
@@ -534,7 +534,7 @@ table.reindex(columns=columns)
 #
 # `zip` ends with the shorter of two loaders. A labelled loader has `ceil(num_labelled / batch_l)` batches of `batch_l`
 # images, an unlabelled one `ceil(num_unlabelled / batch_u)` batches of `batch_u` (the last batch of each may be
-# smaller). Return the share of the **unlabelled images** that one pass over `zip(labelled_loader, unlabelled_loader)`
+# smaller). Return the fraction of the **unlabelled images** that one pass over `zip(labelled_loader, unlabelled_loader)`
 # sees: a float in [0, 1].
 #
 # <details><summary>Hint 1 (direction)</summary>How many steps does the pass have? How many unlabelled images come by in
@@ -546,7 +546,7 @@ table.reindex(columns=columns)
 
 # %% tags=["exercise", "ex-6.6"]
 def zip_coverage(num_labelled: int, num_unlabelled: int, batch_l: int, batch_u: int) -> float:
-    """Share of the unlabelled images seen in one pass over the two zipped loaders."""
+    """Fraction of the unlabelled images seen in one pass over the two zipped loaders."""
     ### BEGIN SOLUTION
     steps = min(math.ceil(num_labelled / batch_l), math.ceil(num_unlabelled / batch_u))
     return min(steps * batch_u, num_unlabelled) / num_unlabelled
@@ -557,12 +557,12 @@ def zip_coverage(num_labelled: int, num_unlabelled: int, batch_l: int, batch_u: 
 check("6.6", zip_coverage)
 
 # %%
-print(f"one epoch of the ancestor sees {zip_coverage(500, 6507, 16, 64):.1%} of its unlabelled images")
+print(f"one epoch of the original notebook sees {zip_coverage(500, 6507, 16, 64):.1%} of its unlabelled images")
 
 # %% [markdown]
-# Its loader shuffles, so the next epoch brings other images and none is lost for ever; but an "epoch" is a third of what
-# its name says. The course counts steps, and `batches` lets each stream go on by itself: after one pass every image was
-# seen once. Now the rest of the ancestor's recipe (its augmentations, batches and optimiser), as many steps as ours:
+# Its loader shuffles, so the next epoch brings other images and none is lost for ever; but one "epoch" covers only a third of
+# the data. The course counts steps, and `batches` lets each stream go on by itself: after one pass every image was
+# seen once. Now the rest of the original recipe (its augmentations, batches and optimiser), as many steps as ours:
 
 
 # %%
@@ -576,7 +576,7 @@ def original_loss(model, batch):
 # %% tags=["nbval-ignore-output", "aside"]
 a_weak, a_strong = augment.original_weak, augment.original_strong
 stream = batches(label_split, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
-options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "ancestor's FixMatch"}
+options = {"schedule": lambda step, num_steps: 1.0, "weight_decay": 0.0, "label": "the original FixMatch"}
 original = train(new_model(dataset, SEED), original_loss, stream, NUM_STEPS, **options)
 original_scores = evaluation.evaluate(original.model, dataset.test)  # its last weights: it keeps no average
 results.record("FixMatch, original recipe", dataset, label_split, original, original_scores)
@@ -585,7 +585,7 @@ evaluation.score_table({**scores, "FixMatch, original recipe": original_scores},
 # %% [markdown]
 # ## 9 · The running table
 #
-# Your runs on this draw, and then the five reference draws.
+# Your runs on this label split, and then the five reference splits.
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "FixMatch", "FixMatch, original recipe"]
@@ -597,78 +597,66 @@ shipped = [row for row in reference if row["method"] in methods]
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw, with the standard error that you built in lesson 01. Beside it the control experiment: the same code on the
-# digits, whose classes are balanced.
-
-
-# %%
-def gain(dataset):
-    rows = pd.DataFrame(results.reference(dataset), columns=["method", "label_split", "macro-F1"])
-    by_split = rows.pivot(index="label_split", columns="method", values="macro-F1").reindex(columns=methods[:2])
-    return (by_split["FixMatch"] - by_split["supervised"]).dropna()
-
+# The gain, paired by label split, with the standard error that you built in lesson 01. Below it the control experiment: the same
+# code on the digits, whose classes are balanced.
 
 # %% tags=["dataset"]
-for some in (dataset, load_dataset("digits")):
-    difference = gain(some)
-    error = difference.std() / max(len(difference), 1) ** 0.5
-    print(f"{some.name}: macro-F1, FixMatch minus supervised, by draw {sorted(difference.round(3).tolist())}")
-    print(f"mean {difference.mean():.3f}, standard error {error:.3f}")
+pd.concat({some.name: results.gains(["FixMatch"], some) for some in (dataset, load_dataset("digits"))})
 
 # %% [markdown]
-# **Analysis** On DermaMNIST, over five draws, FixMatch is above the equally tuned baseline in macro-F1 and balanced
-# accuracy, by about twice the standard error, and level with it in AUC and accuracy. It does not win on every draw: a
-# single run, such as yours, could have shown a large gain or a small loss. The ancestor's recipe around the *same
+# **Analysis** On DermaMNIST, over five label splits, FixMatch is above the equally tuned baseline in macro-F1 and balanced
+# accuracy, by about twice the standard error, and no different from it in AUC and accuracy. It does not win on every label split: a
+# single run, such as yours, could have shown a large gain or a small loss. The original recipe around the *same
 # formula* ends far below our baseline, which saw no unlabelled image at all: here the recipe is worth more than the
-# method. On the digits FixMatch wins on every draw, by several standard errors. So the method works where its
-# assumptions hold; on DermaMNIST one class crowds the mask, and labels at this resolution are hard to guess.
+# method. On the digits FixMatch wins on every label split, by several standard errors. So the method works where its
+# assumptions hold; on DermaMNIST one class crowds the mask, and labels at this resolution are hard to tell.
 #
 # What this does not show: that FixMatch always helps, that the gain would last with a larger network or with all the
 # labels, or that it reaches the rarest classes (the mask keeps little of them, and each has only a handful of labels).
-# The settings were chosen by cross-validation inside the labels, on other draws; the test split was used for
+# The settings were chosen by cross-validation inside the labels, on other label splits; the test split was used for
 # measuring only. All images come from one collection, and some test images show a lesion that is also in the training
 # split; that may flatter every method. And a step of FixMatch sees five times as many images as a supervised step, and
 # costs several times as many seconds: equal steps are not equal work, as the table says.
 # The second baseline of lesson 01 looks at as many images as FixMatch, all of them labelled, and has the larger part of this
-# gain in macro-F1 with no unlabelled image (lesson 09 compares them draw by draw).
+# gain in macro-F1 with no unlabelled image (lesson 09 compares them split by split).
 
 # %% [markdown]
 # ## Quiz
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1** (6c). In the first steps hardly any guess passes the threshold. The unlabelled loss, divided by all
+# **Question 1** (6c). In the first steps hardly any pseudo-label passes the threshold. The unlabelled loss, divided by all
 # images, is then
 #
 # <details><summary>a) large, because the few kept images weigh much</summary>That is what dividing by the <i>kept</i>
-# images would do: two lucky guesses would count as much as a hundred.</details>
+# images would do: two lucky pseudo-labels would count as much as a hundred.</details>
 # <details><summary>b) small, and grows as the mask opens</summary>Yes. The mask is the curriculum; no ramp is
 # needed.</details>
 # <details><summary>c) undefined</summary>Only with the kept images as divisor, when none is kept.</details>
 #
-# **Question 2** (6a). Why does the guess come from the weak and the loss from the strong view?
+# **Question 2** (6a). Why does the pseudo-label come from the weak and the loss from the strong view?
 #
-# <details><summary>a) The easy view gives the best guess, the hard view leaves something to learn</summary>Yes. Both from
-# the weak view: little to learn. Both from the strong view: worse guesses.</details>
+# <details><summary>a) The easy view gives the best answer, the hard view leaves something to learn</summary>Yes. Both from
+# the weak view: little to learn. Both from the strong view: worse pseudo-labels.</details>
 # <details><summary>b) Because the strong view is slower to compute</summary>Speed has nothing to do with it.</details>
 # <details><summary>c) So that the network sees each image twice</summary>It would see it twice either way.</details>
 #
-# **Question 3** (6d). The kept guesses are nearly all right. FixMatch therefore
+# **Question 3** (6d). The kept pseudo-labels are nearly all right. FixMatch therefore
 #
-# <details><summary>a) must beat the baseline</summary>No: guesses can be right and teach nothing new, such as the frequent
+# <details><summary>a) must beat the baseline</summary>No: they can be right and teach nothing new, such as the frequent
 # class once more.</details>
-# <details><summary>b) has found the rare classes</summary>Not necessarily: look at the share that is kept, class by
+# <details><summary>b) has found the rare classes</summary>Not necessarily: look at the fraction that is kept, class by
 # class.</details>
-# <details><summary>c) may or may not help: it depends on whether the kept guesses are news</summary>Yes. High precision
+# <details><summary>c) may or may not help: it depends on whether the kept pseudo-labels add information</summary>Yes. High precision
 # helps, but it is not enough.</details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Guess on the weak view, without gradient; learn on the strong view; divide by all images.
+# - Pseudo-labels come from the weak view, without gradient; learn on the strong view; divide by all images.
 # - Draw augmentations per image, and never end at the shorter loader.
 # - Look at what the mask keeps class by class: under imbalance it keeps mostly what is frequent.
-# - A method is compared on the same draw, steps and network with a baseline that was tuned as well.
+# - A method is compared on the same label split, steps and network with a baseline that was tuned as well.
 # - The recipe around a method can matter more than the method.
 #
 # Next: `07_flexmatch.ipynb`, one threshold for each class.
