@@ -101,6 +101,7 @@ def unsolved(number):
         (lambda x: "4", "fix", "must be a tensor or a number, but is str"),
         (lambda x: {"a": 1}, "fix", "must be a tensor or a number, but is dict"),
         (lambda x: torch.zeros(2)[x], "fix", "is an index a float?"),
+        (lambda x: {"a": (2 * x).requires_grad_() * 1}, "fix", "must be a tensor or a number, but is dict"),
         (lambda x: Odd(), "fix", ""),
         (lambda: 1, "fix", "it raised TypeError"),
         (raises, "fix", "(in `wrong = x @ torch.zeros(3)`)"),
@@ -342,6 +343,7 @@ def test_values_agree_up_to_rounding_and_no_further():
     assert agree(1.0, torch.tensor(1.0 + 1e-7)) and not agree(0.1234, 0.12345)
     assert agree(300.0, 300.0001) and not agree(300.0, 300.1)
     assert agree([float("nan"), float("inf")], torch.tensor([float("nan"), float("inf")]))
+    assert not agree(1e100, float("inf")) and not agree(float("-inf"), float("inf")) and not agree(0.5, float("nan"))
     assert not agree(float("nan"), 0.0) and not agree([1.0], 1.0) and not agree("1", 1.0)
     assert agree("a", "a") and agree({1: "x"}, {1: "x"}) and not agree({1: "x"}, {1: "y"}) and agree(object(), ANY)
 

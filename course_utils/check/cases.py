@@ -318,9 +318,14 @@ def _all_alike(one: Seen, other: Seen) -> bool:
 
 
 def _copy(value: Any) -> Any:
+    """A value as it is now, whatever a later call does to it."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
-    return value if isinstance(value, Fix) else copy.deepcopy(value)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (tuple, list):
+        return type(value)(_copy(part) for part in value)
+    return {key: _copy(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def signature(case: Case) -> list:
