@@ -12,8 +12,8 @@
 # **Objectives**
 #
 # - **0a** Work through a lesson: cells, exercises, checks, hints.
-# - **0b** Describe a dataset by its class shares.
-# - **0c** Compute what a constant answer scores, and hold every result against it.
+# - **0b** Describe a dataset by its class fractions.
+# - **0c** Compute what the majority class scores, and hold every result against it.
 # - **0d** Choose a metric that the frequent class cannot dominate.
 
 # %% [markdown]
@@ -96,9 +96,9 @@ plots.show(plots.image_grid(rows, dataset.class_names, scale=0.7), alt)
 #
 # 5 min · difficulty 1/5 · objectives 0a, 0b
 #
-# Given `labels` (N,), a tensor of class numbers, return the **share** of each class: a float tensor
+# Given `labels` (N,), a tensor of class numbers, return the **fraction** of each class: a float tensor
 # (num_classes,) whose entry $c$ is $\pi_c = \frac{1}{N}\sum_{n} \mathbf{1}[y_n = c]$. A class that does not occur
-# has the share 0 and must not be left out.
+# has the fraction 0 and must not be left out.
 #
 # <details><summary>Hint 1 (direction)</summary>Count first, then divide by how many labels there are. Make sure
 # that the counts have one entry for each class, also for one without images.</details>
@@ -109,7 +109,7 @@ plots.show(plots.image_grid(rows, dataset.class_names, scale=0.7), alt)
 
 # %% tags=["exercise", "ex-0.1"]
 def class_fractions(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Share of each class.
+    """Fraction of each class.
 
     labels: (N,) int64 class numbers in 0 .. num_classes - 1, N >= 1
     returns: (num_classes,) float, sums to 1
@@ -126,21 +126,21 @@ check("0.1", class_fractions)
 # If the line above says `[ok]`, your function now describes the dataset. If it says `[todo]` or `[fix]`, go back one cell.
 
 # %% tags=["dataset"]
-shares = {
+fractions = {
     part.name: class_fractions(torch.from_numpy(part.labels), dataset.num_classes).numpy()
     for part in (dataset.train, dataset.val, dataset.test)
 }
-pd.DataFrame(shares, index=dataset.class_names).round(3)
+pd.DataFrame(fractions, index=dataset.class_names).round(3)
 
 # %% tags=["dataset"]
-alt = "Bars of the class shares in the three splits, which agree. In DermaMNIST nv towers over the rest."
-plots.show(plots.class_bars(shares, dataset.class_names, "share of images"), alt)
+alt = "Bars of the class fractions in the three splits, which agree. In DermaMNIST nv towers over the rest."
+plots.show(plots.class_bars(fractions, dataset.class_names, "fraction of images"), alt)
 
 # %% [markdown]
 # ## A few labels, many images
 #
 # Semi-supervised learning asks: what if a doctor has labelled only some of the images? The course's standard
-# draw keeps the labels of 500 training images and hides the rest. The images all stay: they are the pool, and the
+# label split keeps the labels of 500 training images and hides the rest. The images all stay: they are the pool, and the
 # labelled ones are part of it.
 
 # %% tags=["dataset"]
@@ -152,29 +152,29 @@ dict(zip(dataset.class_names, label_split.class_counts().tolist()))
 # ## What is an accuracy worth?
 #
 # Here is a classifier that looks at no image at all: it finds the most frequent class of the training split and
-# answers that class, always. Every result in this course stands beside this **constant predictor**.
+# answers that class, always. Every result in this course stands beside this **majority class**.
 
 # %% [markdown]
-# ### Exercise 0.2 · The constant predictor
+# ### Exercise 0.2 · The majority class
 #
 # 8 min · difficulty 2/5 · objective 0c
 #
 # Return the accuracy on the test split of always answering the most frequent class **of the training split**:
-# the share of test images with that label. If two classes are equally frequent in training, answer the one with
-# the smaller number. Return a Python float or a scalar tensor.
+# the fraction of test images with that label, one number. If two classes are equally frequent in training, answer
+# the one with the smaller number.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: which class is the answer (from the training labels
 # only), and how often is it right (on the test labels only).</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>torch.bincount(...).argmax()</code> finds the class;
-# comparing with <code>==</code> and taking the mean of the floats gives the share.</details>
+# comparing with <code>==</code> and taking the mean of the floats gives the fraction.</details>
 
 
 # %% tags=["exercise", "ex-0.2"]
 def majority_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> float:
     """Accuracy of always answering the most frequent training class.
 
-    train_labels: (N,) int64, test_labels: (M,) int64
+    train_labels: (N,) int64, test_labels: (M,) int64, N and M >= 1
     returns: a number in [0, 1]
     """
     ### BEGIN SOLUTION
@@ -187,17 +187,17 @@ def majority_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> 
 check("0.2", majority_accuracy)
 
 # %% [markdown]
-# The notebook that this course grew from published these test results (its last training cell). The first line
+# The original notebook, from which this course grew, published these test results (its last training cell). The first line
 # is yours: what its accuracies have to be held against.
 
 # %% tags=["dataset"]
-constant = float(majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
+majority = float(majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
 published = {"FixMatch": 0.670, "FlexMatch": 0.678, "MixMatch": 0.672}
-pd.DataFrame({"accuracy": {"majority class": constant, **published}}).round(3)
+pd.DataFrame({"accuracy": {"majority class": majority, **published}}).round(3)
 
 # %% [markdown]
 # All three are less than one point away from an answer that never looked at the image, and with this many test images
-# the standard error of an accuracy is about one point, too. (On the digits the constant predictor is far below them,
+# the standard error of an accuracy is about one point, too. (On the digits the majority class is far below them,
 # since no class is frequent; the published numbers are for DermaMNIST only.)
 
 # %% [markdown]
@@ -227,8 +227,8 @@ plots.show(plots.confusion(answer, dataset.class_names), alt)
 # 12 min · difficulty 3/5 · objective 0d
 #
 # Given a confusion matrix (C, C) of counts, rows true and columns predicted, compute every $F_c$ and return their
-# plain mean over **all** C classes. A class that is neither true nor predicted anywhere has $F_c = 0$ (not nan).
-# Return a float or a scalar tensor.
+# plain mean over **all** C classes, one number. A class that is neither true nor predicted anywhere has $F_c = 0$
+# (not nan).
 #
 # <details><summary>Hint 1 (direction)</summary>The diagonal holds the numerators. Sums over rows and over columns
 # make up the denominators; where a denominator is 0 so is the numerator, and any positive denominator will do.
@@ -269,14 +269,14 @@ print(f"scikit-learn {answer['macro-F1']:.4f}")
 # The course reports five metrics. **AUC** asks of each class whether its images get higher probabilities than
 # the others, without choosing any answer; it is computed on probabilities, one class against the rest, and
 # averaged. **ACC** is the accuracy, **weighted-F1** weighs the $F_c$ by class frequency, **balanced ACC** is the
-# mean recall. `score_table` puts the constant predictor first, always.
+# mean recall. `score_table` puts the majority class first, always.
 
 # %% tags=["dataset"]
 evaluation.score_table({}, dataset, dataset.test)
 
 # %% [markdown]
-# **Analysis** The constant predictor is nobody's idea of a diagnosis, and on DermaMNIST three of the five columns say so:
-# its AUC is that of a coin, its balanced accuracy is one over the number of classes, its macro-F1 is the F1 of one class
+# **Analysis** The majority class is nobody's idea of a diagnosis, and on DermaMNIST three of the five columns say so:
+# its AUC is that of random answers, its balanced accuracy is one over the number of classes, its macro-F1 is the F1 of one class
 # divided by the number of classes. Only the accuracy, and with it the weighted F1, looks respectable.
 # This does not show that accuracy is useless. It shows that accuracy says little *alone* when one class is
 # frequent. Nothing here was trained, so there is no spread over seeds; from the next lesson on there will be.
@@ -284,8 +284,8 @@ evaluation.score_table({}, dataset, dataset.test)
 # %% [markdown]
 # ## A failure on purpose: the shuffled loader
 #
-# The second classic mistake. To score predictions you compare them with the labels *in the same order*. The
-# ancestor's sister notebook predicted with a shuffling loader and compared with the labels in file order: a good
+# The second classic mistake. To score predictions you compare them with the labels *in the same order*. A
+# related notebook by the same author predicted with a shuffling loader and compared with the labels in file order: a good
 # model came out at chance, and label propagation was called the worst method of all. Below, near-perfect
 # predictions are scored, first in order and then shuffled.
 
@@ -312,8 +312,8 @@ except ValueError as error:
 # **Question 1** (0c). On a test split with nine healthy images in ten, a model has an accuracy of nine in ten. It is
 #
 # <details><summary>a) a good model</summary>No: answering <i>healthy</i> always scores the same.</details>
-# <details><summary>b) perhaps useless, perhaps not: one needs another metric</summary>Yes. It could be the constant
-# predictor, or a model that finds half of the ill at the price of some false alarms. Recall per class, macro-F1 or
+# <details><summary>b) perhaps useless, perhaps not: one needs another metric</summary>Yes. It could be the majority
+# class, or a model that finds half of the ill at the price of some false alarms. Recall per class, macro-F1 or
 # AUC tell them apart.</details>
 # <details><summary>c) surely useless</summary>No: equal accuracy does not mean equal answers.</details>
 #
@@ -326,7 +326,7 @@ except ValueError as error:
 # <details><summary>c) its probabilities are better calibrated</summary>No: both metrics look at the answers only, not
 # at the probabilities.</details>
 #
-# **Question 3** (0d). A model scores an AUC of one half and a macro-F1 well above the constant predictor's. Then
+# **Question 3** (0d). A model scores an AUC of one half and a macro-F1 well above the majority class's. Then
 #
 # <details><summary>a) the model ranks badly but answers well</summary>Hardly: answers that are good come from
 # probabilities that rank well.</details>
@@ -338,8 +338,8 @@ except ValueError as error:
 # %% [markdown]
 # ## Key points
 #
-# - Look at the class shares before you look at any result.
-# - No accuracy without the constant predictor beside it.
+# - Look at the class fractions before you look at any result.
+# - No accuracy without the majority class beside it.
 # - Macro-F1 and balanced accuracy weigh classes, accuracy weighs images, AUC looks at the ranking only.
 # - Predictions and labels must be in the same order; let code refuse if they are not.
 #

@@ -11,11 +11,11 @@
 #
 # **Objectives**
 #
-# - **1a** Draw labels that keep the class shares, and say what a class-balanced draw takes for granted.
+# - **1a** Choose labels that keep the class fractions, and say what a class-balanced label split takes for granted.
 # - **1b** Write a loss that plugs into the training loop of the course.
 # - **1c** Predict so that an image's answer does not depend on its neighbours.
 # - **1d** Move the operating point of a classifier with logit adjustment.
-# - **1e** Compare two methods draw by draw, with a standard error.
+# - **1e** Compare two methods label split by label split, with a standard error.
 
 # %% tags=["setup"]
 import warnings
@@ -49,19 +49,19 @@ evaluation.score_table({}, dataset, dataset.test)
 # ## Which images get a label?
 #
 # In a real project somebody picks images and asks a doctor. Picked at random, they come in the proportions of the
-# clinic, give or take some luck: many moles, few dermatofibromas. A **stratified** draw imitates this without the
+# clinic, give or take some luck: many moles, few dermatofibromas. A **stratified** label split imitates this without the
 # luck: it has these proportions as nearly as whole numbers allow. (Strictly it, too, needs to know the classes; it is
 # how one makes experiments that repeat.)
 
 # %% [markdown]
-# ### Exercise 1.1 · Draw labels that keep the class shares
+# ### Exercise 1.1 · Choose labels that keep the class fractions
 #
 # 12 min · difficulty 2/5 · objective 1a
 #
-# Let class $c$ have $n_c > 0$ of the $N$ images. Draw $\max(1, \lfloor n_c L / N \rfloor)$ of them at random, where $L$ is
-# `num_labels`: each class keeps its share, and no class goes without. Return the **positions** of the drawn images in
-# `labels`, of all classes together, sorted, none twice. The total may be smaller or larger than `num_labels`: neither fill
-# the draw up nor cut it. Within a class all choices are equally likely. Use the generator `rng` and no other source of chance.
+# Of each class $c$ that occurs, with $n_c$ of the $N$ images, choose $\max(1, \lfloor n_c L / N \rfloor)$ at random, where $L$ is
+# `num_labels`. Return the **positions** of the chosen images in `labels`, of all classes together, sorted, none twice. There
+# may be fewer or more than $L$ of them: neither fill up nor cut. All choices with these numbers are equally likely. Use the
+# generator `rng` and no other source of chance.
 #
 # <details><summary>Hint 1 (direction)</summary>Go through the classes. For each, find the positions of its images,
 # work out how many to take, and let the generator choose among the positions.</details>
@@ -72,18 +72,18 @@ evaluation.score_table({}, dataset, dataset.test)
 
 # %% tags=["exercise", "ex-1.1"]
 def stratified_split(labels: np.ndarray, num_labels: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of the images to label, with the class shares of `labels`.
+    """Positions of the images to label, with about the class fractions of `labels`.
 
-    labels: (N,) int64 class numbers, num_labels: 1 .. N
-    returns: (L,) int64 positions in 0 .. N - 1, ascending; L is near num_labels
+    labels: (N,) int64 class numbers, num_labels: L in 1 .. N
+    returns: (K,) whole numbers in 0 .. N - 1, ascending; K is the sum of max(1, n_c * num_labels // N) over the classes
     """
     ### BEGIN SOLUTION
-    drawn = []
+    chosen = []
     for c in np.unique(labels):
         members = np.flatnonzero(labels == c)
         number = max(1, len(members) * num_labels // len(labels))
-        drawn.append(rng.choice(members, number, replace=False))
-    return np.sort(np.concatenate(drawn))
+        chosen.append(rng.choice(members, number, replace=False))
+    return np.sort(np.concatenate(chosen))
     ### END SOLUTION
 
 
@@ -104,8 +104,8 @@ counts = {
 pd.DataFrame(counts, index=dataset.class_names).assign(pool=np.bincount(dataset.train.labels)).T
 
 # %% [markdown]
-# The notebook that this course grew from compares its methods, which had 500 stratified labels, with a baseline
-# that had 350 **class-balanced** ones: the same number from each class. Here are both draws, and a small one.
+# The original notebook, from which this course grew, compares its methods, which had 500 stratified labels, with a baseline
+# that had 350 **class-balanced** ones: the same number from each class. Here are both label splits, and a small one.
 
 # %% tags=["dataset"]
 wishes = {
@@ -113,8 +113,8 @@ wishes = {
     "stratified 500": (500, "stratified"),
     "balanced 350": (350, "balanced"),
 }
-drawn = {name: split_labels(dataset, n, SEED, how) for name, (n, how) in wishes.items()}
-pd.DataFrame({name: few.class_counts().numpy() for name, few in drawn.items()}, index=dataset.class_names).T
+splits = {name: split_labels(dataset, n, SEED, how) for name, (n, how) in wishes.items()}
+pd.DataFrame({name: few.class_counts().numpy() for name, few in splits.items()}, index=dataset.class_names).T
 
 # %% [markdown]
 # To label the same number of each class you must know the classes before you label. How many images would one
@@ -123,16 +123,16 @@ pd.DataFrame({name: few.class_counts().numpy() for name, few in drawn.items()}, 
 # %% tags=["dataset"]
 pool = np.bincount(dataset.train.labels)
 per_class = 350 // dataset.num_classes
-share_taken = per_class / pool
-to_label = (share_taken * len(dataset.train)).astype(int)
+fraction_taken = per_class / pool
+to_label = (fraction_taken * len(dataset.train)).astype(int)
 pd.DataFrame(
-    {"part of the class that is taken": share_taken.round(2), "images to label": to_label},
+    {"part of the class that is taken": fraction_taken.round(2), "images to label": to_label},
     index=dataset.class_names,
 )
 
 # %% [markdown]
-# For the rarest class of DermaMNIST the draw takes more than half of all its images, and to find them one would
-# label thousands: far more than the baseline admits to. (On the digits both draws are nearly the same, and
+# For the rarest class of DermaMNIST the balanced label split takes more than half of all its images, and to find them one would
+# label thousands: far more than the baseline admits to. (On the digits both label splits are nearly the same, and
 # nothing is hidden.)
 
 # %% [markdown]
@@ -154,8 +154,8 @@ print(batch.y_l.shape, batch.y_l.dtype)
 # 10 min · difficulty 2/5 · objective 1b
 #
 # Return two values. First the mean cross-entropy $\frac{1}{B}\sum_b -\log p_b[y_b]$ of the labelled images, a scalar
-# tensor with a gradient, where $p_b$ is the softmax of the model's logits (B, C). Second a dict with the entry
-# `"accuracy"`: the share of the batch whose largest logit is that of the label, between 0 and 1. Run the model once. Call
+# tensor with a gradient, where $p_b$ is the softmax of the model's logits (B, C). Second a dict with the entry `"accuracy"`:
+# a number (no gradient), the fraction of the batch whose largest logit is that of the label. Run the model once. Call
 # neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Keep the logits: both values are computed from them. Take care what
@@ -170,7 +170,7 @@ def supervised_loss(model: torch.nn.Module, batch) -> tuple[torch.Tensor, dict[s
     """Cross-entropy on the labelled images of a batch.
 
     model: (B, channels, 28, 28) floats -> logits (B, C); batch.x_l: the images; batch.y_l: (B,) int64
-    returns: scalar tensor, {"accuracy": float}
+    returns: scalar tensor, {"accuracy": number}
     """
     ### BEGIN SOLUTION
     logits = model(batch.x_l)
@@ -236,8 +236,8 @@ plots.show(plots.curves({"supervised": run.curves["loss"]}, "cross-entropy"), al
 #
 # 12 min · difficulty 2/5 · objective 1c
 #
-# Feed `images` (N, ...) through the model in order, `batch_size` at a time (the last part may be smaller), and return
-# the **softmax probabilities** (N, C), a float tensor. The model predicts in evaluation mode and without recording gradients.
+# Feed `images` through the model in order, `batch_size` at a time (only the last part may be smaller), and return the
+# **softmax probabilities** (N, C), a float tensor. The model predicts in evaluation mode and without recording gradients.
 # Afterwards it is again in the mode, training or evaluation, in which you found it, and its weights can be trained as before.
 #
 # <details><summary>Hint 1 (direction)</summary>Remember the mode, switch to evaluation, collect the parts, join them,
@@ -252,7 +252,7 @@ plots.show(plots.curves({"supervised": run.curves["loss"]}, "cross-entropy"), al
 def predict_probabilities(model: torch.nn.Module, images: torch.Tensor, batch_size: int) -> torch.Tensor:
     """Class probabilities of images, in their order.
 
-    images: (N, channels, 28, 28) floats in [-1, 1], N >= 1
+    images: (N, channels, height, width) floats, N >= 1
     returns: (N, C) floats, each row sums to 1
     """
     ### BEGIN SOLUTION
@@ -314,7 +314,7 @@ rows = [results.record("supervised", dataset, label_split, run, scores)]
 evaluation.score_table({"supervised": scores}, dataset, dataset.test)
 
 # %% [markdown]
-# The course ships its own runs with five seeds. Your result should lie in their band: what the five span, widened on
+# The course ships its own runs with five seeds. Your result should lie in their reference range: what the five span, widened on
 # both sides by twice of what another processor or another release of torch was seen to change in one run.
 
 # %% tags=["dataset"]
@@ -337,7 +337,7 @@ plots.show(plots.confusion(scores, dataset.class_names), alt)
 #
 # Augmentation, batch size, learning rate: somebody has to choose them, and the test split must not. The course
 # cross-validated **inside** the 500 labels: train on four fifths, predict the last fifth, five times over, on two
-# draws that no lesson uses. The table ships with the course:
+# label splits that no lesson uses. The table ships with the course:
 
 # %%
 recipes = results.recipes()
@@ -351,21 +351,21 @@ settings[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
 # Four settings for the supervised run and four for FixMatch, which lesson 06 builds. The same number on purpose: a
 # baseline must be tuned as carefully as the method that is compared with it, or the comparison measures the
 # tuning ([Oliver et al. 2018](https://arxiv.org/abs/1804.09170)). Some lines of FixMatch are a little higher; lesson
-# 06 asks whether that is more than chance. All settings saw the same two draws, so look at the difference to one of
-# them, draw by draw:
+# 06 asks whether that is more than chance. All settings saw the same two label splits, so look at the difference to one of
+# them on each:
 
 # %%
 by_split = pd.DataFrame(recipe_rows).pivot(index="setting", columns="label_split", values=["AUC", "macro-F1"])
 (by_split - by_split.loc["supervised, strong views"]).round(3).reindex(list(settings.groups))
 
 # %% [markdown]
-# Two pairs are few. Weak views are worse on both draws, in both metrics; for most other settings the signs disagree, or
+# Two pairs are few. Weak views are worse on both label splits, in both metrics; for most other settings the signs disagree, or
 # the differences are tiny. So this table can advise against a setting and cannot crown the best. We took the supervised
 # setting with the best means and stopped there. That is what 500 labels allow: a large validation split would be more
 # labels in disguise.
 
 # %% [markdown]
-# ## The recipe of the notebook that this course grew from
+# ## The recipe of the original notebook
 #
 # It published these results, all on DermaMNIST, and concluded that the three methods raise the accuracy notably.
 
@@ -401,7 +401,7 @@ def original_run(label_split, num_steps):
 
 # %% tags=["nbval-ignore-output", "dataset", "aside"]
 plan = {
-    "supervised, original 350 balanced": (drawn["balanced 350"], 220),
+    "supervised, original 350 balanced": (splits["balanced 350"], 220),
     "supervised, original recipe": (label_split, NUM_STEPS),
 }
 beside = {}
@@ -420,19 +420,19 @@ for metric in ("ACC", "macro-F1"):
 # The second run never saw an unlabelled image, and it has about the accuracy of the published FixMatch, FlexMatch
 # and MixMatch; over five seeds (table at the end) its macro-F1 also spans those of FixMatch and FlexMatch, and
 # MixMatch is far below. So the published rise over the baseline needs no unlabelled images to explain it: more labels,
-# more steps and other class shares suffice. (Our re-run of its baseline comes out above the published macro-F1; that
+# more steps and other class fractions suffice. (Our re-run of its baseline comes out above the published macro-F1; that
 # notebook sets no seed, so we cannot tell why.)
 #
-# Look at the balanced accuracy to see the shares at work: there, on DermaMNIST, the balanced baseline is the *best*
-# of the three runs. It is not a bad classifier; it was trained on equal shares and answers the rare classes readily,
+# Look at the balanced accuracy to see the fractions at work: there, on DermaMNIST, the balanced baseline is the *best*
+# of the three runs. It is not a bad classifier; it was trained on equal fractions and answers the rare classes readily,
 # and accuracy punishes that. The last line is our recipe: the same labels and steps as the line above it, in batches
-# twice as large, with other views, a falling learning rate and averaged weights. (On the digits the ancestor's
+# twice as large, with other views, a falling learning rate and averaged weights. (On the digits the original notebook's
 # augmentation mirrors the images, and a mirrored 3 is no digit at all.)
 
 # %% [markdown]
 # ## The learning curve
 #
-# What would more labels give? And how few are too few? First the draws.
+# What would more labels give? And how few are too few? First the label splits.
 
 # %% tags=["dataset"]
 sizes = [50, 100, 200, 500, 1000, 2000]
@@ -468,7 +468,7 @@ rows.append(results.record("supervised, 2000 labels", dataset, ladder[2000], lon
 
 # %% tags=["dataset"]
 reference = pd.DataFrame(results.reference(dataset), columns=list(rows[0]))
-constant = evaluation.majority_scores(dataset, dataset.test)
+majority = evaluation.majority_scores(dataset, dataset.test)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for ax, metric in zip(axes, ("macro-F1", "AUC")):
     ax.plot(sizes, [curve[n][metric] for n in sizes], label="this run, 500 steps")
@@ -481,7 +481,7 @@ for ax, metric in zip(axes, ("macro-F1", "AUC")):
         label="5 seeds, 500 steps: mean, sd",
     )
     ax.plot(list(longer), [result[metric] for result in longer.values()], label="this run, 1600 steps")
-    ax.axhline(constant[metric], color="black", linestyle=":", label="majority class")
+    ax.axhline(majority[metric], color="black", linestyle=":", label="majority class")
     ax.set(xscale="log", xlabel="labels", ylabel=metric, xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
@@ -494,8 +494,8 @@ plots.show(figure, alt)
 # %% [markdown]
 # The AUC rises with the labels and levels off. The macro-F1 of the short runs stops rising sooner. (The digits are easy
 # enough for both to end near the top.) The longer runs say why: with 1600 steps the same labels give more, at 500
-# labels as at 2000. A learning curve with a fixed budget shows the
-# budget, too; so whoever compares methods says how many steps each had.
+# labels as at 2000. A learning curve with a fixed number of steps shows
+# these, too; so whoever compares methods says how many steps each had.
 
 # %% [markdown]
 # ## Equal steps are not equal work
@@ -517,9 +517,9 @@ for metric in ("AUC", "macro-F1"):
 # %% [markdown]
 # ## The operating point
 #
-# The confusion matrix showed a model that prefers the frequent class; the ancestor's baseline does not. This preference
-# can be moved without other labels. Trained plainly, the logits learn $\log p(y \mid x)$, and the class shares $\pi$ are
-# part of that. If $\log \pi_y$ is added to them *in training*, the addition accounts for the shares, and the logits
+# The confusion matrix showed a model that prefers the frequent class; the original notebook's baseline does not. This preference
+# can be moved without other labels. Trained plainly, the logits learn $\log p(y \mid x)$, and the class fractions $\pi$ are
+# part of that. If $\log \pi_y$ is added to them *in training*, the addition accounts for the fractions, and the logits
 # themselves learn only what the image says: $\log p(x \mid y)$, up to a constant of the image
 # ([Menon et al. 2021](https://arxiv.org/abs/2007.07314)).
 
@@ -529,7 +529,7 @@ for metric in ("AUC", "macro-F1"):
 # 6 min · difficulty 1/5 · objective 1d
 #
 # Return the mean cross-entropy of the adjusted logits $z_{bc} + s \log \pi_c$ against `labels`, a scalar tensor, where
-# $s$ is `strength` and $\pi$ is `prior`. All entries of `prior` are positive (each class has a label). With $s = 0$ it is the plain
+# $s \ge 0$ is `strength` and $\pi$ is `prior`. All entries of `prior` are positive (each class has a label). With $s = 0$ it is the plain
 # cross-entropy. Leave `logits` unchanged.
 #
 # <details><summary>Hint 1 (direction)</summary>Every row of the logits gets the same row added, one number for each
@@ -557,7 +557,7 @@ def adjusted_cross_entropy(
 check("1.4", adjusted_cross_entropy)
 
 # %% [markdown]
-# The prior comes from the labelled images, the only ones whose class we know. Same draw, same steps, same seed:
+# The prior comes from the labelled images, the only ones whose class we know. Same label split, same steps, same seed:
 
 # %%
 prior = (label_split.class_counts() / len(label_split.labelled)).to(DEVICE)
@@ -595,7 +595,7 @@ four = {
 evaluation.score_table(four, dataset, dataset.test)
 
 # %% [markdown]
-# Four lines, two operating points: the first two runs answer under the class shares of the clinic, the last two as
+# Four lines, two operating points: the first two runs answer under the class fractions of the clinic, the last two as
 # if all classes were equally frequent. Within each pair the scores are nearly the same, whichever way the network
 # was trained. As far as these scores can see, the adjustment taught it nothing more and nothing less in this run; it
 # changed what it answers when unsure. Even the AUC moves between the pairs. It looks at the ranking of the images by the
@@ -625,13 +625,13 @@ plots.show(figure, alt)
 # %% [markdown]
 # Recall of the rare classes is bought with recall of the frequent one. Which point is right depends on what an
 # error costs, and a missed melanoma costs more than a mole looked at twice. A strength below 1 lies between the
-# points; it is a setting, to be chosen inside the labels like the others. (On the digits the shares are equal, and
+# points; it is a setting, to be chosen inside the labels like the others. (On the digits the fractions are equal, and
 # there is nothing to move.)
 
 # %% [markdown]
 # ## Is the difference real?
 #
-# One run of each says little: another draw, another result. So the course ran both with five seeds, each with its
+# One run of each says little: another label split, another result. So the course ran both with five seeds, each with its
 # own labels and initial weights. Seed by seed both methods had the *same* labels, so their results form **pairs**.
 
 # %% [markdown]
@@ -639,8 +639,8 @@ plots.show(figure, alt)
 #
 # 6 min · difficulty 1/5 · objective 1e
 #
-# `a` and `b` (n,) hold the results of two methods, entry $i$ of both from the same draw. With $d_i = a_i - b_i$ return
-# two values: the mean $\bar d$, and its standard error $s_d / \sqrt{n}$, where
+# `a` and `b` (n,) hold the results of two methods, entry $i$ of both from the same label split. With $d_i = a_i - b_i$ return
+# two numbers: the mean $\bar d$, and its standard error $s_d / \sqrt{n}$, where
 # $s_d^2 = \frac{1}{n-1}\sum_i (d_i - \bar d)^2$.
 #
 # <details><summary>Hint 1 (direction)</summary>Subtract first; from then on there is one list of numbers, and the
@@ -652,7 +652,7 @@ plots.show(figure, alt)
 
 # %% tags=["exercise", "ex-1.5"]
 def paired_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Mean difference of two methods over the same draws, with its standard error.
+    """Mean difference of two methods over the same label splits, with its standard error.
 
     a, b: (n,) float, n >= 2
     returns: (mean of a - b, standard error of that mean)
@@ -669,40 +669,37 @@ check("1.5", paired_difference)
 
 # %%
 def paired_table(first, second, metrics):
-    by_seed = [reference[reference["method"] == method].set_index("seed").sort_index() for method in (first, second)]
-    if min(len(frame) for frame in by_seed) < 2:
-        return "there are not yet two reference runs of each on this dataset"
     lines = {}
     for metric in metrics:
-        a, b = (frame[metric].to_numpy(dtype=float) for frame in by_seed)
-        mean, error = paired_difference(a, b)
+        of_both = [reference[reference["method"] == method].sort_values("seed") for method in (first, second)]
+        a, b = (frame[metric].to_numpy(dtype=float) for frame in of_both)
+        if min(len(a), len(b)) < 2:
+            return "there are not yet two reference runs of each on this dataset"
+        gain, error = paired_difference(a, b)
         apart = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))
-        lines[metric] = {
-            "difference": f"{mean:+.3f}",
-            "standard error": f"{error:.3f}",
-            "if unpaired": f"{apart:.3f}",
-        }
+        lines[metric] = {"gain": f"{gain:+.3f} ± {error:.3f}", "error if unpaired": f"{apart:.3f}"}
     return pd.DataFrame(lines).T
 
 
 # %% tags=["dataset"]
-paired_table("supervised, logit adjustment", "supervised", ["ACC", "balanced ACC", "macro-F1", "AUC"])
+metrics = ("ACC", "balanced ACC", "macro-F1", "AUC")
+paired_table("supervised, logit adjustment", "supervised", metrics)
 
 # %% [markdown]
 # A rule of thumb: with five pairs, a difference below about three standard errors may well be chance. The last
-# column is what one gets by forgetting the pairs. On DermaMNIST they matter most for the AUC: a draw that is hard
+# column is what one gets by forgetting the pairs. On DermaMNIST they matter most for the AUC: a label split that is hard
 # for one method is hard for the other, and in the difference this cancels. In the other metrics the two methods share
 # little of their luck, and both columns agree. One does not know beforehand, and the paired error is right in
-# either case. Now the recipes:
+# either case. `results.gains` does the same, and counts the label splits on which the first method is above. Now the recipes:
 
 # %% tags=["dataset"]
-paired_table("supervised", "supervised, original recipe", ["ACC", "balanced ACC", "macro-F1", "AUC"])
+results.gains(["supervised"], dataset, "supervised, original recipe", metrics)
 
 # %% [markdown]
 # And the second baseline, which looks at five times as many images:
 
 # %% tags=["dataset"]
-paired_table("supervised, batches of 160", "supervised", ["ACC", "balanced ACC", "macro-F1", "AUC"])
+results.gains(["supervised, batches of 160"], dataset, "supervised", metrics)
 
 # %% [markdown]
 # On DermaMNIST more work with the same labels raises the macro-F1 and the balanced accuracy by two to three standard errors, short of the rule of
@@ -729,9 +726,9 @@ plots.show(figure, alt)
 # %% [markdown]
 # ## The table of this lesson
 #
-# `compare` refuses to put runs side by side whose dataset, label draws or steps differ, unless told to, and then says in
-# what they differ. First your runs, then the five seeds of the course: the mean ± the standard deviation over seeds
-# (divide by $\sqrt{5}$ for the standard error). The paired difference is blank where no draw is shared.
+# `compare` refuses to put runs side by side whose dataset, label splits or steps differ, unless told to, and then says in
+# what they differ. First your runs, then the five seeds of the course: the mean of each metric, and in macro-F1 the paired
+# gain over the supervised run ± its standard error, with the number of pairs won. It is blank where no label split is shared.
 
 # %% tags=["nbval-ignore-output", "dataset"]
 results.compare(rows, dataset, allow_different=True)
@@ -742,15 +739,15 @@ five_seeds = [row for row in results.reference(dataset) if row["method"] in meth
 results.compare(sorted(five_seeds, key=lambda row: methods.index(row["method"])), dataset, allow_different=True)
 
 # %% [markdown]
-# **Analysis** On DermaMNIST the recipe of the course beats the ancestor's with every one of the five seeds, on the
+# **Analysis** On DermaMNIST the recipe of the course beats the original notebook's with every one of the five seeds, on the
 # same labels and with as many steps (of larger batches), in AUC and in macro-F1. Four times the labels raise the AUC with every seed,
-# the macro-F1 hardly. With five times the work on the same labels it is the macro-F1 that rises, on four seeds of five, and the AUC stays. Logit adjustment exchanges accuracy for balanced accuracy, and so did the ancestor's balanced
-# draw. The spread: with the ancestor's recipe alone, the macro-F1 of the five seeds lies further apart than the
-# published FixMatch and FlexMatch do, so a single run of each, on a draw of its own, cannot rank them.
+# the macro-F1 hardly. With five times the work on the same labels it is the macro-F1 that rises, on four seeds of five, and the AUC stays. Logit adjustment exchanges accuracy for balanced accuracy, and so did the original notebook's balanced
+# label split. The spread: with the original recipe alone, the macro-F1 of the five seeds lies further apart than the
+# published FixMatch and FlexMatch do, so a single run of each, on a label split of its own, cannot rank them.
 #
 # What this does not show: that unlabelled images are of no use. It shows that the published results are no
 # evidence of their use, and what a method has to beat. Nor does it show the best recipe: four were tried, on two
-# draws, with one small network. And the rarest class has few test images, so a handful of answers moves the macro-F1.
+# label splits, with one small network. And the rarest class has few test images, so a handful of answers moves the macro-F1.
 
 # %% [markdown]
 # ## Quiz
@@ -777,24 +774,24 @@ results.compare(sorted(five_seeds, key=lambda row: methods.index(row["method"]))
 # <details><summary>c) was trained for too short a time</summary>No: a network that had learnt less could not catch up
 # by adding one constant to each class.</details>
 #
-# **Question 3** (1e). Five draws. Method A wins on each by nearly the same small amount, and the draws themselves differ
-# widely. Then
+# **Question 3** (1e). Five label splits. Method A wins on each by nearly the same small amount, and the label splits
+# themselves differ widely. Then
 #
-# <details><summary>a) the difference is lost in the spread of the draws</summary>Only if you forget the pairs: the spread
+# <details><summary>a) the difference is lost in the spread of the label splits</summary>Only if you forget the pairs: the spread
 # that both methods share cancels in the differences.</details>
 # <details><summary>b) the paired standard error is small, and the difference is well established</summary>Yes: for these
-# data, this recipe and draws like these. Small and certain is not the same as useful, though.</details>
-# <details><summary>c) five draws are never enough to say anything</summary>No: it depends on the size of the difference
+# data, this recipe and label splits like these. Small and certain is not the same as useful, though.</details>
+# <details><summary>c) five label splits are never enough to say anything</summary>No: it depends on the size of the difference
 # against its standard error, and five pairs can settle a steady one.</details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A stratified draw imitates labelling at random; a class-balanced one hides how many images were looked at.
+# - A stratified label split imitates labelling at random; a class-balanced one hides how many images were looked at.
 # - The opponent of every method: same labels, same steps, tuned as carefully. A second opponent does the same *work*.
 # - Predict in evaluation mode; give cross-entropy the logits.
 # - Logit adjustment moves the operating point. Here it was a choice, not a gain.
-# - Compare in pairs, over several draws, and state the standard error.
+# - Compare in pairs, over several label splits, and state the standard error.
 #
 # Next: `02_pseudo_labelling.ipynb`, where unlabelled images enter.
 

@@ -6,7 +6,7 @@
 #
 # **Time** 140 min, of which the computer trains for about four
 #
-# **You need** lessons 00 and 01 (the metrics, the label draw, the supervised baseline)
+# **You need** lessons 00 and 01 (the metrics, the labelled set, the supervised baseline)
 #
 # **Objectives**
 #
@@ -39,7 +39,7 @@ from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import supervised_loss, train, train_baseline
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in lesson 01. `weak` and `strong` make random views of an image, changed a
+# The dataset and a labelled set of 500 images, as in lesson 01. `weak` and `strong` make random views of an image, changed a
 # little and a lot.
 
 # %% tags=["nbval-ignore-output"]
@@ -50,8 +50,8 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
-# runs, beside the constant predictor.
+# And where we stand: the supervised baseline, the mean over the five label splits of the reference runs, beside the
+# majority class.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -84,10 +84,11 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 #
 # 6 min · difficulty 1/5 · objective 2a
 #
-# Return $\alpha$ at `step` as a number, by the formula above; `t1` < `t2` are steps, `alpha_f` is the final weight.
+# Return $\alpha$ at `step` by the formula above, a number. `step` and `t1` < `t2` are whole numbers of steps, counted from 0;
+# `alpha_f` is the final weight, and may be larger than 1.
 #
-# <details><summary>Hint 1 (direction)</summary>How far between <code>t1</code> and <code>t2</code> is the step, as a share?
-# Before <code>t1</code> that share is negative, after <code>t2</code> larger than one: cut both off.</details>
+# <details><summary>Hint 1 (direction)</summary>How far between <code>t1</code> and <code>t2</code> is the step, as a fraction?
+# Before <code>t1</code> that fraction is negative, after <code>t2</code> larger than one: cut both off.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>max(0, ...)</code> and <code>min(1, ...)</code>, or three
 # branches with <code>if</code>.</details>
@@ -97,8 +98,8 @@ results.compare([row for row in reference if row["method"] == "supervised"], dat
 def lee_weight(step: int, t1: int, t2: int, alpha_f: float) -> float:
     """The weight of the pseudo-labels at a step (Lee 2013)."""
     ### BEGIN SOLUTION
-    share = (step - t1) / (t2 - t1)
-    return alpha_f * min(1.0, max(0.0, share))
+    fraction = (step - t1) / (t2 - t1)
+    return alpha_f * min(1.0, max(0.0, fraction))
     ### END SOLUTION
 
 
@@ -137,11 +138,10 @@ for before, after in zip(answers.tolist(), logits.softmax(dim=1).tolist()):
 #
 # 15 min · difficulty 2/5 · objective 2a
 #
-# Return `(loss, logs)`: the loss $\ell$ above (a scalar tensor) with the number `alpha` as the weight, and
-# `{"unlabelled": ...}`, the unlabelled loss before it is weighted, as a plain number. `batch.x_l`, `batch.y_l` are labelled images and labels,
-# `batch.x_w` unlabelled images, perhaps of another number. Run `model` **once**, on both together; the pseudo-labels come
-# from this very pass. When `alpha` is 0 the pass is the same, so that BatchNorm sees the same images in all of training. Call
-# neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
+# Return `(loss, logs)`: the loss $\ell$ above (a scalar tensor) with the number `alpha` as the weight, and `{"unlabelled": ...}`, the
+# unlabelled loss before it is weighted, a number (no gradient). `batch.x_l`, `batch.y_l` are labelled images and labels, `batch.x_w`
+# unlabelled images, perhaps of another number. Each call runs `model` **once**, on both together, also when `alpha` is 0; the
+# pseudo-labels come from this very pass. Call neither `model.eval()` nor `model.train()`: the training loop takes care of the mode.
 #
 # <details><summary>Hint 1 (direction)</summary>Glue the images, run the model, cut the logits apart after
 # <code>len(batch.x_l)</code> rows. Each part has its own mean.</details>
@@ -196,12 +196,12 @@ class Lee:
 # |---|---|---|---|
 # | $T_1$, $T_2$ | epochs `100` and `600` | steps `160` and `960`, in the same ratio | minutes on a CPU |
 # | output | a sigmoid for each class | a softmax over the classes | one class for each image |
-# | $\alpha_f$ | `3` | `1` | guesses should not outweigh labels |
+# | $\alpha_f$ | `3` | `1` | pseudo-labels should not outweigh labels |
 # | network | one hidden layer, dropout, some with a pre-training | SimpleCNN with BatchNorm | images in colour |
 # | randomness | dropout | views: strong for labelled, weak for unlabelled images | as in the other lessons |
 # | evaluated | the weights | their average (EMA) | as in the other lessons |
 #
-# The baseline gets the same label draw, network, number of steps, and the recipe that suited it best (strong views of its
+# The baseline gets the same labelled set, network, number of steps, and the recipe that suited it best (strong views of its
 # labelled images, see lesson 01). What is not equal: a step of Lee's method sees twice as many images, and BatchNorm
 # normalises over 64 of them instead of 32.
 #
@@ -260,15 +260,15 @@ for name, run in (("supervised", baseline), ("pseudo-labels, Lee", lee)):
     confidence, pseudo_label = predict(run)[unlabelled].max(dim=1)
     right = (pseudo_label == truth[unlabelled]).float()
     kept = [confidence >= tau for tau in taus]
-    share = [mask.float().mean() for mask in kept]
-    axes[0].plot(taus, share, label=name, markevery=10)
-    axes[1].plot(share, [right[mask].mean() for mask in kept], label=name, markevery=10)
-axes[0].set(xlabel="threshold", ylabel="share kept", ylim=(0, 1.05))
-axes[1].set(xlabel="share kept", ylabel="right, of those kept", ylim=(0, 1.05))
+    fraction = [mask.float().mean() for mask in kept]
+    axes[0].plot(taus, fraction, label=name, markevery=10)
+    axes[1].plot(fraction, [right[mask].mean() for mask in kept], label=name, markevery=10)
+axes[0].set(xlabel="threshold", ylabel="fraction kept", ylim=(0, 1.05))
+axes[1].set(xlabel="fraction kept", ylabel="right, of those kept", ylim=(0, 1.05))
 axes[0].legend(frameon=False)
 alt = (
-    "Two panels, one line for each of two networks. Left, over the threshold: the share of the unlabelled images that is "
-    "kept falls as the threshold rises. Right, over the share kept: how many of those kept are right; the fewer are kept, "
+    "Two panels, one line for each of two networks. Left, over the threshold: the fraction of the unlabelled images that is "
+    "kept falls as the threshold rises. Right, over the fraction kept: how many of those kept are right; the fewer are kept, "
     "the more."
 )
 plots.show(figure, alt)
@@ -288,9 +288,9 @@ plots.show(figure, alt)
 #
 # 14 min · difficulty 2/5 · objective 2b
 #
-# `probabilities` (N, num_classes) are answers to the whole pool, `labelled` (L,) the positions that have a true label. Return
-# `(positions, labels)`, two int64 tensors (K,): the positions, in rising order, of the images **without** a true label
-# whose highest probability is **at least** `tau`, and their most probable classes. K may be 0.
+# `probabilities` (N, num_classes) are the answers for the whole pool, `labelled` (L,) the positions that have a true label, in any
+# order. Return `(positions, labels)`, two int64 tensors (K,): the positions, in rising order, of the images **without** a true label
+# whose highest probability is **at least** `tau`, and their most probable classes. K and L may be 0.
 #
 # <details><summary>Hint 1 (direction)</summary>Two conditions for each of the N images, confident and not labelled, and
 # together they make a mask of length N. Only at the end turn it into positions: whoever removes rows first loses
@@ -334,7 +334,7 @@ check("2.3", select_confident)
 # in rounds: train on the labels, answer the pool, keep what is confident, train *anew* on labels and pseudo-labels, answer
 # again. Within a round the pseudo-labels stand still; between the rounds everything is decided again.
 #
-# The notebook that this course grew from did so, too, and began with two lines like these. What is wrong with them?
+# The original notebook, from which this course grew, did so, too, and began with two lines like these. What is wrong with them?
 
 # %%
 true_labels = torch.tensor([3, 0, 1, 0, 2])  # the last three are hidden from training
@@ -346,7 +346,7 @@ print(f"right pseudo-labels: {right:.0%}")
 # %% [markdown]
 # One in three is right, and it prints that all are. `temp = true_labels` makes no copy: both are names of *one* tensor, and
 # writing to one writes to the other. The true labels are gone, and from now on the pseudo-labels are compared with
-# themselves. No error, no warning, a perfect score. In the ancestor it was a dataset instead of a tensor, with the same
+# themselves. No error, no warning, a perfect score. In the original notebook it was a dataset instead of a tensor, with the same
 # effect.
 #
 # This course keeps the labels of the pool in one tensor `known` (N,): the class where a true label is known, `-1`
@@ -357,10 +357,9 @@ print(f"right pseudo-labels: {right:.0%}")
 #
 # 9 min · difficulty 2/5 · objective 2c
 #
-# Return `targets`, a **new** int64 tensor (N,): a copy of `known` in which the images at `positions` (K,) have the pseudo-
-# labels `labels` (K,): `labels[i]` belongs to `positions[i]`. The positions may come in any order, but none comes twice. Where
-# `known` holds a true label (not -1), that label stays, whatever `positions` says. K may be 0, and even then `targets` is a
-# tensor of its own.
+# Return `targets`, a **new** int64 tensor (N,): a copy of `known` in which the image at `positions[i]` has the pseudo-label
+# `labels[i]`, for each i < K. The positions come in any order, none twice. Where `known` holds a true label (not -1), that label
+# stays, whatever `positions` says. K may be 0, and even then `targets` is a tensor of its own. The inputs stay as they are.
 #
 # <details><summary>Hint 1 (direction)</summary>Copy, write, and then make sure that the true labels are the true ones. The
 # last step is easiest if you ask <code>known</code> where it knows something.</details>
@@ -415,10 +414,10 @@ check("2.4", merge)
 #
 # 22 min · difficulty 4/5 · objective 2c
 #
-# Return a list of pairs: each model with the targets that it was trained **on**, one for each fit, in order; the first is
-# `(fit(known), known)`. Each of up to `num_rounds` further rounds asks the last model once, selects with `tau`, merges with
-# `known` and fits anew. If a round's targets equal those of the round just before, stop *without* fitting: nothing would change any
-# more. There is no other reason to stop early. `known` stays as it is.
+# Return a list of pairs `(model, targets)`: each model with the targets that it was trained **on**, one for each fit, in order; the first
+# is `(fit(known), known)`. Each of up to `num_rounds` further rounds asks the last model once, selects with `tau`, merges with `known` and
+# fits anew. If a round's targets equal those of the round just before, stop *without* fitting: nothing would change any more. There is
+# no other reason to stop early. `known` stays as it is.
 #
 # <details><summary>Hint 1 (direction)</summary>Before the loop: one fit. In the loop four calls in a row, each using the
 # result of the one before: predict, select, merge, fit. Merge with <code>known</code>, not with the last targets: so every
@@ -521,7 +520,7 @@ def describe(targets):
     frequent = label_split.class_counts().argmax()
     return {
         "kept": given.sum().item(),
-        "share kept": given.sum().item() / len(unlabelled),
+        "fraction kept": given.sum().item() / len(unlabelled),
         "right": (targets == truth)[given].float().mean().item(),
         "named the most frequent class": (targets == frequent)[given].float().mean().item(),
         "truly of it": (truth == frequent)[given].float().mean().item(),
@@ -539,13 +538,13 @@ pd.DataFrame({f"round {r}": describe(targets) for r, (_, targets) in enumerate(r
 # %% [markdown]
 # ## 4 · Confirmation bias
 #
-# The overall share of right pseudo-labels is flattered by the most frequent class. Class by class: of the pseudo-labels
+# The overall fraction of right pseudo-labels is flattered by the most frequent class. Class by class: of the pseudo-labels
 # that *name* a class, how many are right, in the first and in the last round?
 
 
 # %%
 def right_by_name(targets):
-    """Of the pseudo-labels that name each class, the share that is right; nan where none does."""
+    """Of the pseudo-labels that name each class, the fraction that is right; nan where none does."""
     given = (targets >= 0) & (known < 0)
     table = pd.DataFrame({"name": targets[given], "right": (targets == truth)[given]})
     return table.groupby("name")["right"].mean().reindex(range(dataset.num_classes)).to_numpy(float)
@@ -557,10 +556,10 @@ bars = {
     f"round {len(rounds) - 1}": right_by_name(rounds[-1][1]),
 }
 alt = (
-    "Two bars for each class, for the first and for the last round: the share of right pseudo-labels among those that name "
+    "Two bars for each class, for the first and for the last round: the fraction of right pseudo-labels among those that name "
     "the class; n/a where no pseudo-label names it."
 )
-plots.show(plots.class_bars(bars, dataset.class_names, "share of right"), alt)
+plots.show(plots.class_bars(bars, dataset.class_names, "fraction of right"), alt)
 
 # %% [markdown]
 # And how many are there of each?
@@ -590,9 +589,9 @@ pd.DataFrame({name: values.tolist() for name, values in counts.items()}, index=d
 # 10 min · difficulty 2/5 · objective 2d
 #
 # `first`, `last` and `truth` are (N,) int64: the targets of two rounds (-1 for no label) and the true labels. Return, as a
-# float, the share of the mistakes in `first` (a label that is not the true one) that stand in `last` **unchanged**, with the
+# number, the fraction of the mistakes in `first` (a label that is not the true one) that stand in `last` **unchanged**, with the
 # same wrong class. A mistake that was dropped or changed to another class, right or wrong, has not survived. If `first`
-# has no mistake, return `math.nan`; if it has some and none survives, the share is 0.
+# has no mistake, return `math.nan`; if it has some and none survives, the fraction is 0.
 #
 # <details><summary>Hint 1 (direction)</summary>First find the mistakes: where <code>first</code> has a label, and a wrong one.
 # Then look at <code>last</code> only there. What is the denominator?</details>
@@ -604,7 +603,7 @@ pd.DataFrame({name: values.tolist() for name, values in counts.items()}, index=d
 
 # %% tags=["exercise", "ex-2.6"]
 def surviving_mistakes(first: torch.Tensor, last: torch.Tensor, truth: torch.Tensor) -> float:
-    """The share of the wrong labels of `first` that stand unchanged in `last`; nan if there are none."""
+    """The fraction of the wrong labels of `first` that stand unchanged in `last`; nan if there are none."""
     ### BEGIN SOLUTION
     mistakes = (first >= 0) & (first != truth)
     if not mistakes.any():
@@ -618,7 +617,7 @@ check("2.6", surviving_mistakes)
 
 # %% [markdown]
 # Two ways of going on. **Fresh start**, as above: a new network in each round, all pseudo-labels decided anew. **Warm start**,
-# as the ancestor did: the same network trains on for a few more steps in each round, and a pseudo-label once given is never
+# as in the original notebook: the same network trains on for a few more steps in each round, and a pseudo-label once given is never
 # revised. With your functions the second is a small change: the pseudo-labels of before are handed to `merge` as if they
 # were true. (Its rounds are shorter, an eighth of the steps, since the network does not begin from nothing.)
 
@@ -644,7 +643,7 @@ pd.DataFrame({f"round {r}": describe(targets) for r, (_, targets) in enumerate(w
 
 # %% [markdown]
 # The mistakes of the first round are the same in both, since both begin with the answers of the baseline. In each later
-# round: which share still stands? For the warm start there are two answers. Its *list* never changes, so there all survive by
+# round: which fraction still stands? For the warm start there are two answers. Its *list* never changes, so there all survive by
 # construction. What the *network* itself would say, if asked again, is a fairer question.
 
 
@@ -662,8 +661,8 @@ survival = {
 }
 figure, ax = plots.plt.subplots(figsize=(6, 3))
 for name, lists in survival.items():
-    shares = [surviving_mistakes(first, targets, truth) for targets in lists]
-    ax.plot(range(1, len(shares) + 1), shares, label=name)
+    fractions = [surviving_mistakes(first, targets, truth) for targets in lists]
+    ax.plot(range(1, len(fractions) + 1), fractions, label=name)
 ax.set(
     xlabel="round",
     ylabel="first mistakes that still stand",
@@ -672,7 +671,7 @@ ax.set(
 )
 ax.legend(frameon=False)
 alt = (
-    "Three lines over the rounds, all beginning at 1: the share of the mistakes of the first round that still stand. The list of "
+    "Three lines over the rounds, all beginning at 1: the fraction of the mistakes of the first round that still stand. The list of "
     "the warm start stays at 1; the fresh start and the warm network, asked again, lie below it or on it."
 )
 plots.show(figure, alt)
@@ -688,7 +687,7 @@ plots.show(figure, alt)
 # %% [markdown]
 # ### Asked about a turned image
 #
-# The ancestor's other habit: its pool went through the *training* pipeline, random augmentation included, when it was asked for
+# The original notebook's other habit: its pool went through the *training* pipeline, random augmentation included, when it was asked for
 # pseudo-labels. Ask the baseline so, twice. The single line below is all that differs from `predict`:
 
 
@@ -712,7 +711,7 @@ print(f"kept in both of two augmented answers: {both.sum() / either.sum():.0%} o
 
 # %% [markdown]
 # Asked about a random strong view, one and the same network keeps another set each time: which images get a pseudo-label is decided
-# by the draw of the view, too. A pseudo-label should be the best answer that the network has, and that is its answer to the
+# by the random view, too. A pseudo-label should be the best answer that the network has, and that is its answer to the
 # plain image. The random views belong to the *training* on it.
 
 # %% [markdown]
@@ -734,7 +733,7 @@ own = [row for row in results.recorded(dataset, short_names) if row["label_split
 results.compare(own, dataset, baseline=short_names[0])
 
 # %% [markdown]
-# One draw says little. The same five, over the five draws of the reference runs:
+# One label split says little. The same five, over the five label splits of the reference runs:
 
 # %% tags=["dataset"]
 columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {short_names[0]}"]
@@ -742,7 +741,7 @@ five_splits = [row for row in reference if row["method"] in short_names]
 results.compare(five_splits, dataset, baseline=short_names[0]).reindex(columns=columns)
 
 # %% [markdown]
-# On DermaMNIST the lower thresholds are ahead in macro-F1, and the highest is level with the short baseline. The purest pseudo-labels do
+# On DermaMNIST the lower thresholds are ahead in macro-F1, and the highest is no different from the short baseline. The purest pseudo-labels do
 # not make the best network here; it matters as well *which classes* are among them. But do not read it as "believe
 # everything", which is what harmed Lee's network. These pseudo-labels are the answers of a network that was trained four times as
 # long as the short runs. What a short run learns from them is first of all what that network knew already, and it sees twice as many images as
@@ -797,12 +796,12 @@ print(f"first mistakes that still stand: ours {stands[0]:.1%}, scikit-learn {sta
 # ## 6 · When to stop
 #
 # Which round is the best? The tempting way is to print the test score after each round and take the largest, as the
-# ancestor's table invites you to. Then the test split has taken part in the training: it chose a network. Its score no
+# original notebook's table invites you to. Then the test split has taken part in the training: it chose a network. Its score no
 # longer says how that network does on images that nobody has looked at.
 #
 # What may be looked at is **labelled images of the training split**, held out for the purpose. With 500 labels that is best
 # done by cross-validation: five times, train on 400, go through the rounds, score the other 100. With full rounds that takes hours.
-# So these are **short** runs of `400` steps a round, on another label draw, and the rows ship with the course
+# So these are **short** runs of `400` steps a round, on another label split, and the rows ship with the course
 # (`python -m course_utils.benchmarks.recipes` makes them).
 
 # %%
@@ -824,8 +823,8 @@ held_out.assign(mean=held_out.mean(axis=1)).round(3)
 #
 # 7 min · difficulty 2/5 · objective 2e
 #
-# `scores` is a list of held-out scores, one for each round from round 0 on, of any sign, higher is better. Return, as an int, the
-# **earliest** round whose score is **at least** the best score minus `margin` (`margin` >= 0, on the scale of the scores).
+# `scores` is a list of held-out scores, one for each round from round 0 on, of any sign, higher is better. Return the number of the
+# **earliest** round, an int, whose score is **at least** the best score minus `margin` (`margin` >= 0, on the scale of the scores).
 #
 # <details><summary>Hint 1 (direction)</summary>First the bar: the best score minus the margin. Then walk through the rounds from the
 # beginning and stop at the first one that reaches it.</details>
@@ -848,8 +847,8 @@ check("2.7", choose_round)
 
 # %% [markdown]
 # How large a margin? If the rounds 1 to 5 were all alike, they would still scatter. The standard deviation over these rounds of one
-# draw, averaged over the draws, is our margin: a coarse number, and a cautious one, since it holds whatever the rounds really differ
-# by. The decision is made once, from the mean over the draws.
+# label split, averaged over the splits, is our margin: a coarse number, and a cautious one, since it holds whatever the rounds really
+# differ by. The decision is made once, from the mean over the splits.
 
 # %%
 if held_out.empty:
@@ -861,10 +860,10 @@ else:
 
 # %% [markdown]
 # Where the rule says round 0, it says: the rounds have not visibly helped, keep the baseline. A rule that cannot say this is
-# not a rule. What it decides holds for rounds as short as these; for full ones it is the best guess that we have without a look at
+# not a rule. What it decides holds for rounds as short as these; for full ones it is the best that we can say without a look at
 # the test split.
 #
-# And what would choosing on the test split have said? For each label draw of the reference runs: the round with the
+# And what would choosing on the test split have said? For each label split of the reference runs: the round with the
 # highest test score, and by how much that score lies above the mean of the rounds. That surplus is what the cheat pays in a
 # table, for nothing: among rounds that are equally good, the highest of five test scores is above their mean, too.
 
@@ -874,23 +873,23 @@ rows = pd.DataFrame(reference, columns=["method", "label_split", "macro-F1"])
 by_split = rows[rows["method"].isin(round_names)].pivot(index="label_split", columns="method", values="macro-F1")
 for number, (_, line) in enumerate(by_split.iterrows()):
     best = line.idxmax().removeprefix("self-training, ")
-    print(f"draw {number}: best on test is {best}, {line.max() - line.mean():.3f} above the mean of the rounds")
+    print(f"label split {number}: best on test is {best}, {line.max() - line.mean():.3f} above the mean of the rounds")
 
 # %% [markdown]
 # On DermaMNIST it is most often the first round. That may be a property of the method, since later rounds learn from answers at second hand,
-# or the luck of five draws that share one test split. The test split cannot be asked any more: it has just been used to choose.
+# or the luck of five label splits that share one test split. The test split cannot be asked any more: it has just been used to choose.
 
 # %% [markdown]
 # ## 7 · How the recipe was chosen
 #
-# By the same cross-validation inside the labels, in full runs, never on the test split. One question was put to it, and on one draw
-# only (the last column counts them). The threshold of `.95` and Lee's weight of `1` are common practice
+# By the same cross-validation inside the labels, in full runs, never on the test split. One question was put to it, and on one label
+# split only (the last column counts them). The threshold of `.95` and Lee's weight of `1` are common practice
 # ([Oliver et al. 2018](https://arxiv.org/abs/1804.09170)) and were not searched.
 
 # %%
 mine = tried["setting"].str.fullmatch(r"self-training, round 1(, tau .*|, one set)?|pseudo-labels, Lee.*")
 chosen = tried[mine | (tried["setting"] == "supervised, strong views")].groupby("setting", sort=False)
-chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=chosen.size())
+chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(splits=chosen.size())
 
 # %% [markdown]
 # `one set` is the plainest way to train on both kinds: all images in one set, batches of 32 drawn from it, as scikit-learn would
@@ -900,7 +899,7 @@ chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=
 # %% [markdown]
 # ## 8 · The running table
 #
-# Your runs on this draw, and then the five reference draws. (A warm round is shorter: the table says so.)
+# Your runs on this label split, and then the five of the reference runs. (A warm round is shorter: the table says so.)
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "pseudo-labels, Lee", *round_names]
@@ -912,7 +911,7 @@ shipped = [row for row in reference if row["method"] in methods]
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw against the baseline: the mean difference, its standard error, and on how many draws the method is above.
+# Split by split against the baseline: the mean gain, its standard error, and on how many label splits the method is above.
 # (The warm start has trained a little longer by its last round, see above.)
 
 # %% tags=["dataset"]
@@ -930,21 +929,21 @@ results.gains(compared, load_dataset("digits"))
 # DermaMNIST Lee's loss, which believes all of them, ends far below the baseline in macro-F1 and balanced accuracy: most
 # answers name the frequent class, the unlabelled loss is cheapest where that class is named always, and nothing in it
 # speaks for the rare ones. Self-training with a high threshold believes few answers, nearly all of them right and nearly all of the
-# frequent class, and its five rounds are level with the baseline in macro-F1: no difference is larger than about its standard error. In AUC
-# the later rounds lie a little below it. The warm start has the highest macro-F1 of them by its mean and wins on three draws of five; that is no
+# frequent class, and its five rounds are no different from the baseline in macro-F1: no difference is larger than about its standard error. In AUC
+# the later rounds lie a little below it. The warm start has the highest macro-F1 of them by its mean and wins on three label splits of five; that is no
 # more than chance may do, and it has trained longer.
 #
-# The control experiment turns the first result round: on the digits Lee's loss is above the baseline on every draw. The same code
+# The control experiment turns the first result round: on the digits Lee's loss is above the baseline on every label split. The same code
 # harms or helps, and what decides is the data: where the network is mostly right and no class is cheap to name, its own
-# answers are good targets. The rounds of self-training are about level with the baseline there, too: what they keep is right,
-# and was known. (The warm start is a little above it on every draw; by its last round it has also trained longer.)
+# answers are good targets. The rounds of self-training are hardly different from the baseline there, too: what they keep is right,
+# and was known. (The warm start is a little above it on every label split; by its last round it has also trained longer.)
 #
 # The rounds are best seen as one decision repeated, not as progress: a later round learns from the answers of an earlier one,
 # and the answers that it gets wrong with confidence tend to be given again.
 #
 # What this does not show: that pseudo-labels cannot help with unequal classes (a threshold for each class, or aligning the
-# guesses with the class shares, may do it), or that another network would confirm the same mistakes. And neither method was tuned as widely as the
-# baseline: self-training got two settings on one draw, Lee's loss none. Steps are equal, work is not: a step with
+# pseudo-labels with the class fractions, may do it), or that another network would confirm the same mistakes. And neither method was tuned as widely as the
+# baseline: self-training got two settings on one label split, Lee's loss none. Steps are equal, work is not: a step with
 # pseudo-labels sees twice as many images. And all images come from one collection, in which some test images show a lesion that is
 # also in the training split.
 
@@ -986,7 +985,7 @@ results.gains(compared, load_dataset("digits"))
 # - A pseudo-label is the network's own answer, taken as a constant target; it makes the network surer first of all.
 # - A threshold trades number for purity; look at both, class by class.
 # - Copy before you write: a true label that was overwritten looks like a perfect pseudo-label.
-# - Refit from scratch and decide anew, with the same budget in each round.
+# - Refit from scratch and decide anew, with the same number of steps in each round.
 # - Choose the round on held-out labels, with a margin for chance; the test split is for the end.
 #
 # Next: `03_label_propagation.ipynb`, labels that travel from image to image along a graph.

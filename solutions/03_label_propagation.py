@@ -47,7 +47,7 @@ from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train, train_baseline
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in lesson 01:
+# The dataset and a labelled set of 500 images, as in lesson 01:
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -56,7 +56,7 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline over the five label draws of the reference runs.
+# And where we stand: the supervised baseline over the five label splits of the reference runs.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -86,8 +86,9 @@ for gamma in (0.1, 1.0, 10.0):
 #
 # 12 min · difficulty 2/5 · objective 3a
 #
-# From the points `x` (N, D), floats, one per row, return the array `W` (N, N) of the formula above: $\gamma$ times the **squared**
-# Euclidean distance in the exponent, and zeros on the diagonal. N may be 1. The input stays as it is.
+# From the points `x` (N, D), floats, one per row, and `gamma` > 0 return the float array `W` (N, N) of the formula above:
+# $\gamma$ times the **squared** Euclidean distance in the exponent, and zeros on the diagonal, only there (two points at the
+# same place have weight 1). N may be 1. The input stays as it is.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: all squared distances, summed over the D coordinates; then the
 # exponential. A point is no neighbour of its own.</details>
@@ -163,10 +164,10 @@ print("nearest neighbour of 0, 1, 2:", neighbour.ravel())
 #
 # 16 min · difficulty 3/5 · objective 3a
 #
-# From the points `x` (N, D) return `A` (N, N), symmetric and of zeros and ones: 1 where $j$ is one of the `k` nearest
-# **other** points of $i$ (in Euclidean distance), or $i$ one of those of $j$. The diagonal is 0: nobody is a neighbour of
-# their own. You may assume $1 \le k < N$. Two points may lie at the same place; then they are neighbours of each other. Apart
-# from that you need not care about ties: the `k` nearest of a point are never in doubt.
+# From the points `x` (N, D), floats, return the array `A` (N, N) of zeros and ones, symmetric: 1 where $j$ is one of the `k`
+# nearest **other** points of $i$ (in Euclidean distance), or $i$ one of those of $j$. The diagonal is 0. $1 \le k < N$.
+# Points may lie at the same place: then they are others for each other, at distance 0. Otherwise you need not care about ties:
+# which points are the `k` nearest is never in doubt.
 #
 # <details><summary>Hint 1 (direction)</summary>All distances; make the diagonal infinite, so that no point finds itself; in
 # each row, the positions of the k smallest. Then set these ones, and make the result symmetric.</details>
@@ -245,11 +246,13 @@ for step in range(3):
 #
 # 18 min · difficulty 3/5 · objective 3b
 #
-# `W` (N, N) is symmetric; `Y` (N, num_classes) has one-hot rows for labelled images and zeros elsewhere; `labelled` (N,) is
-# True for labelled ones. Start from $F = Y$, take `num_steps` steps as above and return `F` (N, num_classes), a new float
-# array. (In code we call it `masses`, since `F` is torch's functional module.) A row without any edge ($d_i = 0$), also a
-# labelled one, stays as it is in `Y`, without nan; a small degree is a degree like any other. `W` may also be a scipy sparse
-# array with many nodes. Therefore, whatever `W` is, use only `W @ masses` and `W.sum(axis=1)`, and make no N x N array.
+# `W` (N, N) is symmetric; `Y` (N, num_classes) has one-hot rows where `labelled` (N,) is True, and zeros elsewhere.
+#
+# - Start from $F = Y$, take exactly `num_steps` steps as above, and return `F` (N, num_classes), a new float array.
+# - A row without any edge ($d_i = 0$), labelled or not, stays as it is in `Y`; every other degree divides, however small it is.
+# - `W` may also be a scipy sparse array of many nodes: use nothing but `W @ masses` and `W.sum(axis=1)`; no N x N array.
+#
+# (In code `F` is called `masses`, since `F` is torch's functional module.)
 #
 # <details><summary>Hint 1 (direction)</summary>$D^{-1}$ multiplies <i>rows</i>: you can divide the rows of $W F$ by the
 # degrees and need neither $D$ nor its inverse. Where the degree is 0, divide by 1.</details>
@@ -292,8 +295,8 @@ figure, axes = plots.plt.subplots(2, 3, figsize=(9, 4.6))
 for ax, steps in zip(axes.flat, (0, 2, 5, 10, 20, 300)):
     masses = label_propagation(W_moons, Y_moons, is_given, steps)
     total = masses.sum(axis=1)
-    share = np.divide(masses[:, 1], total, out=np.full(len(moons), np.nan), where=total > 0)
-    draw_graph(ax, W_moons, f"after {steps} steps", share)
+    fraction = np.divide(masses[:, 1], total, out=np.full(len(moons), np.nan), where=total > 0)
+    draw_graph(ax, W_moons, f"after {steps} steps", fraction)
     ax.scatter(*moons[total == 0].T, c="0.75", marker="x", s=14)
 alt = (
     "The two moons after 0, 2, 5, 10, 20 and 300 steps. At first only the two labelled points have a colour and all others "
@@ -348,10 +351,10 @@ print("scikit-learn:", np.allclose(ours, theirs.label_distributions_, atol=1e-6)
 #
 # 15 min · difficulty 3/5 · objective 3b
 #
-# As in Exercise 3.3, but with the step above: start from $F = Y$, take `num_steps` steps, return `F` (N, num_classes), a new
-# float array. Where $d_i = 0$, row and column $i$ of $S$ are 0 (no nan); so a labelled image without edges keeps
-# $(1 - \alpha) Y$, and not all of $Y$. The rows of `F` need not sum to 1, and you do not normalise them. `W` has a zero diagonal; it may be sparse again: use `W @ ...` and `W.sum(axis=1)`
-# only, and make no N x N array.
+# As in Exercise 3.3, but with the step above: start from $F = Y$, take exactly `num_steps` steps, and return `F`
+# (N, num_classes), a new float array whose rows you do not normalise. Where $d_i = 0$, row and column $i$ of $S$ are 0, so that
+# after any step $F_i = (1 - \alpha) Y_i$; every other degree counts, however small it is. `W` has a zero diagonal, and may be
+# sparse again: use nothing but `W @ ...` and `W.sum(axis=1)`; no N x N array.
 #
 # <details><summary>Hint 1 (direction)</summary>$S F$ is $D^{-1/2} (W (D^{-1/2} F))$: scale the rows of $F$, multiply with
 # $W$, scale the rows of the result. You never need $S$ itself.</details>
@@ -398,7 +401,7 @@ print("scikit-learn:", np.allclose(ours, theirs.label_distributions_, atol=1e-6)
 # %% [markdown]
 # ### How far do labels travel?
 #
-# Zhou et al. used $\alpha = .99$. The default of scikit-learn, and of the ancestor, is `alpha=0.2`. A chain of seven
+# Zhou et al. used $\alpha = .99$. The default of scikit-learn, and of the original notebook, is `alpha=0.2`. A chain of seven
 # images with both ends labelled shows what that means. How much mass, of both classes together, reaches each image?
 
 # %%
@@ -464,7 +467,7 @@ print("the same graph:", np.allclose(by_hand, sparse_graph(moons, 4, 30.0).toarr
 # ### What looks alike?
 #
 # To a graph an image is a vector, its **embedding**, and the distance between vectors decides everything. The plainest
-# embedding is the pixels. The ancestor took what its supervised network hands to its last layer: 1,568 numbers, made so that
+# embedding is the pixels. The original notebook took what its supervised network hands to its last layer: 1,568 numbers, made so that
 # classes can be told apart. So first the baseline, with the recipe of lesson 01: `labelled_view=strong` shows the labelled
 # images in strong views, and `run.ema`, the running average of the weights during training, is the network that we evaluate.
 
@@ -513,7 +516,7 @@ def to_probabilities(masses, fallback):
     """Each row divided by its sum; a row that no label has reached gets `fallback`, and a line says so."""
     empty = masses.sum(axis=1) == 0
     if empty.any():
-        print(f"no label reaches {empty.sum()} of {len(masses)} images: they get the class shares")
+        print(f"no label reaches {empty.sum()} of {len(masses)} images: they get the class fractions")
     filled = np.where(empty[:, None], fallback, masses)
     return filled / filled.sum(axis=1, keepdims=True)
 
@@ -570,7 +573,7 @@ plots.show(figure, alt)
 labelled, y_l = label_split.labelled.numpy(), label_split.y_l.numpy()
 one_hot = np.eye(dataset.num_classes)
 label_fractions = label_split.class_counts().numpy() / len(labelled)
-label_split = Split("labels", dataset.train.images[labelled], y_l)
+labelled_set = Split("labels", dataset.train.images[labelled], y_l)
 num_folds = min(5, label_split.class_counts().max().item())  # each needs a label of the most frequent class
 folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=0).split(y_l, y_l))
 
@@ -587,7 +590,7 @@ def held_out_auc(x, k, gamma):
     for fit, hidden in folds:
         masses = label_propagation(graph, *seeds(labelled[fit], y_l[fit]), 50)
         answers[hidden] = to_probabilities(masses[labelled[hidden]], label_fractions)
-    return evaluation.score(answers, label_split)["AUC"]
+    return evaluation.score(answers, labelled_set)["AUC"]
 
 
 # %% tags=["nbval-ignore-output"]
@@ -611,7 +614,7 @@ plots.show(figure, alt)
 # %% [markdown]
 # In the right unit the exact $\gamma$ matters little; only a large $\gamma$ leaves each image with its one or two nearest
 # neighbours, and is worse. For the embeddings that learn from labels, the course has done the same with a network of its own
-# for each fifth, on other label draws, kept for choosing settings (the last column counts them). (The baseline and FixMatch stand beside them, for
+# for each fifth, on other label splits, kept for choosing settings (the last column counts them). (The baseline and FixMatch stand beside them, for
 # comparison.)
 
 # %%
@@ -620,10 +623,10 @@ beside = ["supervised, strong views", "FixMatch, tau .95"]
 is_graph = settings["setting"].str.contains("label propagation|label spreading|graph filter")
 chosen = settings[is_graph | settings["setting"].isin(beside)].groupby("setting", sort=False)
 means = chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
-means.assign(draws=chosen.size())
+means.assign(**{"label splits": chosen.size()})
 
 # %% [markdown]
-# The number of neighbours and $\alpha$ in the next cell were chosen by this cross-validation, by their AUC and on one draw: look
+# The number of neighbours and $\alpha$ in the next cell were chosen by this cross-validation, by their AUC and on one label split: look
 # at its rows. (In macro-F1 a small $\alpha$ is ahead: it lets the nearest label win, frequent or not.) $\gamma = 1$ is the unit
 # itself. The flow settles within a hundred steps.
 
@@ -689,8 +692,8 @@ evaluation.score_table(on_pool, dataset, pool_split)
 #
 # In an average the majority wins. An image between two classes hears from more neighbours of the frequent one, simply
 # because there are more of them. Zhu, Ghahramani and Lafferty ([2003](https://mlg.eng.cam.ac.uk/zoubin/papers/zgl.pdf)) answer
-# with **class mass normalisation** (CMN): compare the share of all the mass that class $c$ has got with the share $\pi_c$ that
-# it *should* have, and multiply column $c$ by
+# with **class mass normalisation** (CMN): compare the fraction of all the mass that class $c$ has got with the fraction $\pi_c$
+# that it *should* have, and multiply column $c$ by
 #
 # $$f_c = \frac{\pi_c}{m_c}, \qquad m_c = \frac{\sum_i F_{ic}}{\sum_{i, c'} F_{ic'}}.$$
 #
@@ -708,12 +711,12 @@ print("classes before:", masses.argmax(1), "after:", (masses * by_hand).argmax(1
 #
 # 10 min · difficulty 2/5 · objective 3c
 #
-# From the class masses `masses` (N, num_classes), not negative, and the wanted shares `prior` (num_classes,) with the sum 1,
-# return the factors $f_c$, a float array (num_classes,). A class that has got no mass at all has the factor 1; a little mass is
-# mass. (The sum of all masses is greater than 0, and need not be N.)
+# From the class masses `masses` (N, num_classes), not negative, and the wanted fractions `prior` (num_classes,) with the sum 1,
+# return the factors $f_c$, a float array (num_classes,). A class whose mass is exactly 0 has the factor 1, whatever its prior;
+# any other mass divides, however small it is. (The sum of all masses is greater than 0, and need not be N.)
 #
 # <details><summary>Hint 1 (direction)</summary>One sum per class, over the images; divided by the sum of everything it is a
-# share. Mind the class that has none before you divide.</details>
+# fraction. Mind the class that has none before you divide.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>masses.sum(axis=0)</code>, <code>masses.sum()</code>, and
 # <code>np.divide(a, b, out=np.ones_like(a), where=b > 0)</code> or a loop with an <code>if</code>.</details>
@@ -721,14 +724,17 @@ print("classes before:", masses.argmax(1), "after:", (masses * by_hand).argmax(1
 
 # %% tags=["exercise", "ex-3.5"]
 def class_factors(masses: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """By what to multiply the columns so that the classes have the wanted shares (Zhu et al. 2003).
+    """By what to multiply the columns so that the classes have the wanted fractions (Zhu et al. 2003).
 
     masses: (N, num_classes), prior: (num_classes,)
     returns: (num_classes,) factors
     """
     ### BEGIN SOLUTION
-    share = masses.sum(axis=0) / masses.sum()
-    return np.where(share > 0, prior / np.where(share > 0, share, 1), 1.0)
+    mass = masses.sum(axis=0)
+    factors = np.ones(len(prior))
+    some = mass > 0
+    factors[some] = prior[some] * mass.sum() / mass[some]
+    return factors
     ### END SOLUTION
 
 
@@ -736,7 +742,7 @@ def class_factors(masses: np.ndarray, prior: np.ndarray) -> np.ndarray:
 check("3.5", class_factors)
 
 # %% [markdown]
-# On the pool: which shares of the mass have arrived, and which shares do the labels have?
+# On the pool: which fractions of the mass have arrived, and which fractions do the labels have?
 
 # %% tags=["nbval-ignore-output"]
 mass_fractions = lp[unlabelled].sum(axis=0) / lp[unlabelled].sum()
@@ -746,15 +752,15 @@ pd.DataFrame(table, index=dataset.class_names).T.round(3)
 
 # %% [markdown]
 # A rare class has mass, but it is spread thinly over thousands of images, and is the largest in hardly any of them. So its
-# *answers* are missing although, a surprise, on DermaMNIST the *masses* are about right. CMN towards the *true* shares can
-# therefore change little. What would change the answers is a prior between the true shares and equal ones, as with the logit
-# adjustment of lesson 01: here $\pi_c \propto \sqrt{\text{share}_c}$. This moves the operating point; it does not make the
+# *answers* are missing although, a surprise, on DermaMNIST the *masses* are about right. CMN towards the *true* fractions can
+# therefore change little. What would change the answers is a prior between the true fractions and equal ones, as with the logit
+# adjustment of lesson 01: here $\pi_c \propto \sqrt{\text{fraction}_c}$. This moves the operating point; it does not make the
 # graph know more.
 
 
 # %% tags=["nbval-ignore-output"]
 def towards(strength):
-    """A prior between the class shares (strength 0) and equal shares (strength 1)."""
+    """A prior between the class fractions (strength 0) and equal ones (strength 1)."""
     prior = label_fractions ** (1 - strength)
     return prior / prior.sum()
 
@@ -766,7 +772,7 @@ evaluation.score_table(on_pool, dataset, pool_split)
 
 # %% [markdown]
 # Accuracy goes down, balanced accuracy goes up, and half strength is between them. We keep half strength: look
-# at its row in the cross-validation above. (Where all class shares are equal, as in the digits, all three strengths give the same factors.)
+# at its row in the cross-validation above. (Where all class fractions are equal, as in the digits, all three strengths give the same factors.)
 
 # %%
 cmn = lp * class_factors(lp[unlabelled], towards(0.5))
@@ -787,16 +793,16 @@ cmn = lp * class_factors(lp[unlabelled], towards(0.5))
 # 16 min · difficulty 3/5 · objective 3d
 #
 # `distances` and `neighbours`, both (M, k), hold for each of M new images the distances (**not** squared) of its k nearest
-# nodes and their positions in the graph; `masses` is (N, num_classes). Return the probabilities (M, num_classes) of the formula
-# above, each row with the sum 1. If all that a new image hears comes out as exactly zero in floating point (far away, also
-# $e^{-\gamma d^2}$ does), its row is `fallback` (num_classes,).
+# nodes and their positions in the graph; `masses` is (N, num_classes). Return the probabilities, a float array
+# (M, num_classes), of the formula above, each row divided by its sum. If that sum comes out as exactly 0 in floating point (far
+# away, also $e^{-\gamma d^2}$ does), the row is `fallback` (num_classes,), itself with the sum 1; any other sum divides.
 #
 # <details><summary>Hint 1 (direction)</summary>For each new image, k weights and k rows of masses: their weighted sum, then
-# divide by its own sum. Only then look for rows where nothing was heard.</details>
+# divide by its own sum. Mind the rows where nothing was heard before you divide.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>masses[neighbours]</code> has the shape (M, k, num_classes), and
 # <code>weights[:, :, None]</code> fits to it; <code>.sum(axis=1)</code> adds over the neighbours;
-# <code>np.where(total > 0, ..., fallback)</code>.</details>
+# <code>.sum(axis=1, keepdims=True)</code> makes a column of the rows' sums; <code>np.where(sums > 0, ..., fallback)</code>.</details>
 
 
 # %% tags=["exercise", "ex-3.6"]
@@ -815,8 +821,8 @@ def predict_new(
     ### BEGIN SOLUTION
     weights = np.exp(-gamma * distances**2)
     heard = (weights[:, :, None] * masses[neighbours]).sum(axis=1)
-    total = heard.sum(axis=1, keepdims=True)
-    return np.where(total > 0, heard / np.where(total > 0, total, 1), fallback)
+    heard = np.where(heard.sum(axis=1, keepdims=True) > 0, heard, fallback)
+    return heard / heard.sum(axis=1, keepdims=True)
     ### END SOLUTION
 
 
@@ -865,9 +871,9 @@ pd.DataFrame(both).T.round(3)
 # the next one. Only the second can be compared with the networks of the other lessons on the test split; a paper that
 # reports the first under the name of the second compares apples with pears.
 #
-# ### The ancestor's one half
+# ### The original notebook's one half
 #
-# In the ancestor's table this method has an AUC of `.505`, the worst of all, beside a macro-F1 that was among the best. Both
+# In the original notebook's table this method has an AUC of `.505`, the worst of all, beside a macro-F1 that was among the best. Both
 # cannot be. Its loader **shuffled** the test images. The F1 was computed from the labels that the loader yielded, image by image. The
 # AUC was computed by an evaluator that holds the labels *in the order of the file*. Your own right answers, in another order:
 
@@ -896,11 +902,11 @@ except ValueError as error:
 # %% [markdown]
 # ## 7 · Better features?
 #
-# The ancestor's wish list says: more expressive embeddings. Three candidates.
+# The original notebook's wish list says: more expressive embeddings. Three candidates.
 #
 # **Self-made, without labels.** The pool teaches features by itself, if it is asked the right question. Show the network two
 # strong views of each of `32` images, and let it find, for each view, its partner among all the others. The answer needs no
-# label, only what stays the same when a lesion is turned or partly covered. In the code, `mu=1` draws as many unlabelled
+# label, only what stays the same when a lesion is turned or partly covered. In the code, `mu=1` takes as many unlabelled
 # images a step as labelled ones, and the temperature `0.2`, by which similarities are divided, lets near ones stand out. This
 # is contrastive learning, as in SimCLR ([Chen et al. 2020](https://arxiv.org/abs/2002.05709)), very much reduced:
 #
@@ -1022,7 +1028,7 @@ keep(name, self_run, masses_of["self-made"], graphs["self-made"])
 # %% [markdown]
 # ## 8 · Graph and network together
 #
-# The ancestor's other wish: a *hybrid*. In one direction, the network helps the graph: where it is confident, its answer becomes
+# The original notebook's other wish: a *hybrid*. In one direction, the network helps the graph: where it is confident, its answer becomes
 # an extra seed. With label spreading, so that a wrong seed can be outvoted.
 
 # %% tags=["nbval-ignore-output"]
@@ -1044,24 +1050,25 @@ print(dict(zip(dataset.class_names, np.bincount(seed_classes, minlength=dataset.
 
 # %% [markdown]
 # Look at both cells. Most extra seeds are right, and still they do harm: on DermaMNIST nearly all of them are of the class that
-# was frequent already. The frequent class gains mass, and the rare ones, whose confident guesses are few, lose the little that
-# they had. A share of right seeds says nothing about *which* classes they plant.
+# was frequent already. The frequent class gains mass, and the rare ones, whose confident pseudo-labels are few, lose the little that
+# they had. A fraction of right seeds says nothing about *which* classes they plant.
 #
 # In the other direction, the graph helps the network. **FixMatch** (lesson 06 builds it) lets a network learn from its own
-# confident guesses on unlabelled images: a *guess* from an easy view, a *mask* that keeps it if it is confident, a loss on a
-# hard view. The graph can be a second opinion: a guess counts **only where the graph says the same**.
+# confident answers on unlabelled images: a *pseudo-label* from an easy view, a *mask* that keeps it if it is confident, a loss
+# on a hard view. The graph can be a second opinion: a pseudo-label counts **only where the graph says the same**.
 
 # %% [markdown]
 # ### Exercise 3.7 · A second opinion
 #
 # 10 min · difficulty 2/5 · objective 3e
 #
-# For the B unlabelled images of a batch, `guess` (B,) int64 and `mask` (B,) float of zeros and ones come from the network;
-# `index` (B,) says where in the pool they are; `opinion` (N,) int64 is the graph's class for each image of the **pool**, or -1
-# where it has none. Return a new float mask (B,): 1 where `mask` is 1 and the graph says the same as the guess, else 0.
+# For the B unlabelled images of a batch, `pseudo_label` (B,) int64 and `mask` (B,) float of zeros and ones come from the
+# network; `index` (B,) int64 says where in the pool they are; `opinion` (N,) int64 is the graph's class for each image of the
+# **pool**, or -1 where it has none. Return a new float tensor (B,): 1 where `mask` is 1 and the graph's class is the
+# pseudo-label, else 0.
 #
 # <details><summary>Hint 1 (direction)</summary>Fetch the graph's opinion on the images of this batch, compare it with the
-# guesses, and combine with the mask: both must hold. No guess is ever -1.</details>
+# pseudo-labels, and combine with the mask: both must hold. No pseudo-label is ever -1.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>opinion[index]</code> is (B,); <code>==</code> gives True and False,
 # and <code>mask * ...</code> combines.</details>
@@ -1071,9 +1078,9 @@ print(dict(zip(dataset.class_names, np.bincount(seed_classes, minlength=dataset.
 def second_opinion(
     pseudo_label: torch.Tensor, mask: torch.Tensor, index: torch.Tensor, opinion: torch.Tensor
 ) -> torch.Tensor:
-    """Keep a guess only where the graph agrees.
+    """Keep a pseudo-label only where the graph agrees.
 
-    guess: (B,) int64, mask: (B,) float, index: (B,) int64 positions in the pool, opinion: (N,) int64 or -1
+    pseudo_label: (B,) int64, mask: (B,) float, index: (B,) int64 positions in the pool, opinion: (N,) int64 or -1
     returns: (B,) float of zeros and ones
     """
     ### BEGIN SOLUTION
@@ -1086,7 +1093,7 @@ check("3.7", second_opinion)
 
 # %% [markdown]
 # FixMatch itself is given here, so that you see what the filter does; every line of it is explained in lesson 06. The graph's
-# opinion is computed once, from your label propagation with CMN; without CMN it would hardly ever agree with a rare guess.
+# opinion is computed once, from your label propagation with CMN; without CMN it would hardly ever agree with a rare pseudo-label.
 
 
 # %%
@@ -1129,10 +1136,10 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # %%
 kept = {curve: filtered.curves[curve] for curve in ("confident", "and the graph agrees")}
 alt = (
-    "Two lines over the training steps, both rising: the share of unlabelled images with a confident guess, and below it the "
-    "share for which the graph agrees as well."
+    "Two lines over the training steps, both rising: the fraction of unlabelled images with a confident pseudo-label, and "
+    "below it the fraction for which the graph agrees as well."
 )
-plots.show(plots.curves(kept, "share of the images"), alt)
+plots.show(plots.curves(kept, "fraction of the images"), alt)
 
 # %% [markdown]
 # The filter can only take away: the lower line is what is left, and on DermaMNIST that is most of it. A second
@@ -1141,7 +1148,7 @@ plots.show(plots.curves(kept, "share of the images"), alt)
 # %% [markdown]
 # ## 9 · The running table
 #
-# Your runs on this draw, and then the five reference draws. (A row of a graph counts the training of its embedding as its
+# Your runs with this label split, and then the five label splits of the reference runs. (A row of a graph counts the training of its embedding as its
 # steps; its seconds are those of training and graph together. The hybrid's row counts FixMatch's own steps, but the images
 # and seconds of both trainings. Raw pixels need no training and have no row here.)
 
@@ -1155,7 +1162,8 @@ shipped = [row for row in reference if row["method"] in methods]
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw against the baseline: the mean difference, its standard error, and on how many draws the method is above.
+# In pairs with the same label split, against the baseline: the mean gain ± its standard error, and on how many label splits
+# the method is above.
 
 # %% tags=["dataset"]
 results.gains(methods[1:], dataset)
@@ -1168,17 +1176,17 @@ results.gains(methods[1:], load_dataset("digits"))
 
 # %% [markdown]
 # **Analysis** Computed in the right order, label propagation is far from guessing: on DermaMNIST its AUC is clearly above one half
-# and above what the ancestor reported, though below that of the network whose features it uses. Its plain answers hardly
+# and above what the original notebook reported, though below that of the network whose features it uses. Its plain answers hardly
 # name a rare class: with 500 labels among thousands of images the frequent class wins the averages. Half-strength class
 # mass normalisation gives these answers back, at some cost in AUC and accuracy; it is an operating point, and not new
 # knowledge. More seeds from the confident network make the imbalance worse. The graph as a filter for FixMatch takes away few of its
-# guesses; compare its row with that of FixMatch itself before you credit the graph with anything.
+# pseudo-labels; compare its row with that of FixMatch itself before you credit the graph with anything.
 #
 # Why so much worse than on the moons? On the moons the edges follow the classes. On DermaMNIST many neighbours have another class, in
 # pixels and in learnt features, so what flows along the edges is only partly right. The control experiment agrees: on the digits,
 # where neighbours mostly are of one class and no class is more frequent, plain label propagation is within about one standard error
 # of the network in macro-F1, and needs no correction of its masses. It does not beat the network there either, and its AUC is a little lower on
-# every draw.
+# every label split.
 #
 # What this does not show: that graphs are of no use on such images. Features of a larger, pre-trained network make another graph. The
 # cross-validation keeps the held-out images in the pool, so its rows are nearer to transduction than to the test table. A method that is chosen
@@ -1210,7 +1218,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # <details><summary>c) is wrong because labels must never be hidden</summary>To hide labels is the only honest way to choose;
 # just hide them from everything.</details>
 #
-# **Question 3** (3d). A method has an AUC of one half and a macro-F1 far above the constant predictor. Most likely
+# **Question 3** (3d). A method has an AUC of one half and a macro-F1 far above that of the majority class. Most likely
 #
 # <details><summary>a) the classes are unbalanced</summary>Imbalance lowers a macro-F1; it does not lower an AUC to one
 # half.</details>

@@ -7,7 +7,7 @@
 #
 # **Time** 110 min, of which the computer trains for about four
 #
-# **You need** lessons 00 and 01 (the metrics, the label draw, the supervised baseline)
+# **You need** lessons 00 and 01 (the metrics, the label split, the supervised baseline)
 #
 # **Objectives**
 #
@@ -35,7 +35,7 @@ from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import cosine_7_16, train, train_baseline
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in lesson 01:
+# The dataset and a labelled set of 500 images, as in lesson 01:
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -44,8 +44,8 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline over the five label draws of the reference runs, beside the constant
-# predictor.
+# And where we stand: the supervised baseline over the five label splits of the reference runs, beside the majority
+# class.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -103,8 +103,8 @@ print("Z:", large.exp().sum(1).item(), "  log Z:", large.logsumexp(1).item())
 #
 # 8 min · difficulty 2/5 · objective 4a
 #
-# From `logits` (B, num_classes) return $D$, a float tensor (B,): for each image $Z / (Z + 1)$. It must be right for
-# any finite logits: 1 for a logit of `120`, 0 where all logits are `-120`, never nan.
+# From `logits` (B, num_classes) return $D = Z / (Z + 1)$ of each image, a float tensor (B,). It must be right for any
+# finite logits: 1 for a logit of `120` or `1000`, 0 where all logits are `-120`, never nan.
 #
 # <details><summary>Hint 1 (direction)</summary>Divide numerator and denominator by Z. With log Z in your hands, this is a
 # function of one number that you know from two-class problems.</details>
@@ -170,8 +170,8 @@ pd.DataFrame({"log Z": s, "-log(1 - D), naive": naive, "softplus": stable}).roun
 # 10 min · difficulty 2/5 · objective 4b
 #
 # From the logits on real images, `logits_real` (B_r, num_classes), and on generated ones, `logits_fake` (B_f, num_classes),
-# return `(loss_real, loss_fake)`: $\mathcal{L}_{\mathrm{real}}$ and $\mathcal{L}_{\mathrm{fake}}$, two scalar tensors, each
-# a mean over its own batch, without further weights. Both must be finite and exact for logits as large as `±120`.
+# return `(loss_real, loss_fake)`: $\mathcal{L}_{\mathrm{real}}$ and $\mathcal{L}_{\mathrm{fake}}$, two scalar tensors, each a mean over
+# its own batch, without further weights. Both, and their gradients, must be finite and exact for any finite logits, be they `±300`.
 #
 # <details><summary>Hint 1 (direction)</summary>One number per image first: log Z. Then the function of the text,
 # once with a minus sign inside. The mean comes last.</details>
@@ -231,9 +231,10 @@ print("cross-entropy over K + 1 answers:", round(F.cross_entropy(with_fake, y).i
 #
 # 18 min · difficulty 3/5 · objective 4b
 #
-# Return `(loss, logs)`: the loss $\mathcal{L}$ above, a scalar tensor, and `logs = {"real": ..., "fake": ...}`, the mean of
-# $D$ over `x_u` and over the fakes as plain numbers. Call `model` twice: on `x_l` and `x_u` glued together, and on the
-# fakes. No gradient may reach `fakes`. Call neither `model.eval()` nor `model.train()`, nor `backward()`.
+# Return `(loss, logs)`: the loss $\mathcal{L}$ above, a scalar tensor, and `logs = {"real": ..., "fake": ...}`, the mean of $D$ over
+# `x_u` and over `fakes`, two numbers (no gradient). Call `model` twice: once on `x_l` and `x_u` glued together, in either
+# order, and once on the fakes. No gradient may reach `fakes`, which stay as they are.
+# Call none of `eval()`, `train()`, `zero_grad()` and `backward()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Glue, one pass, cut again behind the labelled images; a second pass for the
 # detached fakes. The cross-entropy takes the labelled logits only, the losses of Exercise 4.2 the other two.</details>
@@ -251,7 +252,7 @@ def discriminator_loss(
 
     model: maps images to logits
     x_l: (B, C, H, W), y_l: (B,) int64, x_u: (B_u, C, H, W), fakes: (B_f, C, H, W)
-    returns: scalar loss, {"real": mean D of x_u, "fake": mean D of the fakes}
+    returns: scalar loss, {"real": mean D of x_u, "fake": mean D of the fakes}, two numbers
     """
     ### BEGIN SOLUTION
     n = len(x_l)
@@ -303,8 +304,8 @@ print("differences image by image:", (real - fake).tolist())
 #
 # 6 min · difficulty 2/5 · objective 4c
 #
-# Given `features_real` (B_r, n) and `features_fake` (B_f, n), where the two batches may differ in size, return
-# $\mathcal{L}_G$ as a scalar tensor: the **squared** length of the difference of the two means, summed over the n features.
+# Given `features_real` (B_r, n) and `features_fake` (B_f, n), where the two batches may differ in size, return $\mathcal{L}_G$, a
+# scalar tensor: the difference of the two means, squared and summed over the n features. Its gradient reaches `features_fake`.
 #
 # <details><summary>Hint 1 (direction)</summary>Two vectors of n means, their difference, its squares, their
 # sum.</details>
@@ -334,7 +335,8 @@ check("4.4", feature_matching)
 #
 # The course's `train` moves the classifier. The generator has an optimiser of its own and makes its steps by itself. Its
 # loss goes *through* the discriminator, so `loss.backward()` would also leave gradients in the discriminator's weights.
-# They are not wanted there: the generator's wish to look real is not what the discriminator should learn.
+# They are not wanted there: the generator's wish to look real is not what the discriminator should learn. (BatchNorm's running
+# averages do move with every pass in training mode, here as well.)
 #
 # `backward(inputs=[...])` writes gradients into the tensors that it names, and into no others. Here it names `x`, and the
 # judge gets none. In the exercise it will be the generator's parameters, for these are what its optimiser moves:
@@ -353,13 +355,10 @@ print("backward(inputs=[x]): gradient in the judge?", judge.weight.grad is not N
 #
 # 15 min · difficulty 3/5 · objective 4c
 #
-# Draw fakes, `painter(z)`; lower `objective(features_real, features_fake)` by **one** step of `optimizer_g`, which holds all
-# parameters of the generator `painter`; return the objective before the step, a float. The features come from
-# `model.features`, once for `x_u` and once for the fakes.
-#
-# The generator learns. It needs the gradients of *its* parameters, and only those of this step: old ones do not count. The
-# model does not learn here. Its weights, their `.grad` and `requires_grad` **stay as they are** (BatchNorm's running averages do
-# move with every pass in training mode). Call neither `eval()` nor `train()`, for both networks.
+# Draw fakes once, `painter(z)`, and lower `objective(features_real, features_fake)` by **one** step of `optimizer_g`, which holds all
+# parameters of `painter`; old gradients do not count. Return the objective before the step, a number (no gradient). Features come from
+# `model.features`, one pass for `x_u` and one for the fakes. The model's weights, their `.grad` and `requires_grad` end **as they began**
+# (in between `requires_grad` may change, if each parameter gets its own back). Call neither `eval()` nor `train()` of either network.
 #
 # <details><summary>Hint 1 (direction)</summary>Fakes, two passes (the real images need no gradient), the objective; then
 # the three usual lines of a training step, with the backward pass limited to the generator.</details>
@@ -375,7 +374,7 @@ def generator_step(model, painter, optimizer_g, x_u, z, objective) -> float:
 
     model: has `features`, images to (B, n); painter: the generator, noise to images; optimizer_g: of its parameters
     x_u: (B_u, C, H, W) real images, z: (B_f, noise_size), objective(features_real, features_fake): scalar to minimise
-    returns: the objective before the step
+    returns: the objective before the step, a number
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
@@ -408,9 +407,9 @@ check("4.5", generator_step)
 #
 # 10 min · difficulty 2/5 · objective 4d
 #
-# Given `fakes` (N, C, H, W) and `reals` (M, C, H, W), with N and M at least 2, return their diversity, a number or a scalar
-# tensor. The distance of two images is the Euclidean one, over all their pixels and channels. Each mean runs over all
-# pairs of two **different** positions in its batch (an image is not compared with itself).
+# Given `fakes` (N, C, H, W) and `reals` (M, C, H, W), N and M at least 2, return their diversity, a number (no gradient). The
+# distance of two images is the Euclidean one, over all their pixels and channels at once. Each mean runs over all pairs of two
+# **different** positions in its batch: an image is not compared with itself, and two equal images count, with distance 0.
 #
 # <details><summary>Hint 1 (direction)</summary>Make each image one long row first. If you compute the distances of all
 # with all, the diagonal is zero and does not count.</details>
@@ -424,7 +423,7 @@ def diversity(fakes: torch.Tensor, reals: torch.Tensor) -> torch.Tensor:
     """Mean distance between fakes, relative to the mean distance between real images.
 
     fakes: (N, C, H, W), reals: (M, C, H, W)
-    returns: scalar, 0 if all fakes are equal
+    returns: a number, 0 if all fakes are equal
     """
     ### BEGIN SOLUTION
     between_fakes, between_reals = torch.pdist(fakes.flatten(1)), torch.pdist(reals.flatten(1))
@@ -542,8 +541,8 @@ def album(sgan):
 # classifier judges test images by a mean that saw generated ones, too.
 #
 # The labelled images get strong views, as for the baseline, the unlabelled ones weak views; this was not searched. Only one
-# question was put to a cross-validation inside the labels of another draw, as in lesson 01: *one pass* sends the fakes through BatchNorm
-# together with the real images, *two passes* is what you built. The last column counts the draws:
+# question was put to a cross-validation inside the labels of another label split, as in lesson 01: *one pass* sends the fakes through BatchNorm
+# together with the real images, *two passes* is what you built. The last column counts the label splits:
 
 # %%
 settings = results.recipes()
@@ -551,10 +550,10 @@ is_sgan = settings["setting"].str.startswith("SGAN")
 tried = settings[is_sgan | (settings["setting"] == "supervised, strong views")]
 tried = tried.groupby("setting", sort=False)
 means = tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
-means.assign(draws=tried.size())
+means.assign(**{"label splits": tried.size()})
 
 # %% [markdown]
-# One draw cannot decide it: *one pass* has the higher AUC, *two passes* the higher macro-F1. We took two passes, because their
+# One label split cannot decide it: *one pass* has the higher AUC, *two passes* the higher macro-F1. We took two passes, because their
 # generated images are better (section 9), and leave the question open.
 #
 # The batches come from lesson 01's `batches`: `labelled_view` is the view that labelled images get, and `mu=1` asks for one
@@ -574,7 +573,7 @@ run = train(new_model(dataset, SEED), sgan, sgan_batches(), NUM_STEPS, on_step=l
 print(f"{run.steps_done} steps, {run.images_seen:,} real images, {run.seconds:.0f} s")
 
 # %% [markdown]
-# The baseline gets the same draw, network, number of steps and views of its labelled images. Of both we evaluate `run.ema`, the
+# The baseline gets the same label split, network, number of steps and views of its labelled images. Of both we evaluate `run.ema`, the
 # running average of the weights.
 
 # %% tags=["nbval-ignore-output"]
@@ -656,7 +655,7 @@ show_pages(vanilla_pages, (1, 200, 400, 800, NUM_STEPS), alt)
 # averages. If vanilla comes closer to perfection, is it the better teacher? [Dai et al. 2017](https://arxiv.org/abs/1705.09783)
 # argue that it is not. A *perfect* generator draws images like the real ones. The classifier has enough of those, and now it
 # is told to call them fake: it learns nothing about the classes. A useful generator is an imperfect one. Its fakes lie
-# *between* the classes, where no real image is, and push the border there. The reference runs, five draws:
+# *between* the classes, where no real image is, and push the border there. The reference runs, five label splits:
 
 # %% tags=["dataset"]
 methods = ["supervised", "SGAN", "SGAN, vanilla generator"]
@@ -757,13 +756,13 @@ plots.show(plots.image_grid(rows, [*albums, "real"], scale=0.75), alt)
 #
 # How the fakes pass BatchNorm matters as well, though nothing in the formulas says so: compare *matching* with *matching,
 # together*. In a pass of their own the average colour of a batch is normalised away; beside real images it gives the fakes
-# away, and the game changes. What the classifier makes of it, these short games do not say, and one draw of the
+# away, and the game changes. What the classifier makes of it, these short games do not say, and one label split of the
 # cross-validation in section 7 hardly does.
 
 # %% [markdown]
-# ## 10 · The ancestor's choices
+# ## 10 · The original notebook's choices
 #
-# The notebook that this course grew from has an SGAN, too. It gives its network eight logits for seven classes, the
+# The original notebook, from which this course grew, has an SGAN, too. It gives its network eight logits for seven classes, the
 # eighth for *fake*, and takes the cross-entropy over all eight, on labelled images as well, at full weight instead of one
 # half. Its generator has no convolution and aims at $-\log D$. And it pairs its loaders so that an epoch, which ends
 # with the shorter one, sees 6 of 105 batches of unlabelled images.
@@ -776,17 +775,17 @@ y = torch.tensor([1])
 for rise in (0.0, 1.0, 2.0):
     risen = torch.tensor([[1.0, 2.0, 0.5]]) + rise
     ours = F.cross_entropy(risen, y).item()
-    ancestors = F.cross_entropy(F.pad(risen, (0, 1)), y).item()
-    print(f"logits + {rise:g}: ours {ours:.4f}, the ancestor's {ancestors:.4f}")
+    original = F.cross_entropy(F.pad(risen, (0, 1)), y).item()
+    print(f"logits + {rise:g}: ours {ours:.4f}, the original notebook's {original:.4f}")
 
 # %% [markdown]
-# Ours does not change. The ancestor's falls: it can be lowered without learning anything about the classes, by
+# Ours does not change. The original notebook's falls: it can be lowered without learning anything about the classes, by
 # calling labelled images more real. That task is in $\mathcal{L}_{\mathrm{real}}$ already, for many more images. A second
 # property fails at prediction: of eight probabilities, the seven that belong to classes do not sum to one.
 
 # %%
 probabilities = F.pad(torch.tensor([[1.0, 2.0, 0.5]]), (0, 1)).softmax(1)
-print("the classes' share:", round(probabilities[0, :3].sum().item(), 4))
+print("the classes' fraction:", round(probabilities[0, :3].sum().item(), 4))
 
 # %% [markdown]
 # The cure at prediction is the softmax over the classes alone, which is what `evaluation` takes of our model. Whether any of
@@ -795,14 +794,14 @@ print("the classes' share:", round(probabilities[0, :3].sum().item(), 4))
 # %% [markdown]
 # ## 11 · The running table
 #
-# Your runs on this draw; the five reference draws stand in section 8.
+# Your runs on this label split; the five of the reference runs stand in section 8.
 
 # %% tags=["nbval-ignore-output"]
 own = [row for row in results.recorded(dataset, methods) if row["label_split"] == label_split.id]
 results.compare(own, dataset)
 
 # %% [markdown]
-# Draw by draw against the baseline: the mean difference, its standard error, and on how many draws the method is above.
+# Against the baseline with the same label split: the mean gain ± its standard error, and on how many label splits the method is above.
 
 # %% tags=["dataset"]
 results.gains(methods[1:], dataset)
@@ -815,12 +814,12 @@ results.gains(methods[1:], load_dataset("digits"))
 
 # %% [markdown]
 # **Analysis** On DermaMNIST the classifier that plays against feature matching is perhaps a little better than the equally trained baseline:
-# in AUC and in macro-F1 it is above it on four draws of five, each time by less than two standard errors. With the
-# vanilla generator it falls far below the baseline in macro-F1 and balanced accuracy, on every draw: it names the frequent class more
+# in AUC and in macro-F1 it is above it on four label splits of five, and both mean gains are below two standard errors. With the
+# vanilla generator it falls far below the baseline in macro-F1 and balanced accuracy, on every label split: it names the frequent class more
 # often. That is the order which Dai et al. lead one to expect. Now hold it against the pictures: neither generator would
 # fool a person, and which of them looks better depends on the step and on the eye. The looks are no guide to the classifier.
 #
-# The control experiment has the same order, one step higher: on the digits SGAN is above the baseline on every draw, by many
+# The control experiment has the same order, one step higher: on the digits SGAN is above the baseline on every label split, by many
 # standard errors, and the vanilla generator hardly. Where the classes are balanced, the game helps.
 #
 # A possible explanation: feature matching has no interest in winning. However well the discriminator tells the fakes, the
@@ -829,7 +828,7 @@ results.gains(methods[1:], load_dataset("digits"))
 #
 # What this does not show: that the gain, where there is one, comes from the unlabelled images *as a task* and not from the
 # fakes as a kind of disturbance (an ablation without $\mathcal{L}_{\mathrm{real}}$ would say more); that it would last with
-# a larger network; that the explanation above is the right one. One draw, yours for example, shows little: compare its
+# a larger network; that the explanation above is the right one. One label split, yours for example, shows little: compare its
 # differences with their spread over the five. All images come from one collection, and some test images show a lesion that
 # is also in the training split. And a step of SGAN costs about five times as many seconds as a supervised one: equal steps
 # are not equal work.

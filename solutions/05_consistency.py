@@ -37,7 +37,7 @@ from course_utils.settings import KVASIR, NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train, train_baseline
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in lesson 01:
+# The dataset and a label split with 500 labels, as in lesson 01:
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -46,8 +46,8 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline, mean and standard deviation over the five label draws of the reference
-# runs, beside the constant predictor.
+# And where we stand: the supervised baseline, its mean over the five label splits of the reference runs, beside the
+# majority class.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -97,7 +97,7 @@ plots.show(figure, alt)
 
 # %% [markdown]
 # One image, one truth, many answers. How often does it happen? For 500 images without a label, one weak and one strong
-# view each: how often do the two guesses differ, and how often is the guess on the weak view right?
+# view each: how often do the two answers differ, and how often is the answer to the weak view right?
 
 # %%
 x_probe = {"weak": weak(label_split.images[probe], rng), "strong": strong(label_split.images[probe], rng)}
@@ -140,9 +140,9 @@ pd.DataFrame((answer - target).square().numpy(), index=["image 0", "image 1"]).r
 #
 # 8 min · difficulty 1/5 · objective 5a
 #
-# Given `logits` (B, num_classes) of one view and the `target` (B, num_classes), which holds **probabilities**, return
-# $\ell_u$ as a scalar tensor: the mean over images *and* classes. A gradient flows to `logits` and **none to `target`**,
-# even if `target` was computed with gradients.
+# Given `logits` (B, num_classes) of one view, which may be as large as ±300, and the `target` (B, num_classes), which holds
+# **probabilities**, return $\ell_u$ as a scalar tensor: the mean over images *and* classes. A gradient flows to `logits` and
+# **none to `target`**, even if `target` was computed with gradients; `target` itself stays as it is.
 #
 # <details><summary>Hint 1 (direction)</summary>Logits and probabilities cannot be subtracted from each other. Which of the
 # two arguments still needs a softmax, and which one must be cut off from the gradient?</details>
@@ -184,10 +184,10 @@ check("5.1", consistency_loss)
 #
 # 5 min · difficulty 1/5 · objective 5a
 #
-# Return the factor $e^{-5 (1 - t)^2}$ at `step` (0, 1, 2, ...), with $t$ rising from 0 to 1 over `ramp_steps` steps: 1 from
-# step `ramp_steps` on. `ramp_steps = 0` means no ramp: 1 at every step.
+# Return the factor $e^{-5 (1 - t)^2}$, a number, at `step` (0, 1, 2, ...), with $t$ rising from 0 to 1 over `ramp_steps`
+# steps: 1 from step `ramp_steps` on. `ramp_steps = 0` means no ramp: 1 at every step, at step 0, too.
 #
-# <details><summary>Hint 1 (direction)</summary>First the share $t$ of the ramp that is done, which never exceeds 1. Mind
+# <details><summary>Hint 1 (direction)</summary>First the fraction $t$ of the ramp that is done, which never exceeds 1. Mind
 # the case in which it cannot be computed.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>math.exp</code>; an <code>if</code>, or
@@ -196,7 +196,7 @@ check("5.1", consistency_loss)
 
 # %% tags=["exercise", "ex-5.2"]
 def ramp_up(step: int, ramp_steps: int) -> float:
-    """The share of the full weight at a step (Laine & Aila 2017)."""
+    """The fraction of the full weight at a step (Laine & Aila 2017)."""
     ### BEGIN SOLUTION
     t = step / ramp_steps if step < ramp_steps else 1.0
     return math.exp(-5 * (1 - t) ** 2)
@@ -209,7 +209,7 @@ check("5.2", ramp_up)
 # %%
 figure, ax = plots.plt.subplots(figsize=(6, 2.5))
 ax.plot([ramp_up(step, 400) for step in range(601)], markevery=100)
-ax.set(xlabel="step", ylabel="share of the weight")
+ax.set(xlabel="step", ylabel="fraction of the weight")
 alt = (
     "The ramp over 400 steps: it stays close to zero for the first hundred steps, rises steeply in the middle and reaches one "
     "at step 400, flat again, where it remains."
@@ -235,13 +235,10 @@ plots.show(figure, alt)
 #
 # 20 min · difficulty 3/5 · objective 5b
 #
-# Return `(loss, logs)`: the loss $\ell_s + w\,\ell_u$, a scalar tensor, where $w$ is `weight`, and
-# `logs = {"consistency": ...}`, $\ell_u$ itself, without $w$, as a plain number. $\ell_s$ is the cross-entropy of the student on
-# `batch.x_l, batch.y_l`; $\ell_u$ compares the student on `batch.x_s` with the teacher's probabilities on `batch.x_w`.
-#
-# The student gets `x_l` and `x_s`, and nothing else, in **one joint pass**. The teacher gets `x_w`, and works without gradient.
-# `weight = 0` changes none of this. Leave modes (`eval()`, `train()`) and `requires_grad` alone: `teacher` may be the same
-# network as `student`, or one that is frozen.
+# Return `(loss, logs)`: the scalar $\ell_s + w\,\ell_u$, where $w$ is `weight`, and `{"consistency": ...}`, $\ell_u$ without $w$, a number (no
+# gradient). $\ell_s$ is the cross-entropy on `batch.x_l, batch.y_l`; $\ell_u$ compares the student on `batch.x_s` with the teacher's probabilities on
+# `batch.x_w`. The student gets `x_l` and `x_s`, nothing else, in **one joint pass**; the teacher gets `x_w`, in one pass under `no_grad`, also when
+# `weight` is 0. Leave modes (`eval()`, `train()`) and `requires_grad` alone: `teacher` may be `student` itself, or frozen.
 #
 # <details><summary>Hint 1 (direction)</summary>Four parts: the target, under <code>no_grad</code>; the student on both groups
 # of images, glued; cut its logits where the labelled images end; the two losses. The target is made of
@@ -249,7 +246,7 @@ plots.show(figure, alt)
 #
 # <details><summary>Hint 2 (which function)</summary><code>torch.cat</code> glues, <code>tensor_split([n])</code> cuts after
 # n rows, <code>F.cross_entropy</code> and your <code>consistency_loss</code> are the losses, <code>.item()</code> makes a
-# plain number.</details>
+# number without gradient.</details>
 
 
 # %% tags=["exercise", "ex-5.3"]
@@ -298,7 +295,7 @@ for name, step in steps.items():
 # (`0 * z_student` only keeps the tensors connected, so that there is a gradient to print.) In both, the training goes on
 # happily, on the labelled images: the mean teacher has quietly become the supervised baseline. In the second the loss even
 # *looks* right. What catches it is a property, not a number: **where student and teacher differ, the gradient is not zero.**
-# The check of Exercise 5.3 tries this on random networks.
+# The check of Exercise 5.3 looks at the gradient, too.
 
 # %% [markdown]
 # ## 4 · The student as its own teacher: the Π-model
@@ -385,10 +382,10 @@ for n, z in enumerate([torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4]), torch
 #
 # 17 min · difficulty 3/5 · objective 5c
 #
-# `Z` (N, num_classes) and `counts` (N,) int64 belong to the whole pool; `z` (B, num_classes) are new **probabilities** of the
-# images `index` (B,), without repeats. Return `(Z, counts, target)`: both memories after taking in `z`, other rows unchanged,
-# and the corrected targets (B, num_classes) of these B images, by their **new** counts. Nothing returned carries a gradient;
-# the inputs stay as they are.
+# `Z` (N, num_classes) and `counts` (N,) int64 belong to the whole pool; `z` (B, num_classes) are new **probabilities** of the images `index` (B,),
+# in any order, without repeats. Return `(Z, counts, target)`: both memories after taking in `z`, other rows unchanged, and the targets $t_i$
+# (B, num_classes) of these B images, in the order of `index`, by their **new** counts; $0 < \alpha < 1$. Return new tensors without gradient; the inputs
+# stay as they are.
 #
 # <details><summary>Hint 1 (direction)</summary>Copy the memories, change the rows <code>index</code> of the copies, divide
 # the same rows for the target. Each image has a count of its own, so the divisors are a column.</details>
@@ -422,7 +419,7 @@ check("5.4", ensemble_update)
 # %% [markdown]
 # The loss around it. The target that `ensemble_update` returns now is kept for the *next* visit: the present answer is part
 # of it, and an answer should not be compared with itself. An image that comes by for the first time has no target yet; it is
-# compared with its own answer, and its loss is exactly zero. A pass over the pool takes `len(draw.images) / 32` steps, about
+# compared with its own answer, and its loss is exactly zero. A pass over the pool takes `len(label_split.images) / 32` steps, about
 # `219` on DermaMNIST, during which there is no consistency loss at all: the effective start of this method is the second
 # pass over the pool.
 #
@@ -506,10 +503,10 @@ print("copied:", *(f"{name} ({value.dtype})" for name, value in model.named_buff
 #
 # 15 min · difficulty 3/5 · objective 5d
 #
-# Move `teacher` one update towards `student`, **in place**, and return the teacher. Parameters: $\theta' \leftarrow
-# \alpha_t \theta' + (1 - \alpha_t)\, \theta$ with $\alpha_t = \min(1 - 1/(\mathrm{step} + 1),\ \mathrm{decay})$ for `step` = 0, 1, 2, ...
-# (at step 0 the teacher becomes a copy). That holds for all parameters, frozen ones, too. Buffers: copied. The student stays as
-# it is, so do the modes and `requires_grad` of both, and no gradient is recorded.
+# Move `teacher` one update towards `student`, **in place**, and return it. All parameters, frozen ones, too: $\theta' \leftarrow \alpha_t \theta' +
+# (1 - \alpha_t)\, \theta$ with $\alpha_t = \min(1 - 1/(\mathrm{step} + 1),\ \mathrm{decay})$ for `step` = 0, 1, 2, ... (at step 0 the teacher becomes a
+# copy). All buffers: copied. The student, its gradients, and the modes and `requires_grad` of both stay as they are; no gradient is recorded, and
+# the two share no memory afterwards.
 #
 # <details><summary>Hint 1 (direction)</summary>Two networks of the same build have their parameters in the same order: go
 # through both side by side. The same for the buffers, with another rule.</details>
@@ -543,8 +540,8 @@ check("5.5", update_teacher)
 # %% [markdown]
 # *When* to call it? After the optimiser's step. `train` calls the loss first and the optimiser afterwards, so at the
 # beginning of each call the student holds what the step before has made of it: there the teacher follows. The first time
-# there is no teacher, and it becomes a **copy** of the student. (The notebook that this course grew from, from here on *the
-# ancestor*, says copy and makes a second network with another random start.)
+# there is no teacher, and it becomes a **copy** of the student. (A related notebook, by the author of the original notebook that this course grew from,
+# says copy and makes a second network with another random start.)
 
 
 # %%
@@ -572,21 +569,21 @@ class MeanTeacher:
 # then uses the statistics of the batch, for teacher and student alike. To be *evaluated* it is put into evaluation mode, and
 # uses the statistics copied from the student.
 #
-# The settings were chosen as in lesson 01, by cross-validation inside the labels of other draws, the test images not
-# looked at. The baselines of the same procedure stand first (two draws; a setting that fell behind on one was left there):
+# The settings were chosen as in lesson 01, by cross-validation inside the labels of other label splits, the test images not
+# looked at. The baselines of the same procedure stand first (two label splits; a setting that fell behind on one was left there):
 
 # %%
 settings = results.recipes()
 beside = settings["setting"].isin(["supervised, weak views", "supervised, strong views"])
 tried = settings[beside | settings["setting"].str.startswith("mean teacher")].groupby("setting", sort=False)
 means = tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
-means.assign(draws=tried.size())
+means.assign(**{"label splits": tried.size()})
 
 # %% [markdown]
 # With strong views of the labelled images, which suit the baseline best, the mean teacher stays below that baseline in
-# macro-F1, whatever else is changed. With *weak* ones it is above it on both draws, at about the same AUC; and weak views alone do
+# macro-F1, whatever else is changed. With *weak* ones it is above it on both label splits, at about the same AUC; and weak views alone do
 # not explain it, as the first line shows. Perhaps the strong views teach the labelled images by force what the consistency loss
-# would teach, and the teacher is the better for having learnt easy images well. That is a guess. We take weak labelled views and
+# would teach, and the teacher is the better for having learnt easy images well. That is a conjecture. We take weak labelled views and
 # a weight of 10. The other two methods take the same settings; nothing was tuned for them.
 
 # %% tags=["nbval-ignore-output"]
@@ -621,7 +618,7 @@ evaluation.score_table(
 # start. That one of them is part of the loss cannot be seen from outside. (It also means that *every* method of this
 # course is evaluated with an averaged network; only so is the comparison with the mean teacher fair.)
 #
-# Is your result as it should be? It should lie in the band of the course's own runs with five seeds, widened as in
+# Is your result as it should be? It should lie in the reference range: that of the course's own runs with five seeds, widened as in
 # lesson 01.
 
 # %% tags=["dataset"]
@@ -638,7 +635,7 @@ pd.DataFrame(looks).T.round(3)
 
 # %% [markdown]
 # Read both columns together. A network that says the same of everything never disagrees with itself, and is no better for it.
-# What we want is less disagreement *and* as many right guesses as before, or more.
+# What we want is less disagreement *and* as many right answers as before, or more.
 
 # %%
 curves = {"Π-model": pi_run, "temporal ensembling": te_run, "mean teacher": mt_run}
@@ -654,7 +651,7 @@ plots.show(figure, alt)
 # ## 7 · The same idea, pixel by pixel
 #
 # In segmentation the label is a mask, one class for each pixel, and a mask takes a person minutes to draw. So there are
-# few, and consistency has much to offer. The ancestor trained its mean teacher on polyps
+# few, and consistency has much to offer. That related notebook trained its mean teacher on polyps
 # ([Kvasir-SEG](https://datasets.simula.no/kvasir-seg/)) and fell into a trap on the way, which we shall build again.
 #
 # If you have Kvasir-SEG, set `COURSE_KVASIR` to the folder that holds `images` and `masks`. If not, we make do with the
@@ -709,12 +706,9 @@ plots.show(figure, alt)
 #
 # 10 min · difficulty 2/5 · objective 5e
 #
-# Given probabilities `p` and masks `mask`, both (B, 1, H, W) floats, return the Dice score **of each image**, a float tensor
-# (B,) by the formula above. Where both are empty (nothing but zeros) the score is 1 and not nan, for nothing was to be found and nothing
-# was. A gradient flows to `p`; it is never nan, not even where both are empty.
-#
-# You may add a term above and below, only to avoid the division by zero, if it is tiny: where the two sums make `0.02` or
-# more together, it may change the score by `1e-5` at most.
+# Given probabilities `p` and masks `mask` of zeros and ones, both (B, 1, H, W) floats, return the Dice score **of each image**, a float tensor (B,), by
+# the formula above. Where both are empty (nothing but zeros) the score is 1 and not nan, for nothing was to be found and nothing was. A gradient flows
+# to `p`; it is never nan, not even where both are empty. To avoid the division by zero you may add a term above and below, of at most `1e-7`.
 #
 # <details><summary>Hint 1 (direction)</summary>Two sums over all axes but the first. Then think of the image in which both are
 # zero.</details>
@@ -725,9 +719,9 @@ plots.show(figure, alt)
 
 # %% tags=["exercise", "ex-5.6"]
 def soft_dice(p: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Overlap of predicted and true region, image by image (Dice 1945; as a loss Milletari et al. 2016).
+    """Overlap of predicted and true region, image by image (Dice 1945; a variant as a loss: Milletari et al. 2016).
 
-    p: (B, 1, H, W) probabilities, mask: (B, 1, H, W) floats
+    p: (B, 1, H, W) probabilities, mask: (B, 1, H, W) floats, zeros and ones
     returns: (B,), 1 where both are empty
     """
     ### BEGIN SOLUTION
@@ -760,9 +754,9 @@ for shift in (0, 2, 6, 12):
 #
 # 14 min · difficulty 3/5 · objective 5e
 #
-# Given images (B, C, S, S) and targets (B, 1, S, S), draw for each of the B pairs by itself, from `rng`: mirrored left-right or
-# not (one half each), and 0, 1, 2 or 3 quarter turns (equally likely). Change image and target **of a pair alike**; return
-# both, new tensors of these shapes.
+# Given images (B, C, S, S) and targets (B, 1, S, S), floats, draw for each of the B pairs by itself, from `rng` and nothing else: mirrored left-right or
+# not (one half each), and 0, 1, 2 or 3 quarter turns (equally likely). Change image and target **of a pair alike**, each at its place in the batch; return
+# `(image, target)`, new tensors of these shapes.
 #
 # <details><summary>Hint 1 (direction)</summary>What is one thing cannot be turned in two ways: glue each target to its image as
 # one more channel, warp the whole, and cut it apart again. (Or draw first, and use the same draw twice.)</details>
@@ -792,7 +786,7 @@ def same_warp(image: torch.Tensor, target: torch.Tensor, rng: torch.Generator) -
 check("5.7", same_warp)
 
 # %% [markdown]
-# And the ancestor's way: it made a weak and a strong view of each image, **each with flips and turns of its own**, and asked
+# And the related notebook's way: it made a weak and a strong view of each image, **each with flips and turns of its own**, and asked
 # that teacher and student agree pixel by pixel. Here are both targets, for the same warped images:
 
 # %%
@@ -813,7 +807,7 @@ plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
 # ### Training
 #
 # The network is a small **U-Net** (see `course_utils.models`): down to small maps that see much of the image, up again, with *skips*
-# that hand the fine detail across. (The ancestor's has no skips.) The labelled loss is $1 - D$ plus the cross-entropy of the
+# that hand the fine detail across. (That of the related notebook has no skips.) The labelled loss is $1 - D$ plus the cross-entropy of the
 # pixels, and all images are made lighter or darker at random. Labelled and unlabelled images go through the student **in two passes**
 # here: with so few masks the joint pass did worse than no unlabelled images at all, even with a weight of zero. So the choice of section 3
 # is no law; it has to be tried. (It was tried on other test images than those below, with one seed.) The weight rises to
@@ -909,18 +903,18 @@ plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
 # %% [markdown]
 # The misaligned teacher does harm: it asks for masks that lie elsewhere, and the network learns to hedge. What the target and its turned
 # copy have in common is a blurred middle. On lesions, which are round and lie in the middle, a wrong turn often still covers most
-# of the right region, and yet the Dice score falls well below that of the supervised network. (The ancestor gave this loss a weight of `.1`,
+# of the right region, and yet the Dice score falls well below that of the supervised network. (The related notebook gave this loss a weight of `.1`,
 # with which the wrong target hardly harms, and the right one could hardly have helped.)
 #
 # The aligned teacher ends about where the supervised network ends. Here it is no miracle, and we do not hide it: our masks follow a simple
 # rule, and ten examples show most of it. With masks that
-# doctors drew there is more to learn from images without one. All this is one draw of ten masks and one seed: the fall of the misaligned
+# doctors drew there is more to learn from images without one. All this is one choice of ten masks and one seed: the fall of the misaligned
 # teacher is large, and differences as small as that between the other two may be chance.
 
 # %% [markdown]
 # ## 8 · The running table
 #
-# Your runs on this draw, and then the five reference draws.
+# Your runs on this label split, and then the five of the reference runs.
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "Π-model", "temporal ensembling", "mean teacher"]
@@ -933,7 +927,7 @@ shipped = [row for row in reference if row["method"] in methods]
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw against the baseline: the mean difference, its standard error, and on how many draws the method is above.
+# Label split by label split against the baseline: the mean difference ± its standard error, and on how many label splits the method is above.
 
 # %% tags=["dataset"]
 results.gains(methods[1:], dataset)
@@ -945,23 +939,23 @@ results.gains(methods[1:], dataset)
 results.gains(methods[1:], load_dataset("digits"))
 
 # %% [markdown]
-# **Analysis** On DermaMNIST the three methods are above the equally tuned baseline in macro-F1, on four draws of five or on all,
+# **Analysis** On DermaMNIST the three methods are above the equally tuned baseline in macro-F1, on four label splits of five or on all,
 # by a few hundredths and by about two standard errors or more, and a little above it in AUC. So unlabelled images help here, without any
 # threshold and without a pseudo-label. The order among the methods is not that of their age: the Π-model, the oldest and the simplest, is
-# about level with the mean teacher. Three things may explain it. `train` averages the weights of *every*
+# no different from the mean teacher. Three things may explain it. `train` averages the weights of *every*
 # method, so the Π-model is evaluated with an average, too. The learning rate falls, so at the end the student hardly moves, and
 # teacher and student come close to each other. And the training is short, while the teacher's strength is a long one. Temporal
-# ensembling has the oldest targets, from a few visits of each image, and the smallest gain; but it has it on every draw.
+# ensembling has the oldest targets, from a few visits of each image, and the smallest gain; but it has it on every label split.
 #
-# In the control experiment, too, the three are alike: on the digits each is above the baseline on every draw, by about five
+# In the control experiment, too, the three are alike: on the digits each is above the baseline on every label split, by about five
 # standard errors or more.
 #
 # What this does not show: that a mean teacher is not worth its second network in general. In the papers, with a larger network that has
 # dropout, it was well ahead. Nor that consistency always helps: with strong views of the labelled images the same loss brought
-# nothing in the cross-validation. The settings were chosen on other draws, for the mean teacher only. All images come from one
+# nothing in the cross-validation. The settings were chosen on other label splits, for the mean teacher only. All images come from one
 # collection, and some test images show a lesion that is also in the training split. And a step of the mean teacher or the Π-model sees three
 # times as many images as a supervised one: equal steps are not equal work. The second baseline of lesson 01, which looks at even more
-# images, all of them labelled, has half of this gain in macro-F1 or more, but none of the gain in AUC (lesson 09 compares them draw by draw).
+# images, all of them labelled, has half of this gain in macro-F1 or more, but none of the gain in AUC (lesson 09 compares them label split by label split).
 
 # %% [markdown]
 # ## Quiz

@@ -7,11 +7,11 @@
 #
 # **Time** 115 min, of which the computer trains for about three
 #
-# **You need** lessons 00, 01 and 06 (guess and mask, the masked loss, the step)
+# **You need** lessons 00, 01 and 06 (pseudo-label and mask, the masked loss, the step)
 #
 # **Objectives**
 #
-# - **7a** Keep a memory of confident guesses over the whole pool, and turn it into a learning status for each class.
+# - **7a** Keep a memory of confident pseudo-labels over the whole pool, and turn it into a learning status for each class.
 # - **7b** Turn the status into thresholds, and know the properties that a right rule must have.
 # - **7c** Write FlexMatch's step: which threshold masks, which one remembers, and in what order.
 # - **7d** Measure what the rule does where one class is frequent and the others are rare.
@@ -42,7 +42,7 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# Where we stand after lesson 06, over the five label draws of the reference runs:
+# Where we stand after lesson 06, over the five label splits of the reference runs:
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -50,13 +50,13 @@ before = [row for row in reference if row["method"] in ("supervised", "FixMatch"
 results.compare(before, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# And two pieces of lesson 06 that you will need again, shortened: the confidence and the guess on weak views, and the
-# loss on strong ones.
+# And two pieces of lesson 06 that you will need again, shortened: confidence and pseudo-label on weak views, and the loss on
+# strong ones.
 
 
 # %% tags=["setup"]
 def confident_pseudo_label(logits_w):
-    """(B, C) logits on weak views -> confidence (B,) and guess (B,), without gradient."""
+    """(B, C) logits on weak views -> confidence (B,) and pseudo-label (B,), without gradient."""
     return logits_w.detach().softmax(dim=1).max(dim=1)
 
 
@@ -69,12 +69,11 @@ def masked_loss(logits_s, pseudo_label, mask):
 # ## 1 · A memory of the pool
 #
 # How well has a class been learnt? FlexMatch ([Zhang et al. 2021](https://arxiv.org/abs/2110.08263)) has no labels to
-# find out. It counts how many images of the pool the network has guessed *confidently* to be of that class: many
-# confident guesses, well learnt; few, badly learnt.
+# find out. It counts how many images of the pool have got a *confident* pseudo-label of that class: many confident
+# pseudo-labels, well learnt; few, badly learnt.
 #
 # A batch shows only a handful of the pool's images (all of them, the labelled ones too: they are images like the
-# others). So FlexMatch keeps one note for each image: the class of the last confident guess, or `-1` as long as there
-# was none.
+# others). So FlexMatch keeps one note for each image: its last confident pseudo-label, or `-1` as long as there was none.
 
 # %%
 small_memory = torch.full((8,), -1)
@@ -84,19 +83,19 @@ print("memory", small_memory.tolist())
 print("sure enough:", (p >= 0.95).tolist())
 
 # %% [markdown]
-# ### Exercise 7.1 · Remember the confident guesses
+# ### Exercise 7.1 · Remember the confident pseudo-labels
 #
 # 8 min · difficulty 2/5 · objective 7a
 #
-# Return a **new** memory (N,): the images at `index` (B,) whose `confidence` (B,) is **at least** `tau` now hold their
-# `guess` (B,). All others hold what they held before: an unsure guess deletes nothing. Leave the old memory as it is.
-# You may assume that `index` names no image twice.
+# Return a **new** int64 memory (N,): the images at `index` (B,) whose `confidence` (B,) is **at least** `tau` now hold their
+# `pseudo_label` (B,). All others hold what they held before: an unsure pseudo-label deletes nothing. Leave the old memory as it
+# is, and return a copy even if no image is sure. `index` holds positions from 0 to N - 1, in any order, none twice.
 #
 # <details><summary>Hint 1 (direction)</summary>Copy the memory. Then write to some of its positions: which of the
-# batch's images have something to write, what are their positions, what are their guesses?</details>
+# batch's images have something to write, what are their positions, what are their pseudo-labels?</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>memory.clone()</code> copies; with a boolean tensor
-# <code>sure</code>, <code>index[sure]</code> and <code>guess[sure]</code> pick out the sure images' entries.</details>
+# <code>sure</code>, <code>index[sure]</code> and <code>pseudo_label[sure]</code> pick out the sure images' entries.</details>
 
 
 # %% tags=["exercise", "ex-7.1"]
@@ -107,10 +106,10 @@ def remember(
     confidence: torch.Tensor,
     tau: float,
 ) -> torch.Tensor:
-    """Note the confident guesses of a batch (Zhang et al. 2021, section 3.1).
+    """Note the confident pseudo-labels of a batch (Zhang et al. 2021, section 3.1).
 
-    memory: (N,) int64, the class of each image's last confident guess, -1 for none
-    index: (B,) int64 positions in the memory, guess: (B,) int64, confidence: (B,) float
+    memory: (N,) int64, each image's last confident pseudo-label, -1 for none
+    index: (B,) int64 positions in the memory, pseudo_label: (B,) int64, confidence: (B,) float
     returns: (N,) int64
     """
     ### BEGIN SOLUTION
@@ -151,8 +150,8 @@ print("count of classes 0, 1, 2:", [(notes == c).sum().item() for c in range(3)]
 #
 # 8 min · difficulty 2/5 · objective 7a
 #
-# From the `memory` (N,) return $\beta$ as a float tensor (num_classes,), by the formula above. A class without any note
-# has status 0; so have all classes if the memory holds only `-1`.
+# From the `memory` (N,), of classes and `-1` (no note), return $\beta$ as a float tensor (num_classes,), by the formula above. A
+# class without any note has status 0; so have all classes if the memory holds only `-1`.
 #
 # <details><summary>Hint 1 (direction)</summary>Take the notes that are not -1 and count them by class. What is missing
 # to N is the second number in the braces.</details>
@@ -189,18 +188,18 @@ print("without the images that have no note:", learning_status(notes[:6], 3).tol
 #
 # $$T(c) = \mathcal{M}\bigl(\beta(c)\bigr) \cdot \tau, \qquad \mathcal{M}(x) = \frac{x}{2 - x}.$$
 #
-# $\mathcal{M}$ is convex: it rises slowly while the status is low and fast near 1, so a class has to be nearly level
-# with the best before its threshold comes near `tau`.
+# $\mathcal{M}$ is convex: it rises slowly while the status is low and fast near 1, so a class has to be nearly as far
+# as the best one before its threshold comes near `tau`.
 #
-# Mind the direction. A low status means an *open door*: at first every guess of every class may teach. That is the
+# Mind the direction. A low status means an *open door*: at first every pseudo-label of every class may teach. That is the
 # opposite of FixMatch, where at first hardly any may. FlexMatch accepts noise at the start so that no class runs ahead.
 #
 # ### Exercise 7.3 · Thresholds
 #
 # 5 min · difficulty 1/5 · objective 7b
 #
-# From the `status` $\beta$ (num_classes,) return the thresholds $T$ (num_classes,), a float tensor, by the formula
-# above.
+# From the `status` $\beta$ (num_classes,), between 0 and 1, return the thresholds $T$ (num_classes,), a float tensor, by the
+# formula above.
 #
 # <details><summary>Hint 1 (direction)</summary>One line, entry by entry. Test it in your head: status 1 must give tau,
 # status 0 must give 0.</details>
@@ -239,8 +238,8 @@ plots.show(figure, alt)
 # %% [markdown]
 # ## 4 · A failure on purpose: the rule reversed
 #
-# The notebook that this course grew from has a function named FlexMatch. It keeps, for each class, a running average
-# of the confidence of the guesses of that class, and sets
+# The original notebook, from which this course grew, has a function named FlexMatch. It keeps, for each class, a running
+# average of the confidence of the pseudo-labels of that class, and sets
 
 
 # %%
@@ -254,14 +253,14 @@ pd.DataFrame({"average confidence": average_confidence, "threshold": original_th
 # %% [markdown]
 # The class that is ahead gets the *lowest* threshold, and the others get thresholds above 1, which no probability can
 # reach: they get no pseudo-label at all. This is FlexMatch reversed. Yet the notebook ran, the loss fell, and the score
-# was like that of its FixMatch (the tables at the end show both, over five draws). A score does not find such a mistake. A
+# was like that of its FixMatch (the tables at the end show both, over five label splits). A single score does not find such a mistake. A
 # **property** does: something that must hold for every input, whatever the data. Three of them, on a thousand random
 # inputs:
 
 
 # %%
 def properties(rule, tau=0.95):
-    """Share of random inputs on which a rule (values -> thresholds) has each property."""
+    """Fraction of random inputs on which a rule (values -> thresholds) has each property."""
     held = torch.zeros(3)
     for values in 0.05 + 0.95 * torch.rand(1000, 7, generator=generator(SEED, "random inputs")):
         thresholds = rule(values)
@@ -274,16 +273,16 @@ def properties(rule, tau=0.95):
 rules = {
     "FlexMatch": lambda values: flexible_thresholds(values, 0.95),
     "without the convex map": lambda values: 0.95 * values,
-    "the ancestor's": original_thresholds,
+    "the original notebook's": original_thresholds,
 }
 names = ["never above tau", "behind means lower", "no class is special"]
 pd.DataFrame({name: properties(rule) for name, rule in rules.items()}, index=names).T
 
 # %% [markdown]
-# The ancestor's rule fails the first two at once. (The rule without the convex map passes all three: properties can show
+# The original notebook's rule fails the first two at once. (The rule without the convex map passes all three: properties can show
 # that a rule is wrong, not that it is right. For that there are worked examples, as in the checks.) From "never above tau"
 # follows one more thing, easy to watch in
-# training: whatever FixMatch's mask keeps, FlexMatch's keeps too. Counted on random guesses:
+# training: whatever FixMatch's mask keeps, FlexMatch's keeps too. Counted on random pseudo-labels:
 
 # %%
 random = generator(SEED, "random guesses")
@@ -291,17 +290,17 @@ p, label = torch.rand(2000, generator=random), torch.randint(3, (2000,), generat
 fixed = p >= 0.95
 for name, thresholds in (
     ("FlexMatch", flexible_thresholds(torch.tensor([1.0, 0.6, 0.3]), 0.95)),
-    ("the ancestor's", original_thresholds(average_confidence)),
+    ("original notebook", original_thresholds(average_confidence)),
 ):
     keeps = p >= thresholds[label]
-    print(f"{name:15} keeps {keeps.sum():4}, of FixMatch's {fixed.sum()} it drops {(fixed & ~keeps).sum()}")
+    print(f"{name:17} keeps {keeps.sum():4}, of FixMatch's {fixed.sum()} it drops {(fixed & ~keeps).sum()}")
 
 # %% [markdown]
 # ## 5 · The step
 #
-# Two thresholds are at work, and they are often mixed up. The **mask** uses the flexible one of the guessed class,
+# Two thresholds are at work, and they are often mixed up. The **mask** uses the flexible one of the pseudo-label's class,
 # $T(\hat q_b)$: it says who may teach now. The **memory** uses the fixed $\tau$: it says who counts as learnt. If the
-# memory used the flexible threshold as well, a class with a low threshold would fill its count with unsure guesses and
+# memory used the flexible threshold as well, a class with a low threshold would fill its count with unsure pseudo-labels and
 # look learnt.
 #
 # And the order matters: the thresholds come from the memory as it was *before* this batch; then the batch is
@@ -311,18 +310,17 @@ for name, thresholds in (
 #
 # 12 min · difficulty 3/5 · objective 7c
 #
-# Return `(guess, mask, new_memory)`. `guess` (B,) and the confidences come from `confident_pseudo_label`, which returns the
-# confidence first: `(confidence, guess)`. `mask` (B,) is float, 1 where the confidence is at least the flexible
-# threshold of the **guessed** class, else 0; the thresholds come from the status `status_of(memory)`, with the memory
-# **before** this batch. `new_memory` is what `remember` makes of it, with the **fixed** `tau`. (`status_of` is a
-# function, so that section 8 can put in another status.)
+# Return `(pseudo_label, mask, new_memory)`. Confidence and `pseudo_label` (B,) come from `confident_pseudo_label`, in this order. `mask`
+# (B,) is float, without gradient: 1 where the confidence is at least the flexible threshold of the pseudo-label's class, else 0. The
+# thresholds come from the status `status_of(memory)`, asked about the whole memory **before** this batch; `new_memory` is what
+# `remember` makes of it, with the **fixed** `tau`. (`status_of` is a function, so that section 8 can put in another status.)
 #
-# <details><summary>Hint 1 (direction)</summary>Four steps: confidence and guess; status and thresholds from the old
+# <details><summary>Hint 1 (direction)</summary>Four steps: confidence and pseudo-label; status and thresholds from the old
 # memory; the mask; the new memory. You have a function for each but the mask.</details>
 #
 # <details><summary>Hint 2 (which function)</summary>Indexing: with <code>thresholds</code> (num_classes,) and
-# <code>guess</code> (B,), <code>thresholds[guess]</code> is (B,), for each image the threshold of its
-# guess.</details>
+# <code>pseudo_label</code> (B,), <code>thresholds[pseudo_label]</code> is (B,), for each image the threshold of its
+# pseudo-label.</details>
 
 
 # %% tags=["exercise", "ex-7.4"]
@@ -333,11 +331,11 @@ def select(
     tau: float,
     status_of: Callable[[torch.Tensor], torch.Tensor],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Which guesses of a batch may teach, and what is remembered of them (Zhang et al. 2021, algorithm 1).
+    """Which pseudo-labels of a batch may teach, and what is remembered of them (Zhang et al. 2021, algorithm 1).
 
     memory: (N,) int64, index: (B,) int64, logits_w: (B, num_classes) on the weak views
     status_of: a function, memory (N,) -> learning status (num_classes,)
-    returns: guess (B,) int64, mask (B,) float of zeros and ones, new memory (N,) int64
+    returns: pseudo-label (B,) int64, mask (B,) float of zeros and ones, new memory (N,) int64
     """
     ### BEGIN SOLUTION
     confidence, pseudo_label = confident_pseudo_label(logits_w)
@@ -352,11 +350,11 @@ check("7.4", select)
 
 # %% [markdown]
 # Watch it on a pool of ten images and two classes. The table has one line for each image of a batch. In the last batch
-# class 0 is well ahead: an unsure guess of class 0 is left out, an unsure guess of class 1 may teach.
+# class 0 is well ahead: an unsure pseudo-label of class 0 is left out, an unsure one of class 1 may teach.
 
 # %%
 notes = torch.full((10,), -1)
-small_batches = [  # (positions, confidences, guesses)
+small_batches = [  # (positions, confidences, pseudo-labels)
     ([0, 1, 2, 3], [0.99, 0.97, 0.60, 0.55], [0, 0, 0, 1]),
     ([4, 5, 6, 7], [0.96, 0.98, 0.70, 0.52], [0, 0, 0, 1]),
     ([8, 9, 3, 2], [0.99, 0.96, 0.97, 0.55], [0, 0, 1, 0]),
@@ -365,17 +363,17 @@ small_batches = [  # (positions, confidences, guesses)
 lines = []
 for number, (shown, p, label) in enumerate(small_batches):
     p, label = torch.tensor(p), torch.tensor(label)
-    logits = F.one_hot(label, 2) * (p / (1 - p)).log()[:, None]  # their softmax has p at the guess
+    logits = F.one_hot(label, 2) * (p / (1 - p)).log()[:, None]  # their softmax has p at the pseudo-label
     _, passed, after = select(notes, torch.tensor(shown), logits, 0.95, lambda m: learning_status(m, 2))
     bar = flexible_thresholds(learning_status(notes, 2), 0.95)
-    columns = {"batch": number, "image": shown, "confidence": p, "guess": label}
+    columns = {"batch": number, "image": shown, "confidence": p, "pseudo-label": label}
     lines.append(pd.DataFrame({**columns, "threshold": bar[label], "kept": passed.int()}))
     notes = after
 print("memory at the end", notes.tolist())
 pd.concat(lines).round(3).reset_index(drop=True)
 
 # %% [markdown]
-# Look at image 0 in the last batch. It teaches class 1 in this step, because the door of class 1 is open; but the guess
+# Look at image 0 in the last batch. It teaches class 1 in this step, because the door of class 1 is open; but its confidence
 # is below `tau`, so its note still says 0. That is the difference between mask and memory. Two images have no note at
 # the end.
 
@@ -384,11 +382,10 @@ pd.concat(lines).round(3).reset_index(drop=True)
 #
 # 15 min · difficulty 3/5 · objective 7c
 #
-# Return `(loss, logs, new_memory)`: the scalar loss $\ell_s + \lambda_u \ell_u$, `{"mask": share of images kept}` and
-# the memory after this batch. All as in lesson 06, but for the mask, which is that of `select`: guess on `batch.x_w`,
-# learn on `batch.x_s`, labelled and strong images in **one** joint pass. No gradient flows through the guess
-# (`torch.no_grad()` around the weak pass also saves time and memory). `batch.index` has the positions. Call neither
-# `model.eval()` nor `model.train()`.
+# Return `(loss, logs, new_memory)`: the scalar loss $\ell_s + \lambda_u \ell_u$, `{"mask": fraction of unlabelled images kept}` (a number,
+# no gradient) and the memory after this batch, whose positions are `batch.index`. As in Exercise 6.4, but with `select`: pseudo-labels from
+# `batch.x_w`, $\ell_u$ on `batch.x_s`. Run `model` on `x_w` alone, without gradient, and on labelled and strong images in **one** joint pass,
+# kept or not; or, as in the paper, once on all three, with the weak logits detached. Call neither `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Weak logits under <code>torch.no_grad()</code>; <code>select</code>; the
 # joint pass, cut apart again; the two losses.</details>
@@ -410,7 +407,7 @@ def flexmatch_loss(
 
     batch: x_l (B, C, H, W), y_l (B,), x_w and x_s (mu * B, C, H, W), index (mu * B,)
     memory: (N,) int64, status_of: memory -> status (num_classes,)
-    returns: scalar loss, {"mask": share of unlabelled images kept}, new memory (N,)
+    returns: scalar loss, {"mask": fraction of unlabelled images kept}, new memory (N,)
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
@@ -473,7 +470,7 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 
 # %% [markdown]
 # The thresholds over time. The highest of the class probabilities is never below one over the number of classes, so a
-# threshold below that (the grey band) lets every guess of its class pass: it is no threshold.
+# threshold below that (the grey band) lets every pseudo-label of its class pass: it is no threshold.
 
 
 # %%
@@ -498,8 +495,8 @@ alt = (
 plots.show(draw_thresholds(flexmatch.thresholds, dataset.class_names), alt)
 
 # %% [markdown]
-# On DermaMNIST one class has a threshold, and the others have none: whatever the network guesses, if it is not
-# *nevus*, it passes. What that does to the pseudo-labels, class by class, with the trained network on all unlabelled
+# On DermaMNIST one class has a threshold, and the others have none: whatever the pseudo-label, if it is not *nevus*, it
+# passes. What that does to the pseudo-labels, class by class, with the trained network on all unlabelled
 # images (the two measures are those of Exercise 6.5):
 
 
@@ -508,8 +505,8 @@ def kept_by_class(pseudo_label, mask, truth):
     def count(labels, weights):
         return torch.bincount(labels, weights=weights, minlength=num_classes)
 
-    share = count(truth, mask) / count(truth, torch.ones_like(mask))
-    return share.numpy(), (count(pseudo_label, mask * (pseudo_label == truth)) / count(pseudo_label, mask)).numpy()
+    fraction = count(truth, mask) / count(truth, torch.ones_like(mask))
+    return fraction.numpy(), (count(pseudo_label, mask * (pseudo_label == truth)) / count(pseudo_label, mask)).numpy()
 
 
 unlabelled = torch.tensor(sorted(set(range(num_images)) - set(label_split.labelled.tolist())))
@@ -530,7 +527,7 @@ summary = {
 pd.DataFrame(summary).astype(float).T.round(3)
 
 # %%
-for position, what in enumerate(["share of the class that is kept", "precision of what is kept"]):
+for position, what in enumerate(["fraction of the class that is kept", "precision of what is kept"]):
     figure = plots.class_bars({name: pair[position] for name, pair in kept.items()}, dataset.class_names, what)
     last = dataset.num_classes - 0.3
     figure.axes[0].set(ylim=(0, 1.3), yticks=[0, 0.5, 1], xlim=(-0.7, last))  # room for legend and n/a
@@ -543,12 +540,12 @@ for position, what in enumerate(["share of the class that is kept", "precision o
 # %% [markdown]
 # On DermaMNIST far more of every class but *nevus* gets through, and of all that gets through a smaller part is right (the
 # table above the figures). For most of these classes more than half of what is kept is wrong, with either mask; but now there
-# is much more of it. Without a threshold the network teaches itself its best guess, however unsure.
+# is much more of it. Without a threshold the network teaches itself its most probable class, however unsure.
 #
 # ## 7 · What a perfect network would do
 #
-# Perhaps our small network is to blame? Let us ask the best network there is. An **oracle** guesses every image of the
-# pool rightly and surely: its memory is the true labels. Every class is learnt perfectly, so every threshold should be
+# Perhaps our small network is to blame? Let us ask the best network there is. An **oracle** gives every image of the
+# pool its true class, with certainty: its memory is the true labels. Every class is learnt perfectly, so every threshold should be
 # `tau`. (The hidden labels serve to *measure* the rule here, and for nothing else.) The last column says whether the
 # threshold bites, that is, whether it is above one over the number of classes:
 
@@ -558,8 +555,8 @@ oracle = label_split.measure_labels(torch.arange(num_images))
 
 def threshold_table(memory, status, class_names):
     thresholds = flexible_thresholds(status, 0.95)
-    share = torch.bincount(memory[memory >= 0], minlength=len(class_names)) / len(memory)
-    columns = {"share of the pool": share, "status": status, "threshold": thresholds}
+    fraction = torch.bincount(memory[memory >= 0], minlength=len(class_names)) / len(memory)
+    columns = {"fraction of the pool": fraction, "status": status, "threshold": thresholds}
     table = pd.DataFrame(columns, index=class_names).astype(float).round(3)
     return table.assign(bites=[bool(t > 1 / len(class_names)) for t in thresholds])
 
@@ -576,7 +573,7 @@ threshold_table(oracle, learning_status(oracle, num_classes), dataset.class_name
 #
 # Divide the count by what a perfect network would count: $\pi_c N$, where $\pi$ is the class prior, estimated from the
 # labelled images. What is left is a *rate*, the learnt part of each class. Rates are compared as before, and so is the
-# share of images without a note:
+# fraction of images without a note:
 #
 # $$r(c) = \frac{\sigma(c)}{\pi_c N}, \qquad \beta(c) = \frac{r(c)}{\max\bigl\{\max_{c'} r(c'),\; 1 - \frac{1}{N}\sum_{c'}
 # \sigma(c')\bigr\}}.$$
@@ -585,11 +582,12 @@ threshold_table(oracle, learning_status(oracle, num_classes), dataset.class_name
 #
 # 10 min · difficulty 2/5 · objectives 7d, 7e
 #
-# From the `memory` (N,) and the `prior` (num_classes,), all of its entries positive, return the corrected status
-# $\beta$ (num_classes,), a float tensor, by the formula above. A memory of only `-1` gives zeros.
+# From the `memory` (N,), as in Exercise 7.2, and the `prior` (num_classes,), all of its entries positive, return the corrected status
+# $\beta$ (num_classes,), a float tensor, by the formula above. $N$ counts all images, $\pi_c N$ need not be a whole number, and a rate
+# may be above 1. A memory of only `-1` gives zeros.
 #
 # <details><summary>Hint 1 (direction)</summary>As in Exercise 7.2, with each count divided by the count that is
-# expected of its class, and the images without a note as a share of N.</details>
+# expected of its class, and the images without a note as a fraction of N.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>torch.bincount</code> with
 # <code>minlength=len(prior)</code>.</details>
@@ -621,7 +619,7 @@ threshold_table(oracle, status_by_prior(oracle, prior), dataset.class_names)
 
 # %% [markdown]
 # Now every class has a high threshold, as it should. (Not quite `tau`: the prior is estimated from few labels, and the
-# class whose share is rated lowest gets the highest rate, against which all are held.) That is also the weakness of a rate:
+# class whose fraction is rated lowest gets the highest rate, against which all are held.) That is also the weakness of a rate:
 # the rarest class divides by the smallest number. Let a few images of the most frequent class be taken for the rarest:
 
 # %% tags=["dataset"]
@@ -632,7 +630,7 @@ threshold_table(mistaken, status_by_prior(mistaken, prior), dataset.class_names)
 
 # %% [markdown]
 # One image in fifty, noted wrongly, and on DermaMNIST the rarest class seems to be far ahead of all others. A count of
-# guesses cannot know whether they are right. In training:
+# pseudo-labels cannot know whether they are right. In training:
 
 # %% tags=["nbval-ignore-output"]
 prior_on_device = prior.to(DEVICE)
@@ -650,20 +648,20 @@ plots.show(draw_thresholds(by_prior.thresholds, dataset.class_names), alt)
 # %% [markdown]
 # On DermaMNIST several classes now have a threshold that bites, and the thresholds rise as the network learns.
 #
-# ## 9 · Second repair: align the guesses
+# ## 9 · Second repair: align the pseudo-labels
 #
-# The other way leaves the threshold alone and corrects the *guesses*. If the network's average guess $\tilde p$ over
-# many images names one class more often than the prior $\pi$ says, it favours that class; so each guess is multiplied by
-# $\pi_c / \tilde p_c$ and normalised again. This is **distribution alignment**
+# The other way leaves the threshold alone and corrects the *pseudo-labels*, before they are hardened. If the network's average
+# prediction $\tilde p$ over many images names one class more often than the prior $\pi$ says, it favours that class; so each
+# prediction is multiplied by $\pi_c / \tilde p_c$ and normalised again. This is **distribution alignment**
 # ([Berthelot et al. 2020](https://arxiv.org/abs/1911.09785), who call it so in ReMixMatch).
 #
 # ### Exercise 7.7 · Distribution alignment
 #
 # 8 min · difficulty 2/5 · objective 7e
 #
-# From the guesses `q` (B, num_classes), the `prior` $\pi$ and the `average` guess $\tilde p$ (both (num_classes,), all entries of
-# `average` positive), return the aligned guesses (B, num_classes): $q_{bc}\, \pi_c / \tilde p_c$, each row divided by its
-# sum.
+# From the predictions `q` (B, num_classes), whose rows sum to 1, the `prior` $\pi$ and the `average` prediction $\tilde p$ (both
+# (num_classes,), all entries of `average` positive), return the aligned predictions (B, num_classes), a float tensor:
+# $q_{bc}\, \pi_c / \tilde p_c$, each row divided by its sum. (A prior of 0 makes a class impossible.)
 #
 # <details><summary>Hint 1 (direction)</summary>One factor for each class, the same for all images; then make each row a
 # distribution again.</details>
@@ -689,7 +687,7 @@ def align(q: torch.Tensor, prior: torch.Tensor, average: torch.Tensor) -> torch.
 check("7.7", align)
 
 # %% [markdown]
-# FixMatch with aligned guesses and its one threshold. ReMixMatch averages over the last 128 batches; we keep a running
+# FixMatch with aligned pseudo-labels and its one threshold. ReMixMatch averages over the last 128 batches; we keep a running
 # average of about the last hundred, which needs one line.
 
 
@@ -715,9 +713,9 @@ fit("FixMatch, distribution alignment", AlignedFixMatch(prior_on_device))
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
-# ## 10 · The ancestor's rule in training
+# ## 10 · The original notebook's rule in training
 #
-# With the ancestor's views, batches, optimiser and threshold rule, as many steps:
+# With the original notebook's views, batches, optimiser and threshold rule, as many steps:
 
 
 # %%
@@ -739,7 +737,7 @@ class OriginalFlexMatch:
 a_weak, a_strong = augment.original_weak, augment.original_strong
 stream = batches(label_split, a_weak, a_strong, labelled_view=a_strong, batch_size=16, mu=4, seed=SEED)
 turned_round = OriginalFlexMatch(num_classes)
-options = {"schedule": lambda step, n: 1.0, "weight_decay": 0.0, "label": "ancestor's FlexMatch"}
+options = {"schedule": lambda step, n: 1.0, "weight_decay": 0.0, "label": "original FlexMatch"}
 original = train(new_model(dataset, SEED), turned_round, stream, NUM_STEPS, **options)
 name = "FlexMatch, original recipe"
 scores[name] = evaluation.evaluate(original.model, dataset.test)
@@ -749,18 +747,18 @@ evaluation.score_table(scores, dataset, dataset.test)
 # %% tags=["nbval-ignore-output"]
 final = original_thresholds(turned_round.average).cpu()
 shut = (final > 1).sum().item()
-print(f"{shut} of {num_classes} classes have a threshold above 1 at the end: no guess of theirs can pass")
+print(f"{shut} of {num_classes} classes have a threshold above 1 at the end: no pseudo-label of theirs can pass")
 
 # %% [markdown]
-# The share of each batch that the masks let through, over time:
+# The fraction of each batch that the masks let through, over time:
 
 # %%
 curves = {name: run.curves["mask"] for name, run in runs.items()}
 alt = (
-    "The share of unlabelled images that pass the mask over the steps: FlexMatch starts near one, with the corrected status "
-    "it is close to it, FixMatch with alignment and the ancestor's rule start low and rise."
+    "The fraction of unlabelled images that pass the mask over the steps: FlexMatch starts near one, with the corrected status "
+    "it is close to it, FixMatch with alignment and the original notebook's rule start low and rise."
 )
-plots.show(plots.curves({**curves, "original recipe": original.curves["mask"]}, "share kept"), alt)
+plots.show(plots.curves({**curves, "original recipe": original.curves["mask"]}, "fraction kept"), alt)
 
 # %% [markdown]
 # ## 11 · The control experiment
@@ -792,13 +790,13 @@ alt = (
 plots.show(draw_thresholds(control.thresholds, digits.class_names), alt)
 
 # %% [markdown]
-# Here the thresholds do what the paper meant: all classes rise out of the band, at different speeds, and the oracle's
+# Here the thresholds do what the paper meant: all classes rise out of the grey band, at different speeds, and the oracle's
 # are all near `tau`. Digits differ from skin lesions in more than the prior, so take one thing more: the oracle's table
 # above depends on nothing but the class counts. The rule's trouble is in the counts, not in the images.
 #
 # ## 12 · The running table
 #
-# Your runs on this draw, and then the five reference draws.
+# Your runs on this label split, and then those on the five reference label splits.
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "FixMatch", "FixMatch, original recipe", *scores]
@@ -811,23 +809,19 @@ shipped.sort(key=lambda row: methods.index(row["method"]))
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw: the mean difference of macro-F1 to the supervised baseline, to FixMatch and to the ancestor's FixMatch, the
-# standard error of lesson 01, and the number of draws above. First the dataset of this lesson, then the digits, then the
+# Split by split: the mean gain in macro-F1 over the supervised baseline, over FixMatch and over the original notebook's FixMatch, ± its
+# standard error (lesson 01), and the number of label splits above. First the dataset of this lesson, then the digits, then the
 # accuracy.
 
 
 # %%
 def differences(dataset, metric="macro-F1"):
-    rows = pd.DataFrame(results.reference(dataset), columns=["method", "label_split", metric])
-    by_split = rows.pivot_table(index="label_split", columns="method", values=metric).reindex(columns=methods)
-    lines = {}
-    for name in methods[3:]:
-        for other in methods[:3]:
-            gain = (by_split[name] - by_split[other]).dropna()
-            error = gain.std() / max(len(gain), 1) ** 0.5
-            wins = f"{(gain > 0).sum()} of {len(gain)}"
-            lines.setdefault(name, {})[f"minus {other}"] = f"{gain.mean():+.3f} ± {error:.3f}, {wins}"
-    return pd.DataFrame(lines).T
+    rows = results.reference(dataset)
+    table = {}
+    for other in methods[:3]:
+        found = results.paired(rows, other, metric)
+        table[f"minus {other}"] = [found[name].against if name in found else "" for name in methods[3:]]
+    return pd.DataFrame(table, index=methods[3:])
 
 
 # %% tags=["dataset"]
@@ -841,17 +835,17 @@ differences(dataset, "ACC")
 
 # %% [markdown]
 # **Analysis** On DermaMNIST FlexMatch, by the paper's rule, is below FixMatch in macro-F1 and in accuracy on every one of the
-# five draws, by more than three standard errors, and no better than the supervised baseline. That is what the oracle
+# five label splits, by more than three standard errors, and no better than the supervised baseline. That is what the oracle
 # foretold: all classes but one lose their threshold, and what then gets through is wrong too often. Both repairs bring back
-# what was lost. FlexMatch with the corrected status is level with FixMatch (the difference is smaller than its standard
-# error) and above the baseline on all five draws, by about three standard errors; FixMatch with aligned guesses is the highest
-# line, by little. On the digits all of them, repaired or not, are alike, and all are above the baseline on every draw: where
-# the classes are balanced the paper's rule does no harm, and in a training as short as this no good either. The ancestor's
-# FlexMatch is far below, but so is its FixMatch: reversing the rule costs little beside what the recipe costs.
+# what was lost in macro-F1: there FlexMatch with the corrected status is no different from FixMatch (the difference is smaller than its
+# standard error) and above the baseline on all five label splits, by about three standard errors; FixMatch with aligned pseudo-labels
+# is the highest line, by little. On the digits the paper's rule and both repairs are alike, and all three are above the baseline on
+# every label split: where the classes are balanced the paper's rule does no harm, and in a training as short as this no good either.
+# The original notebook's FlexMatch is far below, but so is its FixMatch: reversing the rule costs little beside what the recipe costs.
 #
 # What this does not show: that FlexMatch is a bad method. It was made for balanced classes, larger networks and far longer
 # trainings, where some classes lag behind for long. Nor that our corrected status is the best repair; it is the
-# simplest one, and needs a prior that the labels know. And five draws are few: lesson 09 asks what they can show at the most.
+# simplest one, and needs a prior that the labels know. And five label splits are few: lesson 09 asks what they can show at the most.
 # "Above the baseline" is said of equal steps, in which the methods of this lesson look at five times as many images; against a baseline that
 # looks at as many, all of them labelled (lesson 01), less than half of the gain in macro-F1 is left (lesson 09).
 #
@@ -859,17 +853,17 @@ differences(dataset, "ACC")
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1** (7b). A class has the threshold `.05`, and there are seven classes. Guesses of this class
+# **Question 1** (7b). A class has the threshold `.05`, and there are seven classes. Pseudo-labels of this class
 #
 # <details><summary>a) pass only if the network is hopelessly unsure</summary>No: the threshold is a lower bound, and every
-# guess is above it, the sure ones too.</details>
+# confidence is above it, the high ones too.</details>
 # <details><summary>b) pass, all of them</summary>Yes: the highest of seven probabilities is at least one seventh.</details>
 # <details><summary>c) pass in one of twenty cases</summary>A threshold is no probability of passing.</details>
 #
 # **Question 2** (7c). Somebody updates the memory with the flexible thresholds instead of `tau`. What happens to a class
 # that has fallen behind?
 #
-# <details><summary>a) Its unsure guesses count as learnt, and it looks well learnt though it is not</summary>Yes: the low
+# <details><summary>a) Its unsure pseudo-labels count as learnt, and it looks well learnt though it is not</summary>Yes: the low
 # threshold would confirm itself.</details>
 # <details><summary>b) Nothing: mask and memory use the same confidences</summary>The same confidences, but two questions: who may
 # teach now, and who counts as learnt.</details>
@@ -889,9 +883,9 @@ differences(dataset, "ACC")
 # - The mask uses the flexible threshold, the memory the fixed one; thresholds first, then remember.
 # - Test a method by its properties; a score does not find a reversed rule.
 # - Counts mix progress with prior: under strong imbalance even a perfect network leaves the other classes without a threshold.
-# - Divide by the prior, or align the guesses; whether it helps is to be measured, not assumed.
+# - Divide by the prior, or align the pseudo-labels; whether it helps is to be measured, not assumed.
 #
-# Next: `08_mixmatch.ipynb`, which mixes images, labels and guesses.
+# Next: `08_mixmatch.ipynb`, which mixes images, labels and pseudo-labels.
 
 # %%
 progress("07")

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 08 · MixMatch
 #
-# FixMatch keeps the guesses it is sure of and leaves out the rest. MixMatch keeps them all, as soft guesses, and blends
-# the images as well. In the notebook that this course grew from it ended as a network that answers *mole* to nearly
-# every image. Why? You build the method, make it fail again on purpose, and find the cause by experiment.
+# FixMatch keeps the pseudo-labels it is sure of and leaves out the rest. MixMatch keeps them all, as soft ones, and blends
+# the images as well. In the original notebook it ended as a network that answers *mole* to nearly every image. Why? You
+# build the method, make it fail again on purpose, and find the cause by experiment.
 #
 # **Time** 115 min, of which the computer trains for about three
 #
@@ -11,7 +11,7 @@
 #
 # **Objectives**
 #
-# - **8a** Guess a soft label from several views, averaged and then sharpened.
+# - **8a** Make a soft pseudo-label of several views, averaged and then sharpened.
 # - **8b** Blend images and labels with MixUp, one weight for each image.
 # - **8c** Write the two losses and the ramp of their weight.
 # - **8d** Put the step together in one forward pass, and say what BatchNorm has to do with it.
@@ -36,7 +36,7 @@ from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
 from course_utils.training import train
 
 # %% [markdown]
-# The dataset and a draw of 500 labels, as in the lessons before:
+# The dataset and a label split with 500 labels, as in the lessons before:
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
@@ -45,7 +45,7 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# And where we stand: the supervised baseline and FixMatch, over the five label draws of the reference runs.
+# And where we stand: the supervised baseline and FixMatch, over the five label splits of the reference runs.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -55,7 +55,7 @@ results.compare([row for row in reference if row["method"] in earlier], dataset)
 )
 
 # %% [markdown]
-# ## 1 · A soft guess
+# ## 1 · A soft pseudo-label
 #
 # MixMatch ([Berthelot et al. 2019](https://arxiv.org/abs/1905.02249)) gives *every* unlabelled image a label: a whole
 # distribution, not one class. No threshold decides. But a distribution that says a little of everything teaches a
@@ -74,10 +74,9 @@ pd.DataFrame({"p": p, "p squared": p.square()}).T.assign(sum=[p.sum().item(), p.
 #
 # 8 min · difficulty 1/5 · objective 8a
 #
-# Given probabilities `p` (B, num_classes), each row with the sum 1, and a temperature `T` > 0, return the sharpened
-# distributions, a float tensor (B, num_classes) by the formula above. Each row sums to 1 again; `T = 1` changes
-# nothing; a `T` above 1 makes the rows flatter; a probability of zero stays zero. You need not guard against a very
-# small `T`.
+# Return the distributions `p` (B, num_classes), each row with the sum 1, sharpened by the formula above: a float tensor
+# (B, num_classes) whose rows sum to 1 again. `T` is any number from `.02` up (it needs no guard): `T = 1` changes
+# nothing, a `T` above 1 makes the rows flatter. A probability of exactly 0 stays 0, at any `T`.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: a power of every entry, and then each row divided by the sum
 # of that row. Which exponent makes differences larger?</details>
@@ -113,8 +112,8 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# The order of the classes stays, the distances grow. Towards $T = 0$ the guess becomes one single class, which is the
-# hard guess of lesson 06.
+# The order of the classes stays, the distances grow. Towards $T = 0$ the pseudo-label becomes one single class, which is
+# the hard one of lesson 06.
 
 # %% [markdown]
 # MixMatch makes $K = 2$ random views of each unlabelled image, and the network answers both. The two answers differ,
@@ -127,11 +126,11 @@ rows = {
     "averaged, then sharpened": sharpen(views.mean(0, keepdim=True), 0.5)[0],
     "sharpened, then averaged": sharpen(views, 0.5).mean(0),
 }
-for name, guessed in rows.items():
-    print(name, guessed.round(decimals=3).tolist())
+for name, q in rows.items():
+    print(name, q.round(decimals=3).tolist())
 
 # %% [markdown]
-# Averaged first, each view counts for as much as it is sure, and sharpening has the last word: the guess is decided.
+# Averaged first, each view counts for as much as it is sure, and sharpening has the last word: the pseudo-label is decided.
 # Sharpened first, the hesitant view is made to speak up, and the average of two loud voices is undecided again.
 
 # %% [markdown]
@@ -140,8 +139,8 @@ for name, guessed in rows.items():
 # 8 min · difficulty 2/5 · objective 8a
 #
 # `logits` (K, B, num_classes) holds what the network answers to K views of the same B images, view by view. Return the
-# guess `q` (B, num_classes), a float tensor: softmax, average of the **probabilities** over the K views, then `sharpen`
-# with `T`. The guess carries no gradient. K may be any number from 1 on.
+# pseudo-labels `q` (B, num_classes), a float tensor without a gradient: the softmax of each answer, the average of these
+# **probabilities** over the K views, then `sharpen` with `T`. K and B may be any numbers from 1 on.
 #
 # <details><summary>Hint 1 (direction)</summary>The shape says which axis is which: views, images, classes. The softmax
 # runs along one of them, the average along another.</details>
@@ -152,7 +151,7 @@ for name, guessed in rows.items():
 
 # %% tags=["exercise", "ex-8.2"]
 def guess_labels(logits: torch.Tensor, T: float) -> torch.Tensor:
-    """One soft guess for each image, from K views of it (Berthelot et al. 2019, algorithm 1).
+    """One soft pseudo-label for each image, from K views of it (Berthelot et al. 2019, algorithm 1).
 
     logits: (K, B, num_classes)
     returns: (B, num_classes) float, each row sums to 1, without gradient
@@ -168,7 +167,7 @@ check("8.2", guess_labels)
 
 # %% [markdown]
 # In lesson 06 `argmax` stopped the gradient by itself. Here your `detach` does (or a `torch.no_grad()` around the call, on
-# which the function should not rely): the guess is a smooth function of the weights, and the network could lower its loss
+# which the function should not rely): the pseudo-label is a smooth function of the weights, and the network could lower its loss
 # by bending the target.
 
 # %% [markdown]
@@ -195,8 +194,8 @@ for name, weight in (("lambda ", lam), ("lambda'", max(lam, 1 - lam))):
 # 12 min · difficulty 3/5 · objective 8b
 #
 # Mix the images `x1` (B, C, H, W) with `x2`, and their labels `p1` (B, num_classes) with `p2`, by the formula above.
-# `lam` (B,) holds one $\lambda$ in [0, 1] **for each image**. Your function computes $\lambda'$ from it, and uses the same
-# $\lambda'$ for an image and its label. Return `(x, p)`, float tensors of these shapes. The inputs stay as they are.
+# `lam` (B,) holds one $\lambda$ in [0, 1] **for each image**: compute $\lambda'$ from it, and use the same $\lambda'$ for an
+# image and its label. Return `(x, p)`, float tensors of these shapes. The inputs stay as they are.
 #
 # <details><summary>Hint 1 (direction)</summary>A vector of B weights meets images of four axes and labels of two. To
 # which axis must the B weights belong? Tensors are aligned from the <i>last</i> axis on, unless you say
@@ -259,13 +258,13 @@ plots.show(figure, alt)
 # ## 3 · Two losses
 #
 # The mixtures of labelled images, $\mathcal{X}'$, get the cross-entropy, here with soft labels. Those of unlabelled
-# images, $\mathcal{U}'$, get the **Brier loss**, the squared distance between guess and answer, averaged over the $L$
+# images, $\mathcal{U}'$, get the **Brier loss**, the squared distance between pseudo-label and answer, averaged over the $L$
 # classes as well:
 #
 # $$\mathcal{L}_X = \frac{1}{|\mathcal{X}'|} \sum_{(x, p)} -\sum_i p_i \log p(i \mid x), \qquad
 # \mathcal{L}_U = \frac{1}{L\,|\mathcal{U}'|} \sum_{(u, q)} \lVert q - p(y \mid u) \rVert_2^2.$$
 #
-# Why two kinds? A guess may be wrong. Cross-entropy has no upper limit, so a single sure answer to a wrong guess can
+# Why two kinds? A pseudo-label may be wrong. Cross-entropy has no upper limit, so a single sure answer to a wrong one can
 # outweigh a batch. A square between distributions is bounded:
 
 # %%
@@ -291,7 +290,7 @@ pd.DataFrame(table).T.round(3)
 #
 # Given logits and soft labels of the labelled mixtures (`logits_l`, `p_l`) and of the unlabelled ones (`logits_u`,
 # `p_u`), each (B, num_classes) with its own B, return `(loss_l, loss_u)`: $\mathcal{L}_X$ and $\mathcal{L}_U$ as two
-# scalar tensors with a gradient to the logits. Both must be finite and right for large logits, too, where a probability
+# scalar tensors with a gradient to the logits. Both are finite and right for logits of ±300, too, where a probability
 # rounds to 0 or 1. The labels are constants already: you need not detach them.
 #
 # <details><summary>Hint 1 (direction)</summary>The cross-entropy is summed over the classes and averaged over the
@@ -327,8 +326,8 @@ check("8.4", mixmatch_losses)
 # %% [markdown]
 # ## 4 · The ramp
 #
-# The two losses are added with a weight, $\mathcal{L} = \mathcal{L}_X + \lambda_U\, \mathcal{L}_U$. The first guesses
-# come from a network that knows nothing, and no mask holds them back as in FixMatch. So the authors' code raises the
+# The two losses are added with a weight, $\mathcal{L} = \mathcal{L}_X + \lambda_U\, \mathcal{L}_U$. The first
+# pseudo-labels come from a network that knows nothing, and no mask holds them back as in FixMatch. So the authors' code raises the
 # weight slowly: linearly from 0 to $\lambda_U$ over the first `ramp_steps` steps, and then no further.
 
 # %% [markdown]
@@ -336,8 +335,8 @@ check("8.4", mixmatch_losses)
 #
 # 5 min · difficulty 1/5 · objective 8c
 #
-# Return the weight at `step` (0, 1, 2, ...): `lambda_u` times `step / ramp_steps` on the way, and `lambda_u` from step
-# `ramp_steps` on. `ramp_steps = 0` means no ramp: `lambda_u` at every step, the first included.
+# Return the weight at `step` (0, 1, 2, ...), a number: `lambda_u` times `step / ramp_steps` before step `ramp_steps`, and
+# `lambda_u` from this step on. `ramp_steps = 0` means no ramp: `lambda_u` at every step, the first included.
 #
 # <details><summary>Hint 1 (direction)</summary>A fraction that must not exceed 1, times <code>lambda_u</code>; and one
 # case in which the fraction does not exist.</details>
@@ -350,8 +349,8 @@ check("8.4", mixmatch_losses)
 def ramp(step: int, ramp_steps: int, lambda_u: float) -> float:
     """The weight of the unlabelled loss at a step (the linear ramp of the authors' code)."""
     ### BEGIN SOLUTION
-    share = min(1.0, step / ramp_steps) if ramp_steps else 1.0
-    return lambda_u * share
+    fraction = min(1.0, step / ramp_steps) if ramp_steps else 1.0
+    return lambda_u * fraction
     ### END SOLUTION
 
 
@@ -414,7 +413,7 @@ with torch.no_grad():
 print(f"the same images: their logits differ by up to {(alone - in_company).abs().max():.2f}")
 
 # %% [markdown]
-# It does. (The guesses come from a pass of their own, without gradient, both views together. They are targets, and are
+# It does. (The pseudo-labels come from a pass of their own, without gradient, both views together. They are targets, and are
 # computed from images that are *not* mixed.)
 
 # %% [markdown]
@@ -423,16 +422,16 @@ print(f"the same images: their logits differ by up to {(alone - in_company).abs(
 # 20 min · difficulty 4/5 · objective 8d
 #
 # Glue the images, the labelled ones first and then view by view; and so the labels: `y_l` one-hot, then `q` for *each*
-# view. The partner of glued image $i$ is glued image `order[i]`. Mix, run `model` **once** on all mixtures, and return
-# `(loss, logs)`: $\mathcal{L}_X + \lambda_U \mathcal{L}_U$, a scalar tensor, and `{"brier": ...}`, $\mathcal{L}_U$ as a plain
-# number. As in lesson 06, call neither `model.eval()` nor `model.train()`.
+# view. The partner of glued image $i$ is glued image `order[i]`, with its label. Mix all with `lam`, run `model` **once**, on
+# all mixtures, and return `(loss, logs)`: $\mathcal{L}_X + \lambda_U \mathcal{L}_U$, and `{"brier": ...}`, $\mathcal{L}_U$ as a
+# number (no gradient). As in lesson 06, call neither `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Six lines: the labels; glue images and labels; your
 # <code>mixup</code> with the permuted images and labels as partners; the model; your two losses, the first
 # <code>len(x_l)</code> mixtures being the labelled ones; the sum.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>F.one_hot(y_l, q.shape[1]).float()</code>;
-# <code>torch.cat([x_l, *views])</code> glues, and <code>[q] * len(views)</code> repeats the guess; <code>x[order]</code>
+# <code>torch.cat([x_l, *views])</code> glues, and <code>[q] * len(views)</code> repeats the pseudo-labels; <code>x[order]</code>
 # are the partners; <code>.item()</code> makes a number of a scalar tensor.</details>
 
 
@@ -451,7 +450,7 @@ def mixmatch_loss(
 
     model: maps images to logits
     x_l: (B, C, H, W) labelled images, y_l: (B,) int64 their labels
-    views: K tensors (B_u, C, H, W), views of the same unlabelled images, q: (B_u, num_classes) their guess
+    views: K tensors (B_u, C, H, W), views of the same unlabelled images, q: (B_u, num_classes) their pseudo-labels
     lam: (B + K * B_u,) one lambda for each mixture, order: (B + K * B_u,) int64, a permutation
     returns: scalar loss, {"brier": the unlabelled loss}
     """
@@ -470,15 +469,15 @@ check("8.6", mixmatch_loss)
 
 # %% [markdown]
 # All chance was handed to you as `lam` and `order`. For training somebody has to draw it. The class below does, makes the
-# guesses, and counts the steps for the ramp. It also keeps two more numbers to look at: the labelled part of the loss,
-# and the share of the batch whose guess falls on the **most frequent guess**. Remember that one.
+# pseudo-labels, and counts the steps for the ramp. It also keeps two more numbers to look at: the labelled part of the
+# loss, and the fraction of the batch whose pseudo-label is the **most frequent one**. Remember that number.
 #
 # The first cell is the logit adjustment of lesson 01, for the labelled images only. It is not part of MixMatch; a strength
 # of 0 leaves it out.
 
 
 # %%
-LOG_SHARES = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
+LOG_FRACTIONS = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
 
 
 def adjusted(model, n, strength):
@@ -486,7 +485,7 @@ def adjusted(model, n, strength):
 
     def logits(x):
         z = model(x)
-        return torch.cat([z[:n] + strength * LOG_SHARES, z[n:]])
+        return torch.cat([z[:n] + strength * LOG_FRACTIONS, z[n:]])
 
     return logits
 
@@ -501,7 +500,7 @@ class MixMatch:
         self.beta, self.partners = np.random.default_rng(SEED), generator(SEED, "mixing partners")
 
     @torch.no_grad()
-    def guess(self, model, views):
+    def pseudo_labels(self, model, views):
         logits = model(torch.cat(views)).unflatten(0, (len(views), -1))
         return guess_labels(logits, self.T)
 
@@ -512,7 +511,7 @@ class MixMatch:
 
     def __call__(self, model, batch):
         views = [x for x in (batch.x_w, batch.x_s) if x is not None]
-        q, n_l = self.guess(model, views), len(batch.x_l)
+        q, n_l = self.pseudo_labels(model, views), len(batch.x_l)
         lam, order = self.mixing(n_l + len(views) * len(q))
         weight = ramp(self.step, self.ramp_steps, self.lambda_u)
         self.step += 1
@@ -543,10 +542,10 @@ class MixMatch:
 # | views | flips and crops | those of lesson 06 | a lesion has no up or down |
 # | labelled loss | cross-entropy | with logit adjustment | classes are not balanced |
 #
-# The last line is an addition of ours. A guess leans the way the network leans, towards the frequent class, and then is
+# The last line is an addition of ours. A pseudo-label leans the way the network leans, towards the frequent class, and then is
 # learnt; so the network is asked not to lean in the first place.
 #
-# The settings were chosen as in lesson 01, by cross-validation inside the labels of two other draws. Here is that table,
+# The settings were chosen as in lesson 01, by cross-validation inside the labels of two other label splits. Here is that table,
 # beside the chosen settings of the baseline and of FixMatch, and beside the baseline with the same logit adjustment:
 
 # %%
@@ -556,14 +555,14 @@ beside = ["supervised, strong views", adjusted_baseline, "FixMatch, tau .95"]
 is_mixmatch = settings["setting"].str.startswith("MixMatch")
 chosen = settings[is_mixmatch | settings["setting"].isin(beside)].groupby("setting", sort=False)
 means = chosen[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3)
-means = means.assign(draws=chosen.size())
+means["label splits"] = chosen.size()
 means.rename(index=lambda name: name.replace(" views", "").replace(" by half", ""))
 
 # %% [markdown]
 # More settings were tried for MixMatch than for the others, and that must be said. Without the adjustment it began below
-# the baseline, so we went on looking (and gave up several settings after one draw, among them one with aligned guesses that
-# is not in the table); and whoever looks longer finds more. That is why the baseline got the adjustment, too. Compare
-# MixMatch with *that* line: in macro-F1 the best setting on two draws is a little above it, in balanced accuracy about level, in
+# the baseline, so we went on looking (and gave up several settings after one label split, among them one with aligned pseudo-labels
+# that is not in the table); and whoever looks longer finds more. That is why the baseline got the adjustment, too. Compare
+# MixMatch with *that* line: in macro-F1 the best setting on two label splits is a little above it, in balanced accuracy about as good, in
 # AUC below. We took this setting, weak views and $\lambda_U = 10$, and expect no miracles.
 
 # %%
@@ -572,7 +571,7 @@ LAMBDA_U, TEMPERATURE, ALPHA, ADJUST = 10.0, 0.5, 0.75, 0.5
 view = weak
 
 # %% [markdown]
-# The two views of an unlabelled image are two independent draws of the same kind: hand the same view function to
+# The two views of an unlabelled image are two independent random draws of the same kind: hand the same view function to
 # `batches` twice, and `x_w` and `x_s` are the pair.
 
 # %% tags=["nbval-ignore-output"]
@@ -587,7 +586,7 @@ print(f"{run.steps_done} steps, {run.images_seen:,} images, {run.seconds:.0f} s"
 
 # %% tags=["nbval-ignore-output"]
 def fair_loss(model, batch):
-    return F.cross_entropy(model(batch.x_l) + ADJUST * LOG_SHARES, batch.y_l), {}
+    return F.cross_entropy(model(batch.x_l) + ADJUST * LOG_FRACTIONS, batch.y_l), {}
 
 
 fair = "supervised, adjusted by half"
@@ -602,8 +601,8 @@ for name, finished in ((fair, opponent), ("MixMatch", run)):
 evaluation.score_table(scores, dataset, dataset.test)
 
 # %% [markdown]
-# Is your result as it should be? It should lie in the band of the course's own runs with five seeds, widened as in
-# lesson 01.
+# Is your result as it should be? It should lie in the reference range, that of the course's own runs with five seeds, widened
+# as in lesson 01.
 
 # %% tags=["dataset"]
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
@@ -612,7 +611,7 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # %% [markdown]
 # ## 7 · A failure on purpose
 #
-# Now the notebook that this course grew from. Its formulas are right: it sharpens, it mixes, it takes the maximum of
+# Now the original notebook, from which this course grew. Its formulas are right: it sharpens, it mixes, it takes the maximum of
 # $\lambda$ and $1 - \lambda$, its Brier loss is a mean over the classes. Around them: one view instead of two, one
 # $\lambda$ for the whole batch, $\lambda_U = 50$ from the first step on, `16` labelled and `64` unlabelled images a step,
 # its own augmentations, a constant learning rate, no weight decay, and the weights of the last step.
@@ -650,31 +649,31 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# On DermaMNIST this network answers like the constant predictor, in accuracy as in macro-F1. But look at the AUC: it
+# On DermaMNIST this network scores like the majority class, in accuracy as in macro-F1. But look at the AUC: it
 # is far from one half. The network can still tell the lesions apart, a little; it just no longer *says* so. The
 # collapse is one of the answers. (On the digits nothing collapses, with the same code and the same
 # $\lambda_U$. Keep this in mind.)
 #
-# When did it happen? For each step, the share of the guesses that fall on the most frequent one, and for comparison
-# the share of the most frequent class among the labels:
+# When did it happen? For each step, the fraction of the pseudo-labels that are the most frequent one, and for comparison
+# the fraction of the most frequent class among the labels:
 
 # %%
-share_of_largest = (label_split.class_counts().max() / len(label_split.labelled)).item()
+largest_fraction = (label_split.class_counts().max() / len(label_split.labelled)).item()
 curves = {"MixMatch": run.curves["largest"], "original recipe": original.curves["largest"]}
-figure = plots.curves(curves, "share of the most frequent guess", window=25)
-figure.axes[0].axhline(share_of_largest, color="black", linestyle=":", label="most frequent class")
+figure = plots.curves(curves, "fraction of the most frequent pseudo-label", window=25)
+figure.axes[0].axhline(largest_fraction, color="black", linestyle=":", label="most frequent class")
 figure.axes[0].set(ylim=(0, 1.05))
 figure.axes[0].legend(frameon=False, loc="lower right")
 alt = (
-    "The share of the most frequent guess in each batch against the step, for both runs, with the share of the most frequent "
-    "class as a dotted line. On DermaMNIST the ancestor's run stays at one, and MixMatch is much nearer to the "
+    "The fraction of the most frequent pseudo-label in each batch against the step, for both runs, with the fraction of the "
+    "most frequent class as a dotted line. On DermaMNIST the original recipe stays at one, and MixMatch is much nearer to the "
     "dotted line; on the digits both stay low after the first steps."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
-# It happens within the first few dozen steps and never ends. Here is a suspicion how. A young network has learnt one thing: the class shares. Let it
-# guess these for every image, sharpen, learn its guess, guess again:
+# It happens within the first few dozen steps and never ends. Here is a suspicion how. A young network has learnt one thing: the class fractions.
+# Let it answer these for every image, sharpen, learn this pseudo-label, answer again:
 
 # %% tags=["dataset"]
 p = (label_split.class_counts() / len(label_split.labelled)).view(1, -1)
@@ -685,9 +684,9 @@ for number in range(4):
 pd.DataFrame(rounds, index=dataset.class_names).T.round(3)
 
 # %% [markdown]
-# On DermaMNIST two rounds make a certainty of a majority. Guess and answer confirm each other, and the Brier loss is
+# On DermaMNIST two rounds make a certainty of a majority. Pseudo-label and answer confirm each other, and the Brier loss is
 # content: **the same sure answer to every unlabelled image costs nothing at all**. MixUp hardly disturbs it: a
-# mixture of equal guesses is the same guess, and only labelled partners of another class speak against it. (On the digits all classes are equally frequent, and sharpening leaves
+# mixture of equal pseudo-labels is the same one, and only labelled partners of another class speak against it. (On the digits all classes are equally frequent, and sharpening leaves
 # a tie alone.)
 #
 # That is a story. Which part of the recipe tells it?
@@ -720,7 +719,7 @@ factors = {  # what is changed, and the number of views
 # %% [markdown]
 # The factor *EMA* needs no run of its own: it is the average of the weights in the run as it was. And mind what
 # `λ_U 0` is: the unlabelled images have no loss of their own any more, but they still serve as partners of the labelled
-# ones, with their guesses as labels.
+# ones, with their pseudo-labels.
 
 
 # %%
@@ -745,7 +744,7 @@ columns = ["AUC", "ACC", "macro-F1", "balanced ACC"]
 pd.DataFrame(rows, index=columns).T.astype(float).round(3)
 
 # %% [markdown]
-# One draw says little, so here are the five draws of the reference runs.
+# One label split says little, so here are the five of the reference runs.
 
 # %% tags=["dataset"]
 names = [short_name(factor) for factor in rows]
@@ -754,21 +753,20 @@ results.compare(shipped, dataset, baseline=names[0]).drop(columns="seconds", err
 
 
 # %%
-def five_or_own(factor):
-    five = [row["macro-F1"] for row in reference if row["method"] == short_name(factor)]
-    return five or [rows[factor]["macro-F1"]]
-
-
-values = {factor: five_or_own(factor) for factor in ["as it was", "EMA", *list(rows)[1:-1]]}
+five = {
+    **results.paired(list(rows.values())),
+    **results.paired(shipped),
+}  # your own run where there are no reference runs
+values = {factor: five[short_name(factor)] for factor in ["as it was", "EMA", *list(rows)[1:-1]]}
 figure, ax = plots.plt.subplots(figsize=(6, 3.6))
-means = [np.mean(five) for five in values.values()]
+means = [one.mean for one in values.values()]
 ax.barh(list(values), means, color="0.75", hatch="//", edgecolor="white")
-spread = [np.std(five, ddof=1) if len(five) > 1 else 0.0 for five in values.values()]
+spread = [one.sd for one in values.values()]
 ax.errorbar(means, list(values), xerr=spread, color="black", linestyle="", marker="o", capsize=3)
-constant = evaluation.majority_scores(dataset, dataset.test)["macro-F1"]
-ax.axvline(constant, color="black", linestyle=":", label="majority class")
+majority = evaluation.majority_scores(dataset, dataset.test)["macro-F1"]
+ax.axvline(majority, color="black", linestyle=":", label="majority class")
 ax.invert_yaxis()
-ax.set(xlabel="macro-F1: mean and standard deviation over the reference draws", xlim=(0, None))
+ax.set(xlabel="macro-F1: mean and standard deviation over the reference label splits", xlim=(0, None))
 figure.legend(loc="outside upper center", frameon=False)
 alt = (
     "One bar of macro-F1 for each factor, with its spread, and a dotted line for the majority class. On DermaMNIST the run "
@@ -780,8 +778,8 @@ plots.show(figure, alt)
 # %% [markdown]
 # On DermaMNIST neither two views, nor the ramp, nor one $\lambda$ per image, nor the average of the weights cures it, and all
 # four together do not, either. Logit adjustment does not: the labelled loss no longer prefers the frequent class, and the
-# network collapses all the same, on some draws to *another* class, with an accuracy far below that of the constant
-# predictor. Without sharpening, `T = 1`, it is better and still poor, about as with $\lambda_U = 5$: sharpening drives the
+# network collapses all the same, on some label splits to *another* class, with an accuracy far below that of the
+# majority class. Without sharpening, `T = 1`, it is better and still poor, about as with $\lambda_U = 5$: sharpening drives the
 # loop, but it is not the only thing that does. With $\lambda_U = 1$ it ends where it ends with 0, without any unlabelled
 # loss (which is not high: these runs are short). On the digits *every* line is high: there $\lambda_U = 50$ does no harm.
 #
@@ -812,9 +810,9 @@ costs.round(4)
 # 8 min · difficulty 2/5 · objective 8e
 #
 # Network A pays `labelled_a` $+ \lambda_U \cdot$ `brier_a`, network B pays `labelled_b` $+ \lambda_U \cdot$ `brier_b`.
-# Return the smallest $\lambda_U \ge 0$ at which B is **at least as cheap** as A, a float. If B pays no more than A on the
-# labelled images, that is 0, whatever the two Brier losses are. If B pays more there and saves nothing on the others,
-# there is no such weight: return `math.inf`.
+# Return the smallest $\lambda_U \ge 0$ at which B is **at least as cheap** as A, a number, not rounded. If B pays no more
+# than A on the labelled images, that is 0, whatever the two Brier losses are. If B pays more there and saves nothing on
+# the others, there is no such weight: return `math.inf`.
 #
 # <details><summary>Hint 1 (direction)</summary>Set both costs equal and solve for $\lambda_U$: what B pays more on the
 # labelled images, it must save on the unlabelled ones. Then think of the cases where it pays nothing more, and where it
@@ -847,7 +845,7 @@ print(f"from lambda_U = {weight:.0f} on, the network of the run as it was is the
 # written down, the collapsed network is the better one**. Being sure of one class costs something on the labelled
 # images, but not much when two in three show that class; on the unlabelled images it saves the greater part. (Not all:
 # a labelled partner with another label still disturbs.) The optimiser did what it was told. It is a rough figure, of two
-# networks of one draw at one moment of training. (On the digits it means nothing, as neither of the two has collapsed.)
+# networks of one label split at one moment of training. (On the digits it means nothing, as neither of the two has collapsed.)
 
 # %% [markdown]
 # ### And the paper's 75?
@@ -856,7 +854,7 @@ print(f"from lambda_U = {weight:.0f} on, the network of the run as it was is the
 # the paper's ramp have got in as many steps as ours? Your function knows:
 
 # %% tags=["dataset"]
-print(f"per squared distance: paper {75 / 10:.1f}, ancestor {50 / dataset.num_classes:.1f}")
+print(f"per squared distance: paper {75 / 10:.1f}, original notebook {50 / dataset.num_classes:.1f}")
 print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 16384, 75.0):.1f}")
 
 # %% [markdown]
@@ -869,7 +867,7 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1638
 # %% [markdown]
 # ## 9 · The running table
 #
-# Your runs on this draw, and then the five reference draws.
+# Your runs on this label split, and then the five of the reference runs.
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", fair, "FixMatch", "MixMatch", "MixMatch, original recipe"]
@@ -881,8 +879,8 @@ shipped = [row for row in reference if row["method"] in methods]
 results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 
 # %% [markdown]
-# Draw by draw, against the plain baseline, against the fair opponent and against FixMatch: the mean difference, its standard
-# error, and on how many draws MixMatch is above. Then the control experiment, the digits (where the adjustment changes
+# Label split by label split, against the plain baseline, against the fair opponent and against FixMatch: the mean difference, its standard
+# error, and on how many label splits MixMatch is above. Then the control experiment, the digits (where the adjustment changes
 # nothing).
 
 
@@ -900,22 +898,22 @@ against_each(dataset)
 against_each(load_dataset("digits"))
 
 # %% [markdown]
-# **Analysis** On DermaMNIST our MixMatch is above the plain baseline in macro-F1 on four draws of five, by nearly three
+# **Analysis** On DermaMNIST our MixMatch is above the plain baseline in macro-F1 on four label splits of five, by nearly three
 # standard errors, and above the fair opponent by about as much; the adjustment alone brings the baseline hardly anything in
-# macro-F1. In AUC it is above both, too. In balanced accuracy the fair opponent is ahead on every draw: it says the rare
-# classes more readily, and pays with accuracy. With FixMatch MixMatch is level in macro-F1. In macro-F1 the
+# macro-F1. In AUC it is above both, too. In balanced accuracy the fair opponent is ahead on every label split: it says the rare
+# classes more readily, and pays with accuracy. From FixMatch MixMatch is no different in macro-F1. In macro-F1 the
 # cross-validation had pointed the same way; in AUC it had pointed the other way, so take that gain with care. On the digits MixMatch is above the baseline on
-# every draw and below FixMatch on every draw.
+# every label split and below FixMatch on every one.
 #
-# The ancestor's recipe collapses on every draw of DermaMNIST and on none of the digits; the same code with a smaller
+# The original recipe collapses on every label split of DermaMNIST and on none of the digits; the same code with a smaller
 # $\lambda_U$ does not. The cause is the size of one weight, in a setting where one class is two in three. How large is too
 # large depends on the rest: our recipe, with larger labelled batches, the ramp and the adjustment, carries 10.
 #
 # What this does not show: that two views, the ramp, a $\lambda$ per image or the EMA are of no use. Each was tried where
 # the collapse drowns everything else. Nor that $\lambda_U$ must be small under imbalance: a larger network, a longer
-# training or an alignment of the guesses with the class shares
+# training or an alignment of the pseudo-labels with the class fractions
 # ([Berthelot et al. 2020](https://arxiv.org/abs/1911.09785)) may carry a larger weight. The settings of our MixMatch were
-# chosen by cross-validation inside the labels, on other draws, and among more candidates than those of the others. All
+# chosen by cross-validation inside the labels, on other label splits, and among more candidates than those of the others. All
 # images come from one collection, and a step of MixMatch sees three times as many images as a supervised one: equal steps
 # are not equal work. Against the second baseline of lesson 01, which looks at even more images, all of them labelled, the lead in macro-F1
 # shrinks by more than half and the lead in AUC stays (lesson 09).
@@ -925,11 +923,11 @@ against_each(load_dataset("digits"))
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1** (8a). Why are the views averaged *before* the guess is sharpened?
+# **Question 1** (8a). Why are the views averaged *before* the pseudo-label is sharpened?
 #
 # <details><summary>a) It makes no difference, the formulas commute</summary>They do not: your check in Exercise 8.2 tells the
 # two apart.</details>
-# <details><summary>b) So that a hesitant view counts little, and the guess comes out decided</summary>Yes. Sharpened
+# <details><summary>b) So that a hesitant view counts little, and the pseudo-label comes out decided</summary>Yes. Sharpened
 # first, a hesitant view becomes nearly as loud as a sure one, and the average of loud opposites is flat
 # again.</details>
 # <details><summary>c) To save the time of one sharpening</summary>It costs next to nothing compared with a forward
@@ -940,7 +938,7 @@ against_each(load_dataset("digits"))
 # <details><summary>a) The labels of the mixtures would not sum to one</summary>They would: $\lambda$ and $1 - \lambda$ sum to
 # one, whichever is larger.</details>
 # <details><summary>b) Half of the mixtures called labelled would consist mostly of their partner, often an unlabelled image
-# with a guess</summary>Yes. The labelled loss would be computed mostly on guesses, and the unlabelled one partly on
+# with a pseudo-label</summary>Yes. The labelled loss would be computed mostly on pseudo-labels, and the unlabelled one partly on
 # labels.</details>
 # <details><summary>c) The images would become too dark</summary>The weights sum to one either way; brightness stays as it
 # is on average.</details>
@@ -959,7 +957,7 @@ against_each(load_dataset("digits"))
 # %% [markdown]
 # ## Key points
 #
-# - Average the probabilities of the views, then sharpen; the guess is a constant.
+# - Average the probabilities of the views, then sharpen; the pseudo-label is a constant.
 # - MixUp mixes images and labels alike, one weight for each image, the first image having the larger part.
 # - One forward pass for all mixtures: BatchNorm must not normalise the groups one by one.
 # - Change one factor at a time. What looks like a bug in the code need not be what broke the run.

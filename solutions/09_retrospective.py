@@ -12,7 +12,7 @@
 # **Objectives**
 #
 # - **9a** Tell which numbers of a table cannot be compared, and compute the AUC that its column claims to hold.
-# - **9b** Test paired differences exactly, and know what a handful of draws can show at the most.
+# - **9b** Test paired differences exactly, and know what a handful of label splits can show at the most.
 # - **9c** Weigh cost against benefit without inventing an exchange rate.
 # - **9d** Measure what leakage between training and test images changes, with a control.
 # - **9e** Measure calibration before and after semi-supervised learning.
@@ -48,7 +48,7 @@ print(label_split)
 # %% [markdown]
 # ## 1 · A table that cannot be read
 #
-# The notebook that this course grew from closes with this table. The first line is ours: what answering the most frequent
+# The original notebook, which this course grew from, closes with this table. The first line is ours: what answering the most frequent
 # class every time scores on your data. (The published numbers are for DermaMNIST.)
 
 # %% tags=["dataset"]
@@ -132,19 +132,20 @@ pd.DataFrame(np.sign(np.subtract.outer(members, others)), index=members, columns
 # 12 min · difficulty 2/5 · objective 9a
 #
 # Given `scores` (N, C) and `labels` (N,), return the plain mean of $A_c$ over the C classes, a number in [0, 1]. Take the
-# scores as they are: they may be any finite numbers. Every class has at least one image, and none has all of them.
+# scores as they are: they may be any finite numbers, and only equal ones (`==`) tie. Every class has at least one image, and none
+# has all of them.
 #
 # <details><summary>Hint 1 (direction)</summary>For each class, split its column in two: the scores of its images, and those
 # of the others. Compare each of the first with each of the second, all at once or image by image (a Python loop over all
 # pairs works and takes very long).</details>
 #
 # <details><summary>Hint 2 (which function)</summary>With <code>labels == c</code> you pick rows. An array of shape (P, 1)
-# compared with one of shape (Q,) gives all P times Q comparisons; <code>.mean()</code> of True and False is a share.</details>
+# compared with one of shape (Q,) gives all P times Q comparisons; <code>.mean()</code> of True and False is a fraction.</details>
 
 
 # %% tags=["exercise", "ex-9.1"]
 def macro_auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of the one-vs-rest AUCs, each the share of pairs that are ranked right (Hanley and McNeil 1982).
+    """Mean of the one-vs-rest AUCs, each the fraction of pairs that are ranked right (Hanley and McNeil 1982).
 
     scores: (N, C) numbers, labels: (N,) int64 in 0 .. C - 1
     returns: a number in [0, 1]
@@ -177,20 +178,20 @@ print(f"AUC of the probabilities {macro_auc(softmax, six_labels):.4f}")
 # Same model, same answers, another AUC. A logit says how strongly the image speaks for a class, and some images speak
 # loudly for several classes at once, like the third and the last. The softmax compares an image's logits with each other and takes that
 # loudness out. Neither number is wrong in itself, but the two do not belong in one column, and MedMNIST's published results,
-# the usual yardstick, are computed on probabilities. (The AUC of the constant predictor is one half: all pairs are ties.)
+# the usual yardstick, are computed on probabilities. (The AUC of the majority class is one half: all pairs are ties.)
 
 # %% [markdown]
 # ## 2 · Three runs, trained alike
 #
 # For the rest of the lesson you need models of your own: the baseline of lesson 01, FixMatch of lesson 06, MixMatch of
-# lesson 08. Same draw, same initial weights, same steps, the same two augmentations to choose from. Their losses once more, as you built them:
+# lesson 08. Same label split, same initial weights, same steps, the same two augmentations to choose from. Their losses once more, as you built them:
 
 # %%
 TAU = 0.95  # FixMatch
 LAMBDA_U, TEMPERATURE, ALPHA = 10.0, 0.5, 0.75  # MixMatch, as chosen in lesson 08
 RAMP, ADJUST = 400, 0.5  # steps, and the strength of the logit adjustment
 weak, strong = augment.views(dataset)
-log_shares = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
+log_fractions = (label_split.class_counts() / len(label_split.labelled)).log().to(DEVICE)
 
 
 def fixmatch_loss(model, batch):
@@ -228,7 +229,7 @@ class MixMatchLoss:
         weight = LAMBDA_U * min(1.0, self.step / RAMP)
         self.step += 1
         brier = (logits[n:].softmax(1) - p[n:]).square().mean()
-        loss_l = F.cross_entropy(logits[:n] + ADJUST * log_shares, p[:n])
+        loss_l = F.cross_entropy(logits[:n] + ADJUST * log_fractions, p[:n])
         return loss_l + weight * brier, {}
 
 
@@ -257,7 +258,7 @@ for name in scores:
         print(results.within(name, metric, scores[name][metric], dataset))
 
 # %% [markdown]
-# Does your AUC agree with that of the package, which scikit-learn computes? And what would the ancestor have written, with
+# Does your AUC agree with that of the package, which scikit-learn computes? And what would the original notebook have written, with
 # logits?
 
 
@@ -285,7 +286,7 @@ pd.DataFrame({"AUC of probabilities": by_hand, "AUC of logits": of_logits}).roun
 #
 # ## A line scored against the wrong labels
 #
-# In the closing table label propagation has the AUC of a coin and nearly the best macro-F1 of all. Both cannot be true of
+# In the closing table label propagation has the AUC of random answers and nearly the best macro-F1 of all. Both cannot be true of
 # one model. Its notebook predicts with a loader that shuffles; AUC and accuracy are then computed against the labels of the
 # file, the F1 against the labels that the loader yielded. Here is our FixMatch, treated in the same way:
 
@@ -320,12 +321,13 @@ except ValueError as error:
 # ## 3 · The table that can be read
 #
 # The course ran every method with five seeds. Each seed has its own 500 labels and initial weights, the same for every
-# method. Three lines are there for comparison. *Another processor* is the baseline once more, same draws, same seeds, on another
+# method. Three lines are there for comparison. *Another processor* is the baseline once more, same label splits, same seeds, on another
 # machine, whose processor rounds sums differently in the last digit; a training makes more of it. *Batches of 160* is the second baseline of
 # lesson 01, which looks at as many images as FixMatch. *Adjusted by half* is the baseline with half of the logit adjustment, which needs no unlabelled image
 # either; MixMatch has the same in its recipe.
 #
-# The table gives mean ± standard deviation over the five draws, also of the paired differences (their standard error is that, divided by $\sqrt 5$).
+# The table gives the mean over the five label splits, and in macro-F1 the mean gain over the baseline, taken in pairs with the same labels, ± its standard
+# error, with the number of label splits on which the method is above.
 
 # %%
 METHODS = [
@@ -369,13 +371,13 @@ results.compare(rows, dataset)
 #
 # | alike | not alike |
 # |---|---|
-# | the labelled images, draw by draw | images per step, and so the seconds |
+# | the labelled images, label split by label split | images per step, and so the seconds |
 # | the network and its initial weights | the view of the labelled images (the one that suited the method) |
 # | steps, optimiser, schedule, averaged weights | the settings of the method itself |
 # | the weak and the strong view to choose from | the operating point: two lines contain logit adjustment (lesson 01), one class mass normalisation (lesson 03) |
-# | the test split, scored once, at the last step | how many settings were tried, by cross-validation within the 500 labels of draws that are not in this table: ten for MixMatch, five for the baseline, none for *batches of 160* |
+# | the test split, scored once, at the last step | how many settings were tried, by cross-validation within the 500 labels of label splits that are not in this table: ten for MixMatch, five for the baseline, none for *batches of 160* |
 #
-# Ask `compare` for a line that is not alike, such as the ancestor's baseline:
+# Ask `compare` for a line that is not alike, such as the baseline of the original notebook:
 
 # %% tags=["dataset"]
 try:
@@ -384,8 +386,8 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# The published table once more, each of its lines beside its counterpart: our recipe of the method, mean of five draws. (It had no line
-# for the mean teacher, which the ancestor's author ran on other images.)
+# The published table once more, each of its lines beside its counterpart: our recipe of the method, mean of five label splits. (It had no line
+# for the mean teacher, which a related notebook by the same author ran on other images.)
 
 # %%
 counterpart = {
@@ -412,10 +414,10 @@ pd.concat(beside, axis=1).round(3)
 # whose features it uses. SGAN stays just above the baseline. The mean teacher, which had no line, has one of the best.
 
 # %% [markdown]
-# ## How sure can five draws make us?
+# ## How sure can five label splits make us?
 #
 # In lesson 01 you computed the mean of the paired differences and its standard error, and used a rule of thumb. Here is a
-# test that needs none. Suppose a method makes no difference. Then in each draw the two results could as well have been
+# test that needs none. Suppose a method makes no difference. Then on each label split the two results could as well have been
 # exchanged with each other, and $d_i$ and $-d_i$ are equally likely. So flip the signs of the differences in every possible way, and see
 # how many of the flipped means are at least as far from zero as the one that was observed (Fisher, *The Design of Experiments*, 1935,
 # section 21). Three differences, `.05`, `.02` and `-.01`, and all the flipped means:
@@ -435,12 +437,12 @@ print("flipped ", sorted(round(float(mean), 4) for mean in means))
 #
 # 14 min · difficulty 3/5 · objective 9b
 #
-# `differences` (n,) holds $d_1 \dots d_n$, one for each draw. Of all $2^n$ patterns of signs $s_i \in \{-1, +1\}$, return the
-# share with $\left|\frac{1}{n}\sum_i s_i d_i\right| \ge \left|\frac{1}{n}\sum_i d_i\right|$. Rounding must not lose a tie: count a
-# mean that falls short by less than `1e-12`, too. $n$ is at most 12.
+# `differences` (n,) holds $d_1 \dots d_n$, one for each label split; $1 \le n \le 12$. Of all $2^n$ patterns of signs
+# $s_i \in \{-1, +1\}$, return the fraction with $\left|\frac{1}{n}\sum_i s_i d_i\right| \ge \left|\frac{1}{n}\sum_i d_i\right|$, a number.
+# Rounding must not lose a tie: a *mean* (not a sum) that falls short by less than `1e-12` counts, too.
 #
 # <details><summary>Hint 1 (direction)</summary>Make all patterns, multiply each with the differences, take the mean, then the
-# absolute value. The last step is a comparison and the share of those that pass it.</details>
+# absolute value. The last step is a comparison and the fraction of those that pass it.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>itertools.product((1, -1), repeat=n)</code> yields the patterns;
 # <code>np.array(list(...))</code> makes them one array of shape (2^n, n).</details>
@@ -464,31 +466,30 @@ def sign_flip_p(differences: np.ndarray) -> float:
 check("9.2", sign_flip_p)
 
 # %% [markdown]
-# Before you use it: what is the smallest value it can ever give? Suppose a method wins on *every* draw.
+# Before you use it: what is the smallest value it can ever give? Suppose a method wins on *every* label split.
 
 # %%
 smallest = {n: sign_flip_p(np.full(n, 0.02)) for n in range(1, 11)}
-pd.DataFrame({"smallest p": smallest}).rename_axis("draws").T.round(4)
+pd.DataFrame({"smallest p": smallest}).rename_axis("label splits").T.round(4)
 
 # %% [markdown]
-# With five draws the test cannot go below two patterns in thirty-two, however large the gain. To pass the usual mark
-# of `.05` takes six draws at the least. That is no fault of the test: a method that does nothing wins or loses all five
-# draws about once in sixteen times, by chance alone, and a two-sided test counts both. Now our methods:
+# With five label splits the test cannot go below two patterns in thirty-two, however large the gain. To pass the usual mark
+# of `.05` takes six at the least. That is no fault of the test: a method that does nothing wins or loses on all five
+# about once in sixteen times, by chance alone, and a two-sided test counts both. Now our methods:
 
 
 # %%
 def against(baseline, metric, rows):
-    """Paired differences of every method to the baseline, draw by draw, and what they say."""
+    """Every method against the baseline, in pairs with the same label split, and your exact test of the paired differences."""
     by_split = pd.DataFrame(rows).pivot(index="label_split", columns="method", values=metric)
     lines = {}
-    for method in dict.fromkeys(row["method"] for row in rows if row["method"] != baseline):
-        d = (by_split[method] - by_split[baseline]).dropna().to_numpy()
-        lines[method] = {
-            "draws above": f"{(d > 0).sum()} of {len(d)}",
-            "mean difference": f"{d.mean():+.3f}",
-            "standard error": f"{d.std(ddof=1) / len(d) ** 0.5:.3f}",
-            "sign-flip p": f"{sign_flip_p(d):.4f}",
-        }
+    for method, found in results.paired(rows, baseline, metric).items():
+        if found.pairs:
+            d = (by_split[method] - by_split[baseline]).dropna().to_numpy()
+            lines[method] = {
+                "gain ± standard error, label splits above": found.against,
+                "sign-flip p": f"{sign_flip_p(d):.4f}",
+            }
     return pd.DataFrame(lines).T
 
 
@@ -505,10 +506,10 @@ against("supervised", "AUC", rows)
 against("supervised", "macro-F1", reference_rows(METHODS, load_dataset("digits")))
 
 # %% [markdown]
-# Why could lesson 01 call a steady difference over five draws well established, when this test cannot? A standard error is
+# Why could lesson 01 call a steady difference over five label splits well established, when this test cannot? A standard error is
 # read with an assumption: that such differences scatter about evenly, like a bell. If that holds, a mean of many standard errors,
 # like SGAN's on the digits, is beyond doubt. The sign-flip test assumes nothing of the kind, and whoever assumes less can conclude less. Here the two
-# are yardsticks for the same thing; say which one you used. With five draws, though, the standard error is itself an estimate, and a rough one. How often would
+# are yardsticks for the same thing; say which one you used. With five label splits, though, the standard error is itself an estimate, and a rough one. How often would
 # a method that does nothing seem to be so many standard errors away from zero, to either side, if the differences scatter like a bell ([Student 1908](https://doi.org/10.1093/biomet/6.1.1))?
 
 # %%
@@ -522,13 +523,13 @@ pd.Series({f"{n} standard errors or more": 2 * stats.t.sf(n, df=4) for n in (2, 
 #
 # Read the columns together. A small $p$ says that chance alone would rarely give such a difference; the mean says whether the
 # difference is worth anything; neither replaces the other. Two warnings. The more lines and metrics one tests, the more small values turn up by
-# chance. And all five draws share one test split: the spread over draws holds the luck of the labels and of the initial
+# chance. And all five label splits share one test split: the spread over label splits holds the luck of the labels and of the initial
 # weights, not that of the test images.
 
 # %% [markdown]
 # ## A failure on purpose: one run each
 #
-# What if we had run each method once, each on a draw of its own, as the ancestor did? Take two methods and one draw of each:
+# What if we had run each method once, each on a label split of its own, as the original notebook did? Take two methods and one run of each:
 # there are twenty-five ways to do so. In which part of them does the method of the line beat the method of the column?
 
 # %% tags=["dataset"]
@@ -559,7 +560,7 @@ print(f"{len(claims)} of {num_pairs} pairs can be shown in the wrong order, such
 print("\n".join(claims[:4]))
 
 # %% [markdown]
-# Nobody lies in such a table, and still it says what its author wanted, or what the day gave. Same draws, all runs shown,
+# Nobody lies in such a table, and still it says what its author wanted, or what the day gave. Same label splits, all runs shown,
 # differences in pairs: these three habits take the choice away.
 
 # %% [markdown]
@@ -586,7 +587,7 @@ pd.DataFrame(
 #
 # Given `cost` (n,) and `benefit` (n,), return a boolean array (n,), in the same order: True where **no** other method
 # dominates. Method $j$ dominates $i$ if $\mathrm{cost}_j \le \mathrm{cost}_i$ and $\mathrm{benefit}_j \ge \mathrm{benefit}_i$,
-# and at least one of the two holds strictly. So two methods that are equal in both do not dominate each other.
+# and at least one of the two holds strictly. So two methods that are equal in both do not dominate each other. Round nothing.
 #
 # <details><summary>Hint 1 (direction)</summary>For one method, ask of all methods at once whether they are no worse on both
 # sides, and whether they are better on one. If any is both, the method is dominated.</details>
@@ -617,9 +618,9 @@ check("9.3", not_dominated)
 # %% [markdown]
 # Which cost? The seconds of the reference runs were measured while other work went on, and the same
 # method differs from run to run by up to a factor of four. The number of **images that go through the network**, in the whole training, is a cost that no
-# machine changes, so the front takes that. (Not all images cost the same: those that are only guessed on need no gradient.) The column *images* of the table
+# machine changes, so the front takes that. (Not all images cost the same: those that only get pseudo-labels need no gradient.) The column *images* of the table
 # counts the images of the batches. For three methods this is not all. SGAN's discriminator is shown 32 generated images in each step, too, and in every second step the
-# generator's step needs the real ones and as many generated ones once more. MixMatch's 64 views go through twice, first to be guessed on, then mixed. And round
+# generator's step needs the real ones and as many generated ones once more. MixMatch's 64 views go through twice, first for their guessed labels, then mixed. And round
 # 5 of self-training needs the baseline and the four rounds before it.
 
 # %% tags=["dataset"]
@@ -656,53 +657,48 @@ ax.set(xscale="log", xlabel="thousand images per run", xticks=ticks, xticklabels
 ax.minorticks_off()
 alt = (
     "Macro-F1 against the number of images that go through the network, on a logarithmic axis: one numbered point for each method, with its standard deviation "
-    "over draws. Filled points are on the front, hollow ones are dominated. Dashed: supervised with 2000 labels."
+    "over label splits. Filled points are on the front, hollow ones are dominated. Dashed: supervised with 2000 labels."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
-# Filled points are the front; points of equal cost are drawn side by side. (The constant predictor would stand at the lower edge.) The dashed line is another way to spend effort: the
+# Filled points are the front; points of equal cost are drawn side by side. (The majority class would stand at the lower edge.) The dashed line is another way to spend effort: the
 # first baseline with 1500 labels more. On DermaMNIST most methods are above it; the section after next returns to it. And
-# the points have error bars, while a front of means pretends that they have none. So ask each draw by itself: how often is a method on the front, of
+# the points have error bars, while a front of means pretends that they have none. So ask each label split by itself: how often is a method on the front, of
 # five?
 
 # %% tags=["dataset"]
 on_front = [not_dominated(images, by_split.loc[one, means.index].to_numpy()) for one in by_split.index]
-pd.DataFrame({"draws on the front": np.sum(on_front, axis=0)}, index=means.index).T
+pd.DataFrame({"label splits on the front": np.sum(on_front, axis=0)}, index=means.index).T
 
 # %% [markdown]
-# On DermaMNIST only temporal ensembling is on it on every draw. Of the four points on the front of the means, the dearest is on that of one draw only: a front
-# of means says more than five draws know.
+# On DermaMNIST only temporal ensembling is on it on every label split. Of the four points on the front of the means, the dearest is on that of one label split only: a front
+# of means says more than five label splits know.
 #
 # ## Is it the images, or the work?
 #
 # The second baseline costs as much as FixMatch and MixMatch in the figure: as many images go through its network, all of them labelled. (It even works a
-# little more: each of its images needs a gradient, of theirs two in five are only guessed on. For the other methods it is a strict control, but for
+# little more: each of its images needs a gradient, of theirs two in five only get pseudo-labels. For the other methods it is a strict control, but for
 # two: SGAN has a generator to train, which is not counted, and the five rounds of self-training are more than twice as much work.) What is left of the gains when the methods are held against *it*?
 
 # %% tags=["dataset"]
 unlabelled = of_those(by_split, [method for method in METHODS if not method.startswith("supervised")])
-against_work = {
-    metric: against("supervised, batches of 160", metric, rows).loc[
-        list(unlabelled), ["draws above", "mean difference", "standard error"]
-    ]
-    for metric in ("AUC", "macro-F1")
-}
-pd.concat(against_work, axis=1)
+work = "supervised, batches of 160"
+gained = results.gains(list(unlabelled), dataset, work)
+gained.rename(index=lambda name: name.removesuffix(f" minus {work}"))
 
 # %% [markdown]
 # On DermaMNIST more than half of the gain in macro-F1 is gone (of SGAN's and temporal ensembling's all of it), and what remains is about two
 # standard errors at the most: for the part that is gone no unlabelled images were needed, the work with the labelled ones was enough. (The second baseline's own gain is about two standard errors,
-# so how large that part is, is not known well. And a part of it needs no work either: the first baseline, adjusted by a quarter, gains two thirds as much on every draw, as section 7 shows.) In AUC nothing is gone.
-# The second baseline ranks no better than the first, and the Π-model, the mean teacher and MixMatch are above it on every draw: what work does not bring
+# so how large that part is, is not known well. And a part of it needs no work either: the first baseline, adjusted by a quarter, gains two thirds as much on every label split, as section 7 shows.) In AUC nothing is gone.
+# The second baseline ranks no better than the first, and the Π-model, the mean teacher and MixMatch are above it on every label split: what work does not bring
 # is the better *order* of the images, class by class. The macro-F1 looks at one point of that order only, and more work moves the point. The second
 # baseline had the same labels and at least the work, but not the loss of the others, nor settings of its own; so the images without labels are the likely
 # cause of the better order, not a proven one.
 #
-# On the digits, the control, it is otherwise. There the second baseline has about a third of the best methods' gain, and the methods that gained stay above it (SGAN on four draws of five):
+# On the digits, the control, it is otherwise. There the second baseline has about a third of the best methods' gain, and the methods that gained stay above it (SGAN on four label splits of five):
 
 # %% tags=["dataset"]
-work = "supervised, batches of 160"
 gained = results.gains(list(of_those(by_split, SHORT_LIST[1:])), load_dataset("digits"), work, ("ACC", "macro-F1"))
 gained.rename(index=lambda name: name.removesuffix(f" minus {work}"))
 
@@ -724,7 +720,7 @@ by_labels.loc[BASELINES].round(3)
 # %% tags=["dataset"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(9, 3.6))
 styles = dict(zip([*BASELINES, "FixMatch", "MixMatch"], ["o-", "D-.", "s--", "^:"]))
-label_budgets = sorted(set(by_labels.loc["supervised"].index))
+label_counts = sorted(set(by_labels.loc["supervised"].index))
 for ax, metric in zip(axes, ("AUC", "macro-F1")):
     for n, (method, style) in enumerate(styles.items()):
         curve = by_labels.loc[method][metric]
@@ -733,18 +729,18 @@ for ax, metric in zip(axes, ("AUC", "macro-F1")):
         ax.errorbar(beside, curve["mean"], curve["std"], fmt="none", ecolor="grey", lw=0.8, capsize=2)
     reached = by_labels.loc[("MixMatch", NUM_LABELS)][metric, "mean"]
     ax.axhline(reached, color="grey", lw=0.8, marker="")
-    ax.set(xscale="log", xlabel="labels", title=metric, xticks=label_budgets, xticklabels=label_budgets)
+    ax.set(xscale="log", xlabel="labels", title=metric, xticks=label_counts, xticklabels=label_counts)
     ax.minorticks_off()
 axes[0].legend(frameon=False, fontsize=8)
 alt = (
     "AUC and macro-F1 against the number of labels, on a logarithmic axis: the two baselines, FixMatch and MixMatch, mean and standard "
-    "deviation of five draws. A grey line marks the score of MixMatch with 500 labels; where a curve crosses it, so many labels reach it."
+    "deviation of five label splits. A grey line marks the score of MixMatch with 500 labels; where a curve crosses it, so many labels reach it."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
 # Follow the grey line, the score of MixMatch with 500 labels, to the right: where a baseline crosses it, so many labels are worth the same. Read
-# for every method, interpolated linearly between two budgets on the logarithmic axis (a curve that falls counts as level; 0 is a score below
+# for every method, interpolated linearly between two numbers of labels on the logarithmic axis (a curve that falls counts as flat; 0 is a score below
 # the whole curve, `inf` one above it; in brackets for a score that is a standard error lower or higher; the committee is that of section 7):
 
 
@@ -764,19 +760,15 @@ for method in [*of_those(by_split, SHORT_LIST[1:]), "committee"]:
 pd.DataFrame(lines).T
 
 # %% [markdown]
-# And the question of the work, asked again for each number of labels: the mean paired difference to either baseline, with its standard error.
+# And the question of the work, asked again for each number of labels: the mean paired gain over either baseline ± its standard error, and on how many label splits it is one.
 
 # %% tags=["dataset"]
 lines = {}
-for metric, num_labels in itertools.product(("AUC", "macro-F1"), label_budgets):
-    alike = every[every["num_labels"] == num_labels].pivot_table(index="label_split", columns="method", values=metric)
-    shown = of_those(alike, SHORT_LIST)
-    if len(shown.columns) == 1:  # the methods were not run
-        continue
-    for baseline, method in itertools.product(BASELINES, shown):
-        d = alike[method] - alike[baseline]
-        cell = f"{d.mean():+.3f} ± {d.sem():.3f}" if method != baseline else ""
-        lines.setdefault((f"minus {baseline}", method), {})[metric, f"{num_labels} labels"] = cell
+for metric, num_labels, baseline in itertools.product(("AUC", "macro-F1"), label_counts, BASELINES):
+    found = results.paired(every[every["num_labels"] == num_labels], baseline, metric)
+    shown = [method for method in SHORT_LIST if method in found and method != baseline]
+    for method in shown if {*shown} - {*BASELINES} else ():  # where the methods were run
+        lines.setdefault((f"minus {baseline}", method), {})[metric, f"{num_labels} labels"] = found[method].against
 pd.DataFrame(lines).T.fillna("")
 
 # %% [markdown]
@@ -808,9 +800,9 @@ pd.DataFrame(lines).T.fillna("")
 #
 # 6 min · difficulty 1/5 · objective 9d
 #
-# `test_ids` (N,) and `train_ids` (M,) hold the lesion id of every image, as strings. Return a boolean array (N,), one entry for
-# each **test image**: True where its lesion occurs in no training image. (A lesion may occur twice in the test split; that
-# does not matter here.)
+# `test_ids` (N,) and `train_ids` (M,) hold the lesion id of every image, as strings; two ids are the same only if all their
+# characters are. Return a boolean array (N,), one entry for each **test image**: True where its lesion occurs in no training
+# image. (A lesion may occur twice in the test split; that does not matter here.)
 #
 # <details><summary>Hint 1 (direction)</summary>For each test image, is its id among the training ids? Then the opposite.</details>
 #
@@ -860,10 +852,10 @@ frequent = dataset.class_names[np.bincount(dataset.train.labels).argmax()]
 mix.assign(**{"ACC of the majority class": mix[frequent] / mix.sum(axis=1)}).round(2)
 
 # %% [markdown]
-# About one test image in three shows a lesion of the training split. But look at the class shares: the groups are different
-# medicine. Lesions that were photographed several times are more often malignant, and the constant predictor, which has seen
-# nothing at all, scores far lower on them. So *the accuracies of the groups cannot be compared with each other*. Two things
-# can be compared: the methods, on the same images; and metrics that the class shares do not move.
+# About one test image in three shows a lesion of the training split. But look at the class fractions: the groups are different
+# medicine. Lesions that were photographed several times are more often malignant, and the majority class, which needs no images
+# at all, scores far lower on them. So *the accuracies of the groups cannot be compared with each other*. Two things
+# can be compared: the methods, on the same images; and metrics that the class fractions do not move.
 #
 # First the methods. Do the differences survive when only unseen lesions are counted?
 
@@ -891,7 +883,7 @@ for metric in ("AUC", "macro-F1", "balanced ACC") if groups else ():
 pd.DataFrame(differences).T.round(3)
 
 # %% [markdown]
-# One draw, so do not read much from it; the five draws follow. Next a **control**. The supervised run
+# One label split, so do not read much from it; the five follow. Next a **control**. The supervised run
 # has seen no unlabelled image: to it a lesion of the pool is as new as any other. If it scores differently on the groups
 # `unseen` and `pool only`, that is *not* leakage.
 
@@ -910,21 +902,21 @@ if groups:
 # that looked unusual. The groups differ in more than in having been seen, and only the control shows it.
 #
 # So the question becomes a difference of differences: does a method that trains on the pool gain *more* over the baseline on
-# lesions of the pool than on unseen ones? The balanced accuracy is the mean recall, which class shares do not move. Here is the
-# course's answer, over five draws, for DermaMNIST:
+# lesions of the pool than on unseen ones? The balanced accuracy is the mean recall, which class fractions do not move. Here is the
+# course's answer, over five label splits, for DermaMNIST:
 
 # %%
 benchmark = results.read_runs(results.shipped_file("dermamnist"))
 with_ids = benchmark[benchmark["unseen AUC"].notna()]
-shipped = with_ids.query("network == 'SimpleCNN' and budget == 500").to_dict("records")
+shipped = with_ids.query("network == 'SimpleCNN' and num_labels == 500").to_dict("records")
 print(f"{len(shipped)} shipped runs with lesion ids")
 
 # %%
 lines = {}
 for metric in ("AUC", "macro-F1", "balanced ACC") if shipped else ():
     for part in (metric, f"unseen {metric}", f"pool only {metric}"):
-        gain = against("supervised", part, shipped)
-        lines[part] = gain["mean difference"] + " ± " + gain["standard error"]
+        found = results.paired(shipped, "supervised", part)
+        lines[part] = {method: one.against for method, one in found.items() if one.pairs}
 pd.DataFrame(lines).T
 
 # %%
@@ -936,26 +928,26 @@ for metric in ("balanced ACC", "AUC") if shipped else ():
 pd.concat(lines) if shipped else "no such runs yet"
 
 # %% [markdown]
-# The first table: the mean gain over the baseline with its standard error, on all test images and on the two groups. The others: by how much the gain is
+# The first table: the mean gain over the baseline ± its standard error, and on how many label splits it is one, on all test images and on the two groups. The others: by how much the gain is
 # larger on the lesions of the pool, in balanced accuracy and in AUC, with the test that you built. A positive and steady value would mean that the
 # method profits from having seen these lesions. When only unseen lesions are counted, both methods stay above the baseline in their means, in macro-F1 by a little less
 # than on all; in AUC MixMatch keeps about two thirds of its gain, and FixMatch's is too small to be divided. But on unseen lesions alone the gains in
 # macro-F1 are under two standard errors. The differences of differences are positive or about
-# zero, by one and a half standard errors at the most, and on no line on every draw. So a small profit from the leakage is neither shown nor
+# zero, by one and a half standard errors at the most, and on no line on every label split. So a small profit from the leakage is neither shown nor
 # excluded.
 #
 # Mind the small numbers: of the rarest class only nine test images are unseen, one answer moves its recall by a ninth, and the
-# five draws share these nine images.
+# five label splits share these nine images.
 
 # %% [markdown]
 # ## 6 · Does it know what it knows?
 #
-# FixMatch keeps a guess if the network is confident; a doctor wants to know what a confident answer is worth. A model is
+# FixMatch keeps a pseudo-label if the network is confident; a doctor wants to know what a confident answer is worth. A model is
 # **calibrated** if, of the images on which its confidence is `.8`, four in five are answered correctly. Before you look: what will
-# FixMatch do to the confidence, learning from its own hard guesses? And MixMatch, which is asked for answers *between* the
+# FixMatch do to the confidence, learning from its own hard pseudo-labels? And MixMatch, which is asked for answers *between* the
 # classes?
 #
-# To see it, sort the images into bins by confidence $\max_c p_c$, and compare in each bin the share of right answers with the
+# To see it, sort the images into bins by confidence $\max_c p_c$, and compare in each bin the fraction of right answers with the
 # mean confidence ([Guo et al. 2017](https://arxiv.org/abs/1706.04599), section 2). Four images, and the upper two of four bins:
 
 # %%
@@ -974,9 +966,9 @@ frame.assign(bin=["(.75, 1]", "(.75, 1]", "(.5, .75]", "(.5, .75]"])
 # 14 min · difficulty 3/5 · objective 9e
 #
 # Bin $b = 0, \dots, B - 1$ holds the images with a confidence in $(b/B, (b+1)/B]$: **open below, closed above**. From
-# `probabilities` (N, C) and `labels` (N,) return `(share, accuracy, confidence)`, three float arrays of length $B$ = `num_bins`:
-# the bin's share of all N images, the share of right answers in the bin, the mean confidence in it. An empty bin has the
-# share 0 and `nan` in the other two. If two classes share the highest probability, either may count as the answer.
+# `probabilities` (N, C) and `labels` (N,) return `(fraction, accuracy, confidence)`, three float arrays of length $B$ = `num_bins`: the
+# fraction of all N images that is in the bin, the fraction of right answers in it, the mean confidence in it. An empty bin has the
+# fraction 0 and `nan` in the other two. If two classes have the same highest probability, either may count as the answer.
 #
 # <details><summary>Hint 1 (direction)</summary>First two arrays (N,): each image's confidence, and whether its most probable class
 # is its label. Then, bin by bin, a mask of the images inside.</details>
@@ -987,20 +979,20 @@ frame.assign(bin=["(.75, 1]", "(.75, 1]", "(.5, .75]", "(.5, .75]"])
 
 # %% tags=["exercise", "ex-9.5"]
 def reliability(probabilities: np.ndarray, labels: np.ndarray, num_bins: int):
-    """Share, accuracy and mean confidence of equally wide bins of confidence (Guo et al. 2017, section 2).
+    """Fraction, accuracy and mean confidence of equally wide bins of confidence (Guo et al. 2017, section 2).
 
     probabilities: (N, C) rows sum to 1, labels: (N,) int64
-    returns: share, accuracy, confidence, each (num_bins,) float; the last two nan where a bin is empty
+    returns: fraction, accuracy, confidence, each (num_bins,) float; the last two nan where a bin is empty
     """
     ### BEGIN SOLUTION
     top, right = probabilities.max(1), probabilities.argmax(1) == labels
-    share, accuracy, confidence = np.zeros(num_bins), *np.full((2, num_bins), np.nan)
+    fraction, accuracy, confidence = np.zeros(num_bins), *np.full((2, num_bins), np.nan)
     for b in range(num_bins):
         mask = (b / num_bins < top) & (top <= (b + 1) / num_bins)
-        share[b] = mask.mean()
+        fraction[b] = mask.mean()
         if mask.any():
             accuracy[b], confidence[b] = right[mask].mean(), top[mask].mean()
-    return share, accuracy, confidence
+    return fraction, accuracy, confidence
     ### END SOLUTION
 
 
@@ -1023,7 +1015,7 @@ check("9.5", reliability)
 # Return the ECE of `probabilities` (N, C) and `labels` (N,) with `num_bins` bins, a number in [0, 1]. Empty bins count 0. Use your
 # function from Exercise 9.5.
 #
-# <details><summary>Hint 1 (direction)</summary>Each bin's absolute distance, times its share; then the sum. Mind what 0 times nan
+# <details><summary>Hint 1 (direction)</summary>Each bin's absolute distance, times its fraction; then the sum. Mind what 0 times nan
 # is.</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>np.nansum</code> leaves nan out of a sum.</details>
@@ -1037,8 +1029,8 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, num_bins: i
     returns: a number in [0, 1]
     """
     ### BEGIN SOLUTION
-    share, accuracy, confidence = reliability(probabilities, labels, num_bins)
-    return np.nansum(share * np.abs(accuracy - confidence))
+    fraction, accuracy, confidence = reliability(probabilities, labels, num_bins)
+    return np.nansum(fraction * np.abs(accuracy - confidence))
     ### END SOLUTION
 
 
@@ -1047,26 +1039,26 @@ check("9.6", calibration_error)
 
 # %% [markdown]
 # The three runs on the test split, ten bins. The bars show the accuracy, the marks the mean confidence of the bin: a mark above
-# its bar is a bin that is too confident. Below, the share of the images.
+# its bar is a bin that is too confident. Below, the fraction of the images.
 
 # %%
 NUM_BINS = 10
 figure, axes = plots.plt.subplots(2, 3, figsize=(9, 4), height_ratios=[3, 1], sharex=True, sharey="row")
 middle = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
 for (top, bottom), (name, p) in zip(axes.T, predictions.items()):
-    share, accuracy, confidence = reliability(p, dataset.test.labels, NUM_BINS)
+    fraction, accuracy, confidence = reliability(p, dataset.test.labels, NUM_BINS)
     top.bar(middle, accuracy, 0.9 / NUM_BINS, color="0.8", edgecolor="black", label="accuracy")
     top.plot(middle, confidence, ls="", marker="D", color="black", label="confidence")
     top.plot([0, 1], [0, 1], ls=":", color="black", marker="", lw=0.8)
-    bottom.bar(middle, share, 0.9 / NUM_BINS, color="grey")
+    bottom.bar(middle, fraction, 0.9 / NUM_BINS, color="grey")
     top.set(title=name, ylim=(0, 1.05))
     bottom.set(xlabel="confidence", xlim=(0, 1))
 axes[0, 0].set_ylabel("in the bin")
-axes[1, 0].set_ylabel("share")
+axes[1, 0].set_ylabel("fraction")
 axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
 alt = (
     "Reliability diagrams of the three runs: for each of ten bins of confidence the accuracy as a bar and the mean confidence as "
-    "a mark, and below it the share of the images. Most images are in the upper bins. On DermaMNIST most marks lie above "
+    "a mark, and below it the fraction of the images. Most images are in the upper bins. On DermaMNIST most marks lie above "
     "their bars; on the digits MixMatch's lie below."
 )
 plots.show(figure, alt)
@@ -1089,7 +1081,7 @@ for name, run in runs.items():
     results.record(name, dataset, label_split, run, extended)
 
 # %% [markdown]
-# And the five draws of the course, on your dataset:
+# And the five label splits of the course, on your dataset:
 
 # %% tags=["dataset"]
 calibrated = reference_rows(list(plan))
@@ -1100,13 +1092,13 @@ frame.groupby("method", sort=False)["ECE"].agg(["mean", "std"]).round(3)
 against("supervised", "ECE", calibrated) if calibrated else "no such runs yet"
 
 # %% [markdown]
-# On DermaMNIST FixMatch raises the ECE on every draw, and about doubles its mean: its guesses, taken as certain, come back as confidence.
-# MixMatch lowers it on four draws of five. Its soft labels hold the confidence down; part of this may be the logit
+# On DermaMNIST FixMatch raises the ECE on every label split, and about doubles its mean: its pseudo-labels, taken as certain, come back as confidence.
+# MixMatch lowers it on four label splits of five. Its soft labels hold the confidence down; part of this may be the logit
 # adjustment, which was not taken apart here. On the digits FixMatch is as well calibrated as the baseline, and MixMatch is far
 # too timid: the same brake is too much where the answers are right. Note what the mask of FixMatch does with such a
 # confidence: a threshold of `.95` promises more than it keeps. And
 # note the limit of the number: the ECE depends on the bins, and a model that always answers the most frequent class with that
-# class's share as its confidence has an ECE near zero. Calibration is worth something only together with a good score.
+# class's fraction as its confidence has an ECE near zero. Calibration is worth something only together with a good score.
 
 # %% [markdown]
 # ## 7 · A recipe that wins
@@ -1132,7 +1124,7 @@ pd.DataFrame(
 #
 # The other piece is old, too. In lesson 01 logit adjustment moved the answers towards the rare classes, and at full strength went too far. It
 # can also be done after the training, on the finished probabilities ([Menon et al. 2021](https://arxiv.org/abs/2007.07314)),
-# and by degrees. With the probabilities $p^{(1)}, \dots, p^{(M)}$ of the members, the shares $\pi_c$ of the classes among the labels and a
+# and by degrees. With the probabilities $p^{(1)}, \dots, p^{(M)}$ of the members, the fractions $\pi_c$ of the classes among the labels and a
 # strength $s$, as in lesson 01:
 #
 # $$\bar p_{ic} = \frac{1}{M} \sum_{m=1}^{M} p^{(m)}_{ic}, \qquad
@@ -1147,26 +1139,26 @@ pd.DataFrame(
 #
 # 10 min · difficulty 2/5 · objective 9f
 #
-# `members` is a list of M arrays (N, C), probabilities of the same images; `shares` (C,), above 0, are the class shares $\pi$, and `strength`
-# is $s$, 0 or more. Return $q$, an array (N, C) whose rows sum to 1. Do not change the input arrays.
+# `members` is a list of M arrays (N, C), probabilities of the same images; `fractions` (C,), above 0, are the class fractions $\pi$, and
+# `strength` is $s$, any number from 0 on. Return $q$, a float array (N, C) whose rows sum to 1. Do not change the input arrays.
 #
 # <details><summary>Hint 1 (direction)</summary>Three steps: the mean over the members, a factor for each class, each row divided by
 # its sum. What is the factor of a rare class, larger or smaller than that of a frequent one?</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>np.mean(members, axis=0)</code> averages over the list;
-# <code>shares ** -strength</code> are the factors; <code>.sum(axis=1, keepdims=True)</code> keeps the shape (N, 1), by which an array
+# <code>fractions ** -strength</code> are the factors; <code>.sum(axis=1, keepdims=True)</code> keeps the shape (N, 1), by which an array
 # (N, C) can be divided.</details>
 
 
 # %% tags=["exercise", "ex-9.7"]
-def committee(members: list[np.ndarray], shares: np.ndarray, strength: float) -> np.ndarray:
+def committee(members: list[np.ndarray], fractions: np.ndarray, strength: float) -> np.ndarray:
     """The mean of the members' probabilities, moved towards the rare classes (Menon et al. 2021).
 
-    members: M arrays (N, C), rows sum to 1; shares: (C,) above 0; strength: 0 or more
+    members: M arrays (N, C), rows sum to 1; fractions: (C,) above 0; strength: 0 or more
     returns: (N, C), rows sum to 1
     """
     ### BEGIN SOLUTION
-    moved = np.mean(members, axis=0) * shares**-strength
+    moved = np.mean(members, axis=0) * fractions**-strength
     return moved / moved.sum(axis=1, keepdims=True)
     ### END SOLUTION
 
@@ -1208,7 +1200,7 @@ stream = batches(label_split, weak, strong, batch_size=32, mu=1, seed=SEED)
 teacher_run = train(new_model(dataset, SEED), MeanTeacherLoss(), stream, NUM_STEPS, label="mean teacher")
 different = {**runs, "mean teacher": teacher_run}
 alike = {"supervised": runs["supervised"]}
-for seed in (SEED + 1000, SEED + 2000, SEED + 3000):  # seeds that no draw has
+for seed in (SEED + 1000, SEED + 2000, SEED + 3000):  # seeds that no label split has
     stream = batches(label_split, weak, labelled_view=strong, batch_size=32, seed=seed)
     name = f"supervised, seed {seed}"
     alike[name] = train(new_model(dataset, seed), supervised_loss, stream, NUM_STEPS, label=name)
@@ -1227,25 +1219,25 @@ for kind, names in {"four methods": different, "four supervised networks": alike
 pd.Series(differ).round(3)
 
 # %% [markdown]
-# On this draw different methods contradict each other more than networks of one kind do, though these do so, too. (MixMatch was trained with an adjustment, which alone changes
+# On this label split different methods contradict each other more than networks of one kind do, though these do so, too. (MixMatch was trained with an adjustment, which alone changes
 # answers.)
 #
-# The strength of the adjustment was chosen as everything was, by cross-validation inside 500 labels on other draws, the test images not looked at. The trial
-# that decided had three draws and another FixMatch; here it is once more, with the members of this lesson:
+# The strength of the adjustment was chosen as everything was, by cross-validation inside 500 labels on other label splits, the test images not looked at. The trial
+# that decided had three label splits and another FixMatch; here it is once more, with the members of this lesson:
 
 # %%
 recipes = results.recipes()
 tried = recipes[recipes["setting"].str.startswith("committee")].groupby("setting", sort=False)
-tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(draws=tried.size())
+tried[["AUC", "ACC", "macro-F1", "balanced ACC"]].mean().round(3).assign(**{"label splits": tried.size()})
 
 # %% [markdown]
-# On these draws a quarter has the highest macro-F1 on the mean, by a few thousandths, and pays for it in accuracy and AUC; half pays more. So what the strength moves is the operating point. The
+# On these label splits a quarter has the highest macro-F1 on the mean, by a few thousandths, and pays for it in accuracy and AUC; half pays more. So what the strength moves is the operating point. The
 # members were not searched: they are what this lesson had trained, and one method of lesson 05; but the table of section 3 was known by then. Beside the whole committee stand those that lack a piece: the adjustment, the variety, one
 # of the members, or all of them but one.
 
 # %%
 STRENGTH = 0.25
-shares = (label_split.class_counts() / len(label_split.labelled)).numpy()
+fractions = (label_split.class_counts() / len(label_split.labelled)).numpy()
 votes = {
     "committee": (list(different), STRENGTH),
     "committee, not adjusted": (list(different), 0.0),
@@ -1259,7 +1251,7 @@ for name in different:
 
 # %% tags=["nbval-ignore-output", "dataset"]
 voted = {
-    name: evaluation.score(committee([seen[member] for member in members], shares, strength), dataset.test)
+    name: evaluation.score(committee([seen[member] for member in members], fractions, strength), dataset.test)
     for name, (members, strength) in votes.items()
 }
 evaluation.score_table({"supervised": scores["supervised"], **voted}, dataset, dataset.test)
@@ -1277,14 +1269,13 @@ for metric in ("AUC", "ACC", "macro-F1"):
     print(results.within("committee", metric, voted["committee"][metric], dataset))
 
 # %% [markdown]
-# And the five draws of the course. Each difference is taken in pairs, draw by draw, against the one supervised network:
+# And the five label splits of the course. Each difference is taken in pairs with the same labels, against the one supervised network:
 
 # %% tags=["dataset"]
 results.compare(reference_rows(["supervised", *votes]), dataset)
 
 # %% [markdown]
-# There ± was the standard deviation over the draws, in the column of the differences, too. Here it is the standard error of the mean difference, with the
-# number of draws on which the method is above:
+# The same paired gains in all four metrics, ± the standard error, with the number of label splits on which the method is above:
 
 # %% tags=["dataset"]
 MEASURES = ("AUC", "ACC", "macro-F1", "balanced ACC")
@@ -1315,13 +1306,13 @@ for place, (_, values) in enumerate(frame.groupby("method", sort=False)["macro-F
 places = frame["method"].unique()
 ax.set(yticks=range(len(places)), yticklabels=places, xlabel="macro-F1", ylim=(len(places) - 0.5, -0.5))
 alt = (
-    "Four lines of circles, the macro-F1 of the five draws, each with a bar at its mean: one supervised network, four of them, the committee of four "
+    "Four lines of circles, the macro-F1 of the five label splits, each with a bar at its mean: one supervised network, four of them, the committee of four "
     "methods, and the committee with its answers adjusted."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
-# Which classes gain? The recall of each, mean of the five draws (the rarest classes have few images):
+# Which classes gain? The recall of each, mean of the five label splits (the rarest classes have few images):
 
 # %% tags=["dataset"]
 recalls = {}
@@ -1329,7 +1320,7 @@ for name in ("supervised", "FixMatch", "MixMatch", "committee"):
     of_splits = [[float(value) for value in row["recall"].split()] for row in reference_rows([name])]
     recalls[name] = np.mean(of_splits, axis=0)
 alt = (
-    "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five draws. On DermaMNIST, of the four, "
+    "Recall of each class for supervised, FixMatch, MixMatch and the committee, mean of five label splits. On DermaMNIST, of the four, "
     "supervised has the highest recall of nv, the most frequent class, and the lowest of bcc, bkl and mel; the committee is higher there and lower at nv."
 )
 plots.show(plots.class_bars(recalls, dataset.class_names, "recall"), alt)
@@ -1345,32 +1336,32 @@ close += [results.gains([itself], dataset, name, MEASURES) for name in ("supervi
 pd.concat(close)
 
 # %% [markdown]
-# On DermaMNIST the committee beats the one supervised network in macro-F1 and AUC on every draw, and the committee that is not adjusted has the
+# On DermaMNIST the committee beats the one supervised network in macro-F1 and AUC on every label split, and the committee that is not adjusted has the
 # highest AUC of all lines with this network and 500 labels. What carries it?
 #
-# - *Several good methods, in AUC.* The committee is above four supervised networks and above each adjusted member on every draw, and MixMatch is the member that
-#   it would miss most (in accuracy it is better off without). Not adjusted, it is above each of its two best members on every draw, too. But how much of this is
+# - *Several good methods, in AUC.* The committee is above four supervised networks and above each adjusted member on every label split, and MixMatch is the member that
+#   it would miss most (in accuracy it is better off without). Not adjusted, it is above each of its two best members on every label split, too. But how much of this is
 #   their variety is not settled: the mean teacher alone is above four supervised networks, and four networks of the *best* kind were not run.
 # - *Not the number alone.* Four supervised networks gain little in AUC. In macro-F1, adjusted alike, they gain half of what the committee does (more than half of that a single
-#   adjusted network gains, too), and the committee is above them on three draws of five only. They look at a third of the images, and at none without a label.
+#   adjusted network gains, too), and the committee is above them on three label splits of five only. They look at a third of the images, and at none without a label.
 # - *In macro-F1 one good method does as well.* The mean teacher by itself, adjusted, has the committee's macro-F1 with a quarter of its images, less
 #   spread, and an accuracy that is no lower. What the committee adds is order.
-# - *The adjustment moves the operating point*, as in lesson 01: balanced accuracy is gained on every draw, accuracy and AUC are paid on every draw,
+# - *The adjustment moves the operating point*, as in lesson 01: balanced accuracy is gained on every label split, accuracy and AUC are paid on every one,
 #   and the committee's macro-F1 stays. With the networks of the first baseline it rises, with the second it does not; and the mean teacher gains by it
-#   less than one standard error, and pays accuracy and AUC on every draw.
-# - *The mean teacher's lead is not work alone.* Against the second baseline, which looks at more images than it does, its lead in AUC is there on every draw. In
-#   macro-F1 the lead is about half as large as against the first; adjusted, it is there on every draw, even if that baseline is adjusted, too, and not adjusted it is on four, by less than two standard
+#   less than one standard error, and pays accuracy and AUC on every label split.
+# - *The mean teacher's lead is not work alone.* Against the second baseline, which looks at more images than it does, its lead in AUC is there on every label split. In
+#   macro-F1 the lead is about half as large as against the first; adjusted, it is there on every label split, even if that baseline is adjusted, too, and not adjusted it is on four, by less than two standard
 #   errors. In balanced accuracy, both adjusted or neither, there is no clear lead. For
 #   the committee this was not tested: it looks at more than twice as many images as the second baseline.
-# - *Two counts.* The column *images* counts the images of the batches, as in section 3. Counted as in section 4, with MixMatch's guesses, the committee looks at fourteen times the
+# - *Two counts.* The column *images* counts the images of the batches, as in section 3. Counted as in section 4, with the passes for MixMatch's guessed labels, the committee looks at fourteen times the
 #   images of the baseline, and the mean teacher at a fifth of the committee's.
 #
 # We had set ourselves a bar before we began: macro-F1 five hundredths above the baseline, with an AUC of `.88` and an accuracy above `.70`. The
 # committee that is not adjusted comes closest: it reaches the accuracy and the AUC, and of the five hundredths it has four. The
 # committee and its strength were fixed before these lines were scored. That one of its members does as well alone we saw only here, on the test
 # split: it is an observation, which another test split would have to confirm. With this caution, the simplest recipe that is ahead of both baselines
-# is a mean teacher. Adjusting its answers by a quarter buys balanced accuracy for accuracy and AUC; in macro-F1 five draws do not tell the two apart, though only the adjusted one is ahead
-# on every draw. Neither reaches the bar. If order is what counts, take the committee.
+# is a mean teacher. Adjusting its answers by a quarter buys balanced accuracy for accuracy and AUC; in macro-F1 five label splits do not tell the two apart, though only the adjusted one is ahead
+# on every one. Neither reaches the bar. If order is what counts, take the committee.
 #
 # ## Does it carry over?
 #
@@ -1388,7 +1379,7 @@ results.compare(larger, dataset)
 
 # %% tags=["dataset"]
 def against_both(names, **settings):
-    """Mean paired difference ± standard error to either baseline, and on how many draws a method is above it."""
+    """Mean paired gain over either baseline ± its standard error, and on how many label splits a method is above it."""
     tables = {}
     for baseline in ("supervised", work):
         tables[f"minus {baseline}"] = results.gains(names, dataset, baseline, **settings).set_axis(names)
@@ -1399,12 +1390,12 @@ against_both(names, network="ResNet")
 
 # %% [markdown]
 # In part. On DermaMNIST the larger network is the better baseline in AUC, and the order of the methods is another. Against the first baseline FixMatch and the
-# mean teacher now *lose* AUC on every draw, and so does the baseline that works more. MixMatch keeps its gain in macro-F1 and loses most of that in
-# AUC. The mean teacher, adjusted, is above in macro-F1 on every draw, but by little: the baseline adjusted alike gains
-# more than half as much. The committees stay above in AUC on every draw.
+# mean teacher now *lose* AUC on every label split, and so does the baseline that works more. MixMatch keeps its gain in macro-F1 and loses most of that in
+# AUC. The mean teacher, adjusted, is above in macro-F1 on every label split, but by little: the baseline adjusted alike gains
+# more than half as much. The committees stay above in AUC on every label split.
 #
-# Against the second baseline, the control of section 4, it looks better in AUC: MixMatch and the mean teacher are above it on every draw, and FixMatch is
-# level. In macro-F1 FixMatch is below it on four draws of five, and the mean teacher is level. But it is the weaker opponent here. Perhaps a larger network fits a few hundred labels sooner; perhaps FixMatch and the mean teacher miss the strong
+# Against the second baseline, the control of section 4, it looks better in AUC: MixMatch and the mean teacher are above it on every label split, and FixMatch is
+# no different from it. In macro-F1 FixMatch is below it on four label splits of five, and the mean teacher is no different. But it is the weaker opponent here. Perhaps a larger network fits a few hundred labels sooner; perhaps FixMatch and the mean teacher miss the strong
 # views of the labelled images, which only the baselines have. Neither was tested. The settings are those of the small
 # network, so this does not say that FixMatch and the mean teacher cannot help a larger one. It says that a ranking, ours too, belongs to the network and the settings
 # with which it was measured.
@@ -1414,21 +1405,18 @@ against_both(names, network="ResNet")
 
 # %% tags=["dataset"]
 lines = {}
-for metric in ("AUC", "macro-F1"):
-    short, long = (
-        pd.DataFrame(
-            results.reference(dataset, network="ResNet", num_steps=steps), columns=["method", "label_split", metric]
-        )
-        .pivot(index="label_split", columns="method", values=metric)
-        .reindex(columns=["supervised", *names])
+for metric, method in itertools.product(("AUC", "macro-F1"), ["supervised", *names]):
+    both = [
+        row | {"method": f"{steps} steps"}
         for steps in (1600, 4800)
-    )
-    d = long - short
-    lines[metric, "1600 steps"] = short.mean().map("{:.3f}".format)
-    lines[metric, "4800 steps"] = long.mean().map("{:.3f}".format)
-    above = (d > 0).sum().astype(str) + f" of {len(d)}"
-    lines[metric, "gained"] = d.mean().map("{:+.3f}".format) + " ± " + d.sem().map("{:.3f}".format) + ", " + above
-pd.DataFrame(lines) if larger else "no such runs yet"
+        for row in results.reference(dataset, network="ResNet", num_steps=steps)
+        if row["method"] == method
+    ]
+    for steps, found in results.paired(both, "1600 steps", metric).items():
+        lines.setdefault(method, {})[metric, steps] = f"{found.mean:.3f}"
+        if found.pairs:
+            lines[method][metric, "gained"] = found.against
+pd.DataFrame(lines).T if larger else "no such runs yet"
 
 # %% [markdown]
 # And the methods against the baselines, which had 4800 steps, too:
@@ -1437,10 +1425,10 @@ pd.DataFrame(lines) if larger else "no such runs yet"
 against_both(names, network="ResNet", num_steps=4800)
 
 # %% [markdown]
-# On DermaMNIST they were not, if the order of the images is what counts. With three times the steps both baselines lose AUC on four draws of five, and MixMatch, the
-# committees and four supervised networks on every draw; FixMatch and the mean teacher gain about one standard error or less. In macro-F1
-# nothing loses: MixMatch and the committee that is not adjusted gain on every draw, the first baseline on four. So MixMatch is still above the first baseline in
-# macro-F1 on every draw, but in AUC it is now below on every draw; the mean teacher is level with it in both, and FixMatch stays below in AUC on every draw. The committees are above in AUC on four draws; of
+# On DermaMNIST they were not, if the order of the images is what counts. With three times the steps both baselines lose AUC on four label splits of five, and MixMatch, the
+# committees and four supervised networks on every one; FixMatch and the mean teacher gain about one standard error or less. In macro-F1
+# nothing loses: MixMatch and the committee that is not adjusted gain on every label split, the first baseline on four. So MixMatch is still above the first baseline in
+# macro-F1 on every label split, but in AUC it is now below on every one; the mean teacher is no different from it in both, and FixMatch stays below in AUC on every one. The committees are above in AUC on four; of
 # its lead the adjusted one keeps half, the other nearly all. The adjusted committee is no longer above four supervised networks in AUC. The best AUC of the larger network is that of a committee
 # with 1600 steps. A likely reading, not tested: three hundred times past the same
 # 500 labels the network knows them by heart. More computing does not replace settings chosen for a network.
@@ -1455,9 +1443,9 @@ of_committee = sorted(every.loc[every["method"] == "committee", "num_labels"].un
 pd.concat({f"{num_labels} labels": against_both(recipe, num_labels=num_labels) for num_labels in of_committee})
 
 # %% [markdown]
-# On DermaMNIST mostly. In AUC the committees are above both baselines on every draw, with each number of labels; the mean teacher is with 500 and 2000, and level with the first one below that.
+# On DermaMNIST mostly. In AUC the committees are above both baselines on every label split, with each number of labels; the mean teacher is with 500 and 2000, and below that it is no different from the first one.
 # In macro-F1 the gain over the first baseline grows with the number of labels, but most of that growth is work: over the second one the mean teacher is
-# ahead by about two hundredths throughout, about two standard errors (with 500 labels more), on four draws or five. Against that baseline adjusted alike it is one to two hundredths with 100, 350 and 2000 labels
+# ahead by about two hundredths throughout, about two standard errors (with 500 labels more), on four label splits or five. Against that baseline adjusted alike it is one to two hundredths with 100, 350 and 2000 labels
 # (subtract its line), and none of these is clear; with 500, where the recipe was picked, it is. In macro-F1 the committee is ahead of the mean teacher with 100 labels only, and there MixMatch alone does as well.
 
 # %% [markdown]
@@ -1468,34 +1456,34 @@ pd.concat({f"{num_labels} labels": against_both(recipe, num_labels=num_labels) f
 # prevent.
 #
 # *Methods.* The mean teacher, the Π-model, temporal ensembling, FixMatch (with and without alignment), FlexMatch with the corrected status
-# and MixMatch are above the tuned baseline in macro-F1, on four or five draws of five, by about two standard errors or more.
-# Between these the differences are smaller than their spread: five draws do not rank them, and the Π-model, one of the two oldest, is not clearly behind any of them. (By lesson 01's rule of thumb, three standard errors, only FlexMatch with the corrected status passes; the best of thirteen lines may do so by chance.) In AUC the mean teacher and the Π-model pass that rule; MixMatch has the largest mean gain, on four draws of five and just short of it. In macro-F1 self-training and FlexMatch by the
-# paper's rule are level with the baseline (in AUC self-training ends below it, by more than two standard errors); SGAN, above it by a little less than two standard errors, is not clearly apart from the first group; Lee's
+# and MixMatch are above the tuned baseline in macro-F1, on four or five label splits of five, by about two standard errors or more.
+# Between these the differences are smaller than their spread: five label splits do not rank them, and the Π-model, one of the two oldest, is not clearly behind any of them. (By lesson 01's rule of thumb, three standard errors, only FlexMatch with the corrected status passes; the best of thirteen lines may do so by chance.) In AUC the mean teacher and the Π-model pass that rule; MixMatch has the largest mean gain, on four label splits of five and just short of it. In macro-F1 self-training and FlexMatch by the
+# paper's rule are no different from the baseline (in AUC self-training ends below it, by more than two standard errors); SGAN, above it by a little less than two standard errors, is not clearly apart from the first group; Lee's
 # pseudo-labels and label propagation are below it. A reading with one exception, not a proof:
-# what the first group shares is a target that comes from another view of the image than the one that is learnt on; but so does the target of FlexMatch by
+# what the first group has in common is a target that comes from another view of the image than the one that is learnt on; but so does the target of FlexMatch by
 # the paper's rule. Those that repeat their own answer, or pass labels on by likeness, do not gain here. By the exact test no line passes the usual mark, as none could.
 #
-# *The control.* On the digits with 500 labels the first group is above the baseline on every draw, too, by several standard errors; and so
-# are SGAN, which was undecided on DermaMNIST, and Lee's pseudo-labels, which did harm there. Where classes are balanced and answers mostly right, Lee's own answers help; those of self-training add nothing. Label propagation, below on DermaMNIST, is level here.
-# (With 40 labels the picture is another: self-training and label propagation gain, temporal ensembling loses on every draw, and MixMatch is undecided.)
+# *The control.* On the digits with 500 labels the first group is above the baseline on every label split, too, by several standard errors; and so
+# are SGAN, which was undecided on DermaMNIST, and Lee's pseudo-labels, which did harm there. Where classes are balanced and answers mostly right, Lee's own answers help; those of self-training add nothing. Label propagation, below on DermaMNIST, is no different from the baseline here.
+# (With 40 labels the picture is another: self-training and label propagation gain, temporal ensembling loses on every label split, and MixMatch is undecided.)
 #
-# *Another processor* moves the mean macro-F1 of the baseline by some thousandths and that of single draws by up to two hundredths. A mean gain of some thousandths between networks that were trained separately is therefore no gain; the mean
+# *Another processor* moves the mean macro-F1 of the baseline by some thousandths and that of single label splits by up to two hundredths. A mean gain of some thousandths between networks that were trained separately is therefore no gain; the mean
 # gains above are three to six times as large.
 #
 # *Work.* On DermaMNIST a baseline that works as much as FixMatch has more than half of the methods' gain in macro-F1, and none of the gain in AUC of those that have one; with 2000 labels no single method, as it was trained, is clearly above it in macro-F1, and it has most of their gain over the first baseline in AUC, too. So what the unlabelled images bring here with
 # 500 labels is, most likely, a better order of the images. With 2000 labels the mean teacher, FixMatch and temporal ensembling keep most of that lead in AUC over the second baseline, the Π-model about half, MixMatch a third, and SGAN none. On the digits they bring more than that.
 #
-# *A recipe.* A mean teacher with its answers adjusted is above both baselines in macro-F1 and AUC on every draw (it was picked on these draws); a committee of
-# four methods adds to the AUC. Averaging does not reduce the committee's spread in macro-F1 over the draws, perhaps because all its members share
-# the labels.
+# *A recipe.* A mean teacher with its answers adjusted is above both baselines in macro-F1 and AUC on every label split (it was picked on these); a committee of
+# four methods adds to the AUC. Averaging does not reduce the committee's spread in macro-F1 over the label splits, perhaps because all its members have
+# the same labels.
 #
-# *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images (the committee: fourteen times; five rounds of self-training, which gained nothing, eleven times). Which methods are on the front depends on the metric and on the draw.
+# *Cost.* The gain is a few hundredths of macro-F1 for two to five times the images (the committee: fourteen times; five rounds of self-training, which gained nothing, eleven times). Which methods are on the front depends on the metric and on the label split.
 #
 # *Leakage.* A third of the test images show a lesion of the training split. Comparing seen with unseen lesions misleads, as the
 # control shows: the groups differ in kind. On unseen lesions the methods keep most of their gain in macro-F1, with more doubt, and MixMatch about two thirds of
 # that in AUC.
 #
-# *Calibration.* FixMatch, which learns from hard guesses, doubles the calibration error here; MixMatch, with soft ones and an adjustment, does not; which of
+# *Calibration.* FixMatch, which learns from hard pseudo-labels, doubles the calibration error here; MixMatch, with soft ones and an adjustment, does not; which of
 # the two harms depends on how right the answers are.
 #
 # *Carrying over.* With a larger network and the same settings FixMatch and the mean teacher rank worse than its baseline, MixMatch keeps its gain in macro-F1, and the committees about half of
@@ -1513,12 +1501,12 @@ pd.concat({f"{num_labels} labels": against_both(recipe, num_labels=num_labels) f
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1** (9b). Five draws, the method wins on all five, and the sign-flip test gives one in sixteen. A colleague says: not
+# **Question 1** (9b). Five label splits, the method wins on all five, and the sign-flip test gives one in sixteen. A colleague says: not
 # significant, so there is no effect. You say:
 #
-# <details><summary>a) "Right. Let us drop the method."</summary>No: with five draws the test can give nothing smaller. It
+# <details><summary>a) "Right. Let us drop the method."</summary>No: with five label splits the test can give nothing smaller. It
 # could not have found an effect of any size at the usual mark.</details>
-# <details><summary>b) "Five draws cannot give less. Look at the size of the difference, or run more draws."</summary>Yes. A
+# <details><summary>b) "Five label splits cannot give less. Look at the size of the difference, or run more of them."</summary>Yes. A
 # test that cannot pass is no evidence of absence.</details>
 # <details><summary>c) "Then we use the one-sided test."</summary>No: a one-sided test must be chosen before the runs. Chosen after them
 # it halves the number and adds no evidence.</details>
@@ -1538,14 +1526,14 @@ pd.concat({f"{num_labels} labels": against_both(recipe, num_labels=num_labels) f
 # within a row.)</details>
 # <details><summary>b) No: better ranking means better probabilities</summary>No: a ranking does not say how large a probability
 # should be.</details>
-# <details><summary>c) Only if the test images have leaked</summary>No, it needs no leakage: learning from one's own guesses
+# <details><summary>c) Only if the test images have leaked</summary>No, it needs no leakage: learning from one's own pseudo-labels
 # raises the confidence by itself.</details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A table can be read if labels, steps, network and tuning are alike, all runs are shown, and the constant predictor is in it.
-# - Differences in pairs, with the number of draws in mind: by an exact two-sided test five draws can never pass the usual mark.
+# - A table can be read if labels, steps, network and tuning are alike, all runs are shown, and the majority class is in it.
+# - Differences in pairs, with the number of label splits in mind: by an exact two-sided test five can never pass the usual mark.
 # - Cost belongs beside benefit; a front needs no exchange rate, but it has error bars, too.
 # - Leakage is measured with a control: groups of images differ in more than in having been seen.
 # - Confidence is not accuracy. Measure both, above all where a method learns from its own confidence. Methods that err in different places make a

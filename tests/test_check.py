@@ -364,6 +364,13 @@ def test_booleans_are_shown_as_such():
         expect(np.array([True, False]), np.array([True, True]), "it")
 
 
+def test_whole_numbers_are_shown_as_such():
+    with pytest.raises(Fix, match=r"it is \[1, -1\], expected \[1, 2\]"):
+        expect(torch.tensor([1, -1]), torch.tensor([1, 2]), "it")
+    with pytest.raises(Fix, match="it is 3, expected 4"):
+        expect(3, 4, "it")
+
+
 def test_of_a_large_array_the_first_wrong_entry_is_shown():
     wrong = torch.zeros(20, 3)
     wrong[4, 1] = 5

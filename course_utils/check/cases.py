@@ -106,6 +106,7 @@ class Exercise:
     rules: Sequence[Rule] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    _of_mistakes: dict[tuple[int, int], Seen] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def all_cases(self) -> list[Case]:
@@ -129,6 +130,14 @@ class Exercise:
             return self.observe(Guarded(function, self.changes), *case.arguments(), **case.options)
         except Fix as error:
             return {"": error}
+
+    def of_mistake(self, mistake: int, case: int) -> Seen:
+        """What a mistake gives in a case, by their numbers; worked out once."""
+        key = mistake, case
+        if key not in self._of_mistakes:
+            seen = self.outcome(self.all_mistakes[mistake].function, self.all_cases[case])
+            self._of_mistakes[key] = {name: _copy(value) for name, value in seen.items()}
+        return self._of_mistakes[key]
 
 
 # ---------------------------------------------------------------------------------------------------------- observing
@@ -271,16 +280,17 @@ def explain(exercise: Exercise, function: Callable, seen: list[Seen], recorded: 
 def _named_cause(exercise: Exercise, function: Callable, seen: list[Seen], part: str, recorded: Recorded) -> str | None:
     """The cause of the mistake that does what the student's function does, in the case that is wrong and in most others."""
     cases, at = exercise.all_cases, len(seen) - 1
+    mistakes = exercise.all_mistakes
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of what mistakes divide
-        likely = [m for m in exercise.all_mistakes if _alike(exercise.outcome(m.function, cases[at]), seen[at], part)]
+        likely = [n for n in range(len(mistakes)) if _alike(exercise.of_mistake(n, at), seen[at], part)]
         if not likely:
             return None
         own = [*seen, *(exercise.outcome(function, case) for case in cases[at + 1 :])]
         wrong = [(n, name) for n, case in enumerate(cases) for name in wrong_parts(case, own[n], recorded)]
 
-        def agreement(mistake: Mistake) -> tuple[int, int]:
-            made = [exercise.outcome(mistake.function, case) for case in cases]
+        def agreement(mistake: int) -> tuple[int, int]:
+            made = [exercise.of_mistake(mistake, n) for n in range(len(cases))]
             return (
                 sum(_alike(made[n], own[n], name) for n, name in wrong),
                 sum(_all_alike(one, other) for one, other in zip(made, own)),
@@ -289,7 +299,7 @@ def _named_cause(exercise: Exercise, function: Callable, seen: list[Seen], part:
         scores = [agreement(mistake) for mistake in likely]
     best = max(scores)
     # one that agrees in few of the values that are wrong does so by chance
-    return likely[scores.index(best)].cause if 2 * best[0] >= len(wrong) else None
+    return mistakes[likely[scores.index(best)]].cause if 2 * best[0] >= len(wrong) else None
 
 
 def _telling(value: Any) -> bool:

@@ -42,7 +42,7 @@ def progress_file() -> Path:
 
 def note(number: str, event: str, function: Callable | None = None) -> None:
     """Add an event ("todo", "fix", "ok", "borrowed" or "revealed") of an exercise, with a mark that tells answers apart."""
-    line = {"exercise": number, "event": event, "time": time.strftime("%Y-%m-%d %H:%M:%S")}
+    line: dict[str, str | int] = {"exercise": number, "event": event, "time": time.strftime("%Y-%m-%d %H:%M:%S")}
     if function is not None:
         line["answer"] = _fingerprint(function)
     if not settings.SAVE_PROGRESS:

@@ -218,7 +218,9 @@ def numbers(value: Any) -> torch.Tensor | None:
     try:
         if isinstance(value, np.ndarray) and not value.flags.writeable:  # torch would warn
             value = value.copy()
-        return torch.as_tensor(value).detach().cpu().to(torch.float64)
+        if isinstance(value, torch.Tensor | np.ndarray):
+            return torch.as_tensor(value).detach().cpu().to(torch.float64)
+        return torch.as_tensor(value, dtype=torch.float64)  # 1e100 is infinite in float32
     except (TypeError, ValueError, RuntimeError):
         return None
 
@@ -238,8 +240,9 @@ def _short(value: torch.Tensor, original: Any) -> str:
     is_bool = getattr(original, "dtype", None) in (torch.bool, np.bool_) or isinstance(original, bool | np.bool_)
     if isinstance(original, list) and original and all(isinstance(v, bool) for v in original):
         is_bool = True
-    found = value.bool().tolist() if is_bool else _rounded(value.tolist())
-    text = str(found) if value.ndim or is_bool else f"{value.item():.4f}"
+    is_whole = isinstance(original, int) or (_is_array(original) and not torch.as_tensor(original).is_floating_point())
+    found = value.bool().tolist() if is_bool else value.long().tolist() if is_whole else _rounded(value.tolist())
+    text = str(found) if value.ndim or is_bool or is_whole else f"{value.item():.4f}"
     return text if len(text) < 100 else text[:97] + "..."
 
 

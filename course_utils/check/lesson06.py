@@ -392,27 +392,7 @@ _UNSURE = _EXAMPLE._replace(x_w=torch.zeros_like(_EXAMPLE.x_w))
 
 
 def _passes(model, batch, *_):
-    """The weak images by themselves, the labelled and the strong ones together; or, as in the paper, all in one pass."""
-    labelled, unlabelled = len(batch.x_l), len(batch.x_w)
-    learning = [size for size, gradient, _ in model.calls if gradient]
-    if len(learning) == 1 and learning[0] < labelled + unlabelled:
-        raise Fix(
-            f"only a part of the images goes through the model ({learning[0]} of {labelled + unlabelled}): all strong images, "
-            "kept or not, go with the labelled ones, also when nothing is kept or lambda_u is 0; the mask belongs to the losses"
-        )
-    model.expect_joint_pass(batch)
-    if sorted(size for size, *_ in model.calls) in ([unlabelled, labelled + unlabelled], [labelled + 2 * unlabelled]):
-        return
-    weak = [size for size, gradient, _ in model.calls if not gradient]
-    if not weak:
-        raise Fix("the model is not asked about the weak views: the pseudo-label is its own, model(batch.x_w), no copy's")
-    if len(learning) > 1:
-        raise Fix("images go through the model once more: one pass with gradients, over labelled and strong images")
-    if max(weak) > unlabelled:
-        raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the pseudo-labels")
-    if max(weak) < unlabelled:
-        raise Fix("the weak views go through the model in pieces: one pass, so that BatchNorm sees them together")
-    raise Fix("the weak views go through the model twice: one pass is enough, and BatchNorm takes note of each")
+    model.expect_weak_and_joint_pass(batch)
 
 
 @slips
@@ -578,7 +558,7 @@ fixmatch_loss = Exercise(
         ),
         "labelled and strong images go through the model separately: one joint pass": _separate,
         "the labelled images go through the model with the weak views: with the strong ones, x_s": _labelled_with_weak,
-        "only a part of the images goes through the model": _kept_only,
+        "not all strong images go through the model with gradients": _kept_only,
         "images go through the model once more": _labelled_once_more,
         "the model is not asked about the weak views": _step(weak=lambda model, batch: copy.deepcopy(model).eval()(batch.x_w)),
         PIECES: _step(weak=lambda model, batch: torch.cat([model(x[None]) for x in batch.x_w])),

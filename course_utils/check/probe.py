@@ -68,6 +68,33 @@ class Probe(nn.Module):
             raise Fix("the labelled images go through the model with the weak views: with the strong ones, x_s")
         raise Fix("labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together")
 
+    def expect_weak_and_joint_pass(self, batch: Batch) -> None:
+        """Raise Fix unless the weak images went through by themselves, the labelled and the strong ones together with gradients.
+
+        The paper's way is allowed, too: all three together, with gradients (Sohn et al. 2020, section 2.4).
+        """
+        labelled, weak, strong = (set(_keys(x)) for x in (batch.x_l, batch.x_w, batch.x_s) if x is not None)
+        passes = [(_keys(rows), gradient) for (_, gradient, _), rows in zip(self.calls, self.images)]
+        if not strong <= {key for keys, gradient in passes if gradient for key in keys}:
+            raise Fix(
+                "not all strong images go through the model with gradients: kept or not, they go with the labelled ones in one pass, "
+                "also when nothing is kept or lambda_u is 0; the mask belongs to the losses"
+            )
+        self.expect_joint_pass(batch)
+        l, u = len(batch.x_l), len(strong)
+        if sorted(len(keys) for keys, _ in passes) in ([u, l + u], [l + 2 * u]):
+            return
+        asked = [keys for keys, _ in passes if weak & set(keys)]
+        if not asked:
+            raise Fix("the model is not asked about the weak views: the pseudo-label is its own, model(batch.x_w), no copy's")
+        if sum(bool((labelled | strong) & set(keys)) for keys, gradient in passes if gradient) > 1:
+            raise Fix("images go through the model once more: one pass with gradients, over labelled and strong images")
+        if any(not set(keys) <= weak for keys in asked):
+            raise Fix("other images go along with the weak views: BatchNorm sees x_w alone in the pass of the pseudo-labels")
+        if any(len(keys) < u for keys in asked):
+            raise Fix("the weak views go through the model in pieces: one pass, so that BatchNorm sees them together")
+        raise Fix("the weak views go through the model twice: one pass is enough, and BatchNorm takes note of each")
+
     def _together(self, *parts: torch.Tensor | None) -> bool:
         wanted = {key for part in parts if part is not None for key in _keys(part)}
         return any(gradient and wanted <= set(_keys(rows)) for (_, gradient, _), rows in zip(self.calls, self.images))

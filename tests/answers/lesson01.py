@@ -1,16 +1,17 @@
-"""Answers to the exercises of lesson 01: other right ones, and wrong ones with a fragment of the cause to be named."""
+"""Answers to the exercises of lesson 01: other right ones, and wrong ones that no mistake of the check stands for."""
 
 import copy
+import math
 import statistics
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-# ------------------------------------------------------------------------------------------------ 1.1 the label draw
+# ---------------------------------------------------------------------------------------------- 1.1 stratified split
 
 
-def draw_by_permutation(labels, num_labels, rng):
+def split_by_permutation(labels, num_labels, rng):
     left = {c: max(1, n * num_labels // len(labels)) for c, n in enumerate(np.bincount(labels))}
     taken = []
     for i in rng.permutation(len(labels)).tolist():
@@ -20,132 +21,87 @@ def draw_by_permutation(labels, num_labels, rng):
     return sorted(taken)
 
 
-def draw_with_torch(labels, num_labels, rng):
+def split_with_torch(labels, num_labels, rng):
     y = torch.as_tensor(labels)
     mask = torch.zeros(len(y), dtype=torch.bool)
     for c in y.unique():
         members = (y == c).nonzero().squeeze(1)
-        number = max(int(len(members) * num_labels / len(y)), 1)
+        number = max(len(members) * num_labels // len(y), 1)
         mask[members[torch.from_numpy(rng.permutation(len(members)))[:number]]] = True
     return mask.nonzero().squeeze(1)
 
 
-def draw_by_shuffle(labels, num_labels, rng):
+def split_by_shuffle(labels, num_labels, rng):
     out = []
     for c in range(labels.max() + 1):
         members = np.where(labels == c)[0]
         rng.shuffle(members)
-        out.extend(members[: max(1, int(np.floor(num_labels * len(members) / len(labels))))])
+        if len(members):
+            out.extend(members[: max(1, int(np.floor(num_labels * len(members) / len(labels))))])
     return np.array(sorted(out))
 
 
-def _draw(labels, number, choose, join=lambda parts: np.sort(np.concatenate(parts))):
-    """A draw with `number(n_c)` images a class, chosen by `choose(positions, number)`."""
+def split_by_random_keys(labels, num_labels, rng):
+    """The smallest keys of each class."""
+    order = np.lexsort((rng.random(len(labels)), labels))
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    numbers = np.maximum(1, counts * num_labels // len(labels))
+    return np.sort(np.concatenate([order[s : s + k] for s, k in zip(starts, numbers)]))
+
+
+def _split(labels, num_labels, choose, end=lambda parts: np.sort(np.concatenate(parts))):
+    """A split whose images of a class are chosen by `choose(positions, number)`."""
     members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    return join([choose(m, number(len(m))) for m in members])
+    return end([choose(m, max(1, len(m) * num_labels // len(labels))) for m in members])
 
 
-def _share(labels, num_labels):
-    return lambda n: max(1, n * num_labels // len(labels))
+def _chosen(choose, **options):
+    return lambda y, n, rng: _split(y, n, lambda m, k: choose(m, k, rng), **options)
 
 
-def _without(rng):
-    return lambda m, k: rng.choice(m, k, replace=False)
+def _without(m, k, rng):
+    return rng.choice(m, k, replace=False)
 
 
-def draw_with_replacement(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: rng.choice(m, k))
-
-
-def draw_first(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: m[:k])
-
-
-def draw_global(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: np.random.choice(m, k, replace=False))
-
-
-def draw_torch_generator(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: m[torch.randperm(len(m))[:k].numpy()])
-
-
-def draw_own_generator(y, n, rng):
-    mine = np.random.default_rng(0)
-    return _draw(y, _share(y, n), lambda m, k: mine.choice(m, k, replace=False))
-
-
-def draw_unsorted(y, n, rng):
-    return _draw(y, _share(y, n), _without(rng), np.concatenate)
-
-
-def draw_sorted_per_class(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: np.sort(rng.choice(m, k, replace=False)), np.concatenate)
-
-
-def draw_labels_returned(y, n, rng):
-    return y[_draw(y, _share(y, n), _without(rng))]
-
-
-def draw_mask(y, n, rng):
+def split_as_mask(y, n, rng):
     mask = np.zeros(len(y), dtype=bool)
-    mask[_draw(y, _share(y, n), _without(rng))] = True
+    mask[_chosen(_without)(y, n, rng)] = True
     return mask
 
 
-def draw_nested(y, n, rng):
-    return _draw(y, _share(y, n), _without(rng), lambda parts: np.array(parts, dtype=object))
+def split_of_floats(y, n, rng):
+    out = np.array([])
+    for c in np.unique(y):
+        members = np.flatnonzero(y == c)
+        out = np.append(out, rng.choice(members, max(1, len(members) * n // len(y)), replace=False))
+    return np.sort(out)
 
 
-def draw_positions_within_class(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: rng.choice(len(m), k, replace=False))
+def split_in_one_buffer(y, n, rng, kept={}):  # noqa: B006  the default remembers
+    found = _chosen(_without)(y, n, rng)
+    buffer = kept.setdefault(len(found), np.empty_like(found))
+    buffer[...] = found
+    return buffer
 
 
-def draw_balanced(y, n, rng):
-    return _draw(y, lambda n_c: min(n // 5, n_c) if len(y) > 4 else n_c, _without(rng))
+def _block(m, k, rng):
+    start = rng.integers(0, len(m) - k + 1)
+    return m[start : start + k]
 
 
-def draw_uniform(y, n, rng):
-    return np.sort(rng.choice(len(y), n, replace=False))
+def _unlike(m, k, rng):
+    """The images at the front come up more often."""
+    p = np.arange(len(m), 0, -1.0) ** 0.5
+    return rng.choice(m, k, replace=False, p=p / p.sum())
 
 
-def draw_not_the_last(y, n, rng):
-    return _draw(y, _share(y, n), lambda m, k: rng.choice(m[: max(k, len(m) - 1)], k, replace=False))
+def split_all_classes_alike(y, n, rng):
+    seed = int(rng.integers(2**32))
+    return _split(y, n, lambda m, k: np.random.default_rng(seed).choice(m, k, replace=False))
 
 
-def draw_block(y, n, rng):
-    def block(m, k):
-        start = rng.integers(0, len(m) - k + 1)
-        return m[start : start + k]
-
-    return _draw(y, _share(y, n), block)
-
-
-def draw_around(y, n, rng):
-    def block(m, k):
-        return m[(rng.integers(len(m)) + np.arange(k)) % len(m)]
-
-    return _draw(y, _share(y, n), block)
-
-
-def draw_seeds_numpy(y, n, rng):
-    np.random.seed(int(rng.integers(10**6)))
-    return draw_global(y, n, rng)
-
-
-def draw_seeds_torch(y, n, rng):
-    torch.manual_seed(int(rng.integers(10**6)))
-    return draw_torch_generator(y, n, rng)
-
-
-def draw_cut(y, n, rng):
-    return _draw(y, _share(y, n), _without(rng))[:n]
-
-
-def draw_left_over(y, n, rng):
-    members = [np.flatnonzero(y == c) for c in np.unique(y)]
-    numbers = [max(1, len(m) * n // len(y)) for m in members]
-    numbers[0] += max(0, n - sum(numbers))
-    return np.sort(np.concatenate([rng.choice(m, k, replace=False) for m, k in zip(members, numbers)]))
+def _of_the_first_thousand(m, k, rng):
+    return rng.choice(m[: max(1000, k)], k, replace=False)
 
 
 # ------------------------------------------------------------------------------------------------ 1.2 supervised loss
@@ -154,7 +110,7 @@ def draw_left_over(y, n, rng):
 def loss_by_hand(model, batch):
     z = model(batch.x_l).double()
     log_p = z - z.logsumexp(1, keepdim=True)
-    hits = sum(int(guess == y) for guess, y in zip(z.max(1).indices, batch.y_l))
+    hits = sum(int(answer == y) for answer, y in zip(z.max(1).indices, batch.y_l))
     return -sum(log_p[i, y] for i, y in enumerate(batch.y_l)) / len(z), {"accuracy": hits / len(z), "hits": hits}
 
 
@@ -169,12 +125,12 @@ def loss_module(model, batch):
     return torch.nn.CrossEntropyLoss()(outputs, batch.y_l), {"accuracy": accuracy}
 
 
-def _loss(loss=F.cross_entropy, accuracy=lambda z, y: (z.argmax(1) == y).float().mean().item()):
-    def answer(model, batch):
-        z = model(batch.x_l)
-        return loss(z, batch.y_l), {"accuracy": accuracy(z, batch.y_l)}
-
-    return answer
+def loss_one_hot(model, batch):
+    z = model(batch.x_l)
+    with torch.no_grad():
+        correct = torch.eq(z.topk(1).indices.squeeze(1), batch.y_l).sum().item()
+    target = F.one_hot(batch.y_l, num_classes=z.shape[1]).float()
+    return F.cross_entropy(z, target, reduction="sum") / batch.y_l.numel(), {"accuracy": correct / batch.y_l.numel()}
 
 
 def loss_runs_twice(model, batch):
@@ -182,24 +138,27 @@ def loss_runs_twice(model, batch):
     return F.cross_entropy(model(batch.x_l), batch.y_l), {"accuracy": accuracy}
 
 
+def loss_image_by_image(model, batch):
+    return loss_nll(lambda x: torch.cat([model(image[None]) for image in x]), batch)
+
+
+def loss_of_all_images(model, batch):
+    return loss_nll(lambda x: model(torch.cat([x, x + 9]))[: len(x)], batch)
+
+
 def loss_in_eval(model, batch):
     model.eval()
-    return _loss()(model, batch)
+    return loss_nll(model, batch)
 
 
 def loss_in_eval_and_back(model, batch):
-    model.eval()
-    logits = model(batch.x_l)
-    model.train()
-    return _loss()(lambda x: logits, batch)
+    mode = model.training
+    logits = model.eval()(batch.x_l)
+    model.train(mode)
+    return loss_nll(lambda x: logits, batch)
 
 
-def loss_no_grad(model, batch):
-    with torch.no_grad():
-        return _loss()(model, batch)
-
-
-# ---------------------------------------------------------------------------------------------------- 1.3 predicting
+# ------------------------------------------------------------------------------------------------------ 1.3 predicting
 
 
 def predict_loop(model, images, batch_size):
@@ -224,18 +183,24 @@ def predict_loader(model, images, batch_size):
     return torch.from_numpy(p)
 
 
-def _predict(batches=lambda x, b: x.split(b), after=lambda z: z.softmax(1), end=torch.cat, before=True, restore=True):
-    def answer(model, images, batch_size):
-        found = model.training
-        if before:
-            model.eval()
-        with torch.no_grad():
-            parts = [after(model(part)) for part in batches(images, batch_size)]
-        if restore:
-            model.train(found if restore is True else restore == "train")
-        return end(parts)
+def predict_with_a_copy(model, images, batch_size):
+    frozen = copy.deepcopy(model).eval()
+    with torch.inference_mode():
+        return torch.cat([frozen(part).softmax(1) for part in images.split(batch_size)])
 
-    return answer
+
+def predict_into_a_table(model, images, batch_size):
+    mode, table = model.training, None
+    try:
+        model.eval()
+        with torch.no_grad():
+            for i in range(math.ceil(len(images) / batch_size)):
+                p = torch.softmax(model(images[i * batch_size : (i + 1) * batch_size]), 1)
+                table = torch.zeros(len(images), p.shape[1]) if table is None else table
+                table[i * batch_size : i * batch_size + len(p)] = p
+    finally:
+        model.train(mode)
+    return table
 
 
 def predict_with_gradient(model, images, batch_size):
@@ -259,11 +224,48 @@ def predict_frozen_for_a_while(model, images, batch_size):
     return result
 
 
-def predict_detached(model, images, batch_size):
-    return predict_with_gradient(model, images, batch_size).detach()
+def predict_and_unfreeze(model, images, batch_size):
+    result = predict_frozen(model, images, batch_size)
+    model.requires_grad_(True)
+    return result
 
 
-# ------------------------------------------------------------------------------------------------ 1.4 logit adjustment
+def predict_and_set_the_attribute(model, images, batch_size):
+    mode = model.training
+    result = predict_loop(model.eval(), images, batch_size)
+    model.training = mode
+    return result
+
+
+def predict_left(training):
+    def answer(model, images, batch_size):
+        result = predict_loop(model, images, batch_size)
+        model.train(training)
+        return result
+
+    return answer
+
+
+@torch.no_grad()
+def predict_in_training_mode(model, images, batch_size):
+    return torch.cat([model(part).softmax(1) for part in images.split(batch_size)])
+
+
+def _sized(size):
+    """Batches of another size."""
+    return lambda model, images, batch_size: predict_loop(model, images, size(len(images), batch_size))
+
+
+def predict_chunks(model, images, batch_size):
+    return torch.cat([predict_loop(model, part, len(part)) for part in images.chunk(batch_size)])
+
+
+def predict_twice(model, images, batch_size):
+    predict_loop(model, images, batch_size)
+    return predict_loop(model, images, batch_size)
+
+
+# -------------------------------------------------------------------------------------------------- 1.4 logit adjustment
 
 
 def adjusted_by_hand(logits, labels, prior, strength):
@@ -274,25 +276,22 @@ def adjusted_by_hand(logits, labels, prior, strength):
 def adjusted_weighted_exponentials(logits, labels, prior, strength):
     total = 0.0
     for z, y in zip(logits.double(), labels.tolist()):
-        weighted = prior.double() ** strength * z.exp()
-        total = total - torch.log(weighted[y] / weighted.sum())
+        weighted = prior.double() ** strength * (z - z.max()).exp()
+        total = total - strength * prior[y].log() - z[y] + z.max() + torch.log(weighted.sum())
     return total / len(labels)
 
 
-def _adjusted(change, **options):
-    return lambda z, y, prior, s: F.cross_entropy(change(z, prior, s), y, **options)
+def adjusted_log_softmax(logits, labels, prior, strength):
+    log_p = (logits + strength * prior.log()).log_softmax(dim=-1)
+    return F.nll_loss(log_p, labels)
 
 
-def adjusted_label_only(z, y, prior, s):
-    return F.cross_entropy(z + F.one_hot(y, len(prior)) * s * prior.log(), y)
+def adjusted_class_by_class(logits, labels, prior, strength):
+    columns = [logits[:, c] + strength * math.log(prior[c]) for c in range(len(prior))]
+    return torch.nn.CrossEntropyLoss()(torch.stack(columns, dim=1), labels)
 
 
-def adjusted_in_place(z, y, prior, s):
-    z.data += s * prior.log()
-    return F.cross_entropy(z, y)
-
-
-# ------------------------------------------------------------------------------------------------ 1.5 paired difference
+# -------------------------------------------------------------------------------------------------- 1.5 paired difference
 
 
 def paired_statistics(a, b):
@@ -311,199 +310,75 @@ def paired_scipy(a, b):
     return np.mean(a) - np.mean(b), stats.sem(np.subtract(a, b))
 
 
-def _paired(mean=np.mean, error=lambda d: d.std(ddof=1) / len(d) ** 0.5, change=lambda d: d):
-    return lambda a, b: (mean(change(a - b)), error(change(a - b)))
-
-
-def predict_with_a_copy(model, images, batch_size):
-    frozen = copy.deepcopy(model).eval()
-    with torch.inference_mode():
-        return torch.cat([frozen(part).softmax(1) for part in images.split(batch_size)])
-
-
-def predict_and_set_the_attribute(model, images, batch_size):
-    mode = model.training
-    result = predict_loop(model.eval(), images, batch_size)
-    model.training = mode
-    return result
-
-
-def predict_without_gradients_for_good(model, images, batch_size):
-    torch.set_grad_enabled(False)
-    return predict_loop(model, images, batch_size)
-
-
-def loss_backward(model, batch):
-    loss = F.cross_entropy(model(batch.x_l), batch.y_l)
-    loss.backward(retain_graph=True)
-    return loss, {"accuracy": 0.75}
-
-
-def loss_smoothed(model, batch):
-    return F.cross_entropy(model(batch.x_l), batch.y_l, label_smoothing=0.1), {"accuracy": 0.75}
-
-
-def adjusted_log_softmax(logits, labels, prior, strength):
-    log_p = (logits + strength * prior.log()).log_softmax(dim=-1)
-    return F.nll_loss(log_p, labels)
+def paired_covariance(a, b):
+    (va, c), (_, vb) = np.cov(a, b)
+    return (a - b).sum() / a.size, math.sqrt(max(0.0, va + vb - 2 * c) / a.size)
 
 
 RIGHT = {
-    "1.1": [draw_by_permutation, draw_with_torch, draw_by_shuffle],
-    "1.2": [loss_by_hand, loss_nll, loss_module],
-    "1.3": [predict_loop, predict_loader, predict_with_a_copy, predict_frozen_for_a_while],
-    "1.4": [adjusted_by_hand, adjusted_weighted_exponentials, adjusted_log_softmax],
-    "1.5": [paired_statistics, paired_torch, paired_scipy],
+    "1.1": [split_by_permutation, split_with_torch, split_by_shuffle, split_by_random_keys],
+    "1.2": [loss_by_hand, loss_nll, loss_module, loss_one_hot],
+    "1.3": [predict_loop, predict_loader, predict_with_a_copy, predict_into_a_table, predict_frozen_for_a_while],
+    "1.4": [adjusted_by_hand, adjusted_weighted_exponentials, adjusted_log_softmax, adjusted_class_by_class],
+    "1.5": [paired_statistics, paired_torch, paired_scipy, paired_covariance],
 }
 
 WRONG = {
     "1.1": [
-        (draw_with_replacement, "drawn twice"),
-        (lambda y, n, rng: _draw(y, lambda k: max(1, k // (len(y) // n)), _without(rng)), "multiply before you divide"),
-        (lambda y, n, rng: _draw(y, lambda k: np.floor(k * n / len(y)), _without(rng)), "must be a whole number"),
-        (draw_first, "first images of each class"),
-        (draw_global, "use `rng`, not np.random"),
-        (draw_torch_generator, "use `rng`, not np.random or torch's"),
-        (draw_own_generator, "do not make a new one"),
-        (draw_block, "in few combinations"),
-        (draw_around, "in few combinations"),
-        (draw_seeds_numpy, "the generator of the whole program"),
-        (draw_seeds_torch, "torch's own generator"),
-        (draw_cut, "cut to num_labels"),
-        (draw_left_over, "handed out"),
-        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k / len(y) * n)), _without(rng)), "is not exact"),
-        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k * (n / len(y)))), _without(rng)), "is not exact"),
-        (lambda y, n, rng: _draw(y, lambda k: max(1, int(k / (len(y) / n))), _without(rng)), "is not exact"),
-        (draw_unsorted, "not sorted"),
-        (draw_sorted_per_class, "over all classes together"),
-        (draw_labels_returned, "return their positions"),
-        (draw_mask, "mask"),
-        (draw_nested, "flat array"),
-        (draw_positions_within_class, "within each class"),
-        (draw_balanced, "class-balanced"),
-        (draw_uniform, "change from draw to draw"),
-        (draw_not_the_last, "never came up"),
-        (lambda y, n, rng: _draw(y, lambda n_c: n_c * n // len(y), _without(rng)), "at least one"),
-        (lambda y, n, rng: _draw(y, lambda n_c: max(1, round(n_c * n / len(y))), _without(rng)), "round down"),
-        (lambda y, n, rng: _draw(y, lambda n_c: round(n_c * n / len(y)), _without(rng)), "round down"),
-        (lambda y, n, rng: _draw(y, lambda n_c: -(-n_c * n // len(y)), _without(rng)), "not up"),
-        (lambda y, n, rng: _draw(y, lambda n_c: max(1, n_c // len(y) * n), _without(rng)), "rounded down to 0"),
-        (lambda y, n, rng: _draw(y, lambda n_c: min(n, n_c), _without(rng)), "shared among the classes"),
-        (lambda y, n, rng: print(draw_first(y, n, rng)), "return"),
+        (_chosen(lambda m, k, rng: rng.choice(m, k)), "chosen twice"),
+        (_chosen(lambda m, k, rng: m[:k]), "first images of each class"),
+        (_chosen(lambda m, k, rng: np.random.choice(m, k, replace=False)), "draw from `rng`, and from nothing else"),
+        (_chosen(lambda m, k, rng: m[torch.randperm(len(m))[:k].numpy()]), "draw from `rng`, and from nothing else"),
+        (_chosen(lambda m, k, rng: _without(m, k, np.random.default_rng(0))), "another `rng` chooses the same images"),
+        (_chosen(lambda m, k, rng: _without(m, k, np.random.default_rng())), "gives two choices"),
+        (_chosen(lambda m, k, rng: _without(m, k, copy.deepcopy(rng))), "draw from `rng` itself"),
+        (split_all_classes_alike, "depend on each other"),
+        (_chosen(_block), "same chance"),
+        (_chosen(lambda m, k, rng: m[(rng.integers(len(m)) + np.arange(k)) % len(m)]), "neighbours came together"),
+        (_chosen(_unlike), "more often than others"),
+        (_chosen(lambda m, k, rng: rng.choice(m[: max(k, len(m) - 1)], k, replace=False)), "never comes up"),
+        (_chosen(_of_the_first_thousand), "of 3,000 images some never come up"),
+        (_chosen(_without, end=np.concatenate), "not sorted"),
+        (_chosen(lambda m, k, rng: np.sort(_without(m, k, rng)), end=np.concatenate), "over all classes together"),
+        (lambda y, n, rng: y[_chosen(_without)(y, n, rng)], "return their positions"),
+        (split_as_mask, "mask"),
+        (split_of_floats, "float64"),
+        (_chosen(_without, end=lambda parts: parts), "flat array"),
+        (_chosen(_without, end=lambda parts: np.array(parts, dtype=object)), "flat array"),
+        (_chosen(lambda m, k, rng: rng.choice(len(m), k, replace=False)), "within each class"),
+        (lambda y, n, rng: _chosen(_without)(y, n, rng) + 1, "positions lie between 0 and"),
+        (lambda y, n, rng: np.sort(rng.choice(len(y), n, replace=False)), "other numbers of images of a class"),
+        (split_in_one_buffer, "new array each time"),
+        (lambda y, n, rng: np.sort(rng.choice(y, np.floor(n / 2), replace=False)), "must be a whole number"),
     ],
     "1.2": [
-        (loss_backward, "backward() is called inside"),
-        (loss_smoothed, "smoothed"),
-        (_loss(lambda z, y: F.cross_entropy(z, y, reduction="sum")), "sum over the batch"),
-        (_loss(lambda z, y: F.cross_entropy(z, y, reduction="none")), "one loss per image"),
-        (_loss(lambda z, y: F.cross_entropy(z.softmax(1), y)), "softmax before cross-entropy"),
-        (_loss(lambda z, y: F.cross_entropy(z.sigmoid(), y)), "sigmoid"),
-        (_loss(F.nll_loss), "log-probabilities"),
-        (_loss(lambda z, y: F.nll_loss(z.softmax(1), y)), "logarithm is missing"),
-        (_loss(lambda z, y: -F.cross_entropy(z, y)), "sign"),
-        (_loss(lambda z, y: F.cross_entropy(z, z.argmax(1))), "own guess"),
-        (_loss(lambda z, y: F.cross_entropy(z, y).item()), "no gradient"),
-        (_loss(lambda z, y: F.cross_entropy(z, y).detach()), "no gradient"),
-        (loss_no_grad, "no gradient"),
-        (_loss(accuracy=lambda z, y: (z.argmax(1) == y).sum().item()), "count"),
-        (_loss(accuracy=lambda z, y: 100 * (z.argmax(1) == y).float().mean()), "percentage"),
-        (_loss(accuracy=lambda z, y: (z.argmax(1) != y).float().mean()), "wrong answers"),
-        (_loss(accuracy=lambda z, y: (z.argmax(1) >= y).float().mean()), "above the label"),
-        (_loss(accuracy=lambda z, y: z.softmax(1)[range(len(y)), y].mean()), "mean probability"),
-        (_loss(accuracy=lambda z, y: (z.argmax(0) == y).float().mean()), "it raised"),
         (loss_runs_twice, "2 times"),
-        (loss_in_eval, "evaluation mode"),
+        (loss_image_by_image, "4 times"),
+        (loss_of_all_images, "other images than batch.x_l"),
+        (loss_in_eval, "leaves the network in another mode"),
         (loss_in_eval_and_back, "neither eval() nor train()"),
-        (lambda model, batch: _loss()(model.train(), batch), "neither eval() nor train()"),
-        (_loss(accuracy=lambda z, y: (z.softmax(1)[range(len(y)), y] > 0.5).float().mean()), "above one half"),
-        (lambda model, batch: _loss()(model, batch)[::-1], "order"),
-        (lambda model, batch: _loss()(model, batch)[0], "must return 2 values"),
-        (lambda model, batch: (_loss()(model, batch)[0], 0.75), "dict"),
-        (lambda model, batch: (_loss()(model, batch)[0], {"acc": 0.75}), "'accuracy'"),
-        (lambda model, batch: F.cross_entropy(model(batch.x_w), batch.y_l), "it raised"),
     ],
     "1.3": [
+        (predict_in_training_mode, "training mode"),
         (predict_and_set_the_attribute, "changes the outermost module only"),
-        (predict_without_gradients_for_good, "leaves gradients switched off"),
-        (_predict(before=False), "training mode"),
-        (_predict(restore=False), "left in evaluation mode"),
-        (_predict(restore="train"), "left in training mode"),
-        (_predict(after=lambda z: z), "logits"),
-        (_predict(after=lambda z: z.log_softmax(1)), "log-probabilities"),
-        (_predict(after=lambda z: z.softmax(0)), "over the images of a batch"),
-        (_predict(after=lambda z: z, end=lambda parts: torch.cat(parts).softmax(0)), "went over the images"),
-        (_predict(after=lambda z: z.softmax(1).softmax(1)), "twice"),
-        (_predict(after=lambda z: z.sigmoid()), "sigmoid"),
-        (_predict(after=lambda z: z.argmax(1)), "predicted classes"),
-        (_predict(after=lambda z: z.softmax(1).max(1).values), "largest probability"),
-        (_predict(lambda x, b: [x[i : i + b] for i in range(0, len(x) - b + 1, b)]), "dropped"),
-        (_predict(end=lambda parts: parts[0]), "first batch"),
-        (_predict(end=lambda parts: parts[-1]), "last batch"),
-        (_predict(lambda x, b: [x]), "at once"),
-        (_predict(lambda x, b: x.split(1)), "expected [2, 2, 2, 1]"),
-        (_predict(lambda x, b: x.chunk(b)), "chunk"),
-        (_predict(lambda x, b: x[torch.randperm(len(x))].split(b)), "is ["),
-        (_predict(lambda x, b: x.flip(0).split(b)), "is ["),
-        (_predict(end=lambda parts: parts), "must be a tensor"),
-        (predict_with_gradient, "gradients were recorded"),
-        (predict_detached, "gradients were recorded"),
+        (predict_left(training=False), "left in evaluation mode"),
+        (predict_left(training=True), "left in training mode"),
+        (predict_with_gradient, "gradients are recorded"),
+        (lambda *a: predict_with_gradient(*a).detach(), "gradients are recorded"),
         (predict_frozen, "stays frozen"),
-        (lambda *a: predict_loop(*a).numpy(), "must be a float tensor, and is ndarray"),
-    ],
-    "1.4": [
-        (
-            lambda z, labels, prior, s: F.cross_entropy(z + s * prior[labels].log()[:, None], labels),
-            "every class of a row got the same number",
-        ),
-        (_adjusted(lambda z, prior, s: z - s * prior.log()), "sign"),
-        (_adjusted(lambda z, prior, s: z + s * prior), "its logarithm"),
-        (_adjusted(lambda z, prior, s: z - s * prior), "its logarithm"),
-        (_adjusted(lambda z, prior, s: z + prior.log()), "`strength` has no effect"),
-        (_adjusted(lambda z, prior, s: z - prior.log()), "`strength` has no effect"),
-        (_adjusted(lambda z, prior, s: z), "nothing was adjusted"),
-        (adjusted_label_only, "only the label's own logit"),
-        (_adjusted(lambda z, prior, s: s * (z + prior.log())), "not the logits"),
-        (_adjusted(lambda z, prior, s: z * s * prior.log()), "multiplied"),
-        (_adjusted(lambda z, prior, s: z + (s * prior).log()), "inside the logarithm"),
-        (_adjusted(lambda z, prior, s: z + prior**s), "power"),
-        (_adjusted(lambda z, prior, s: z + s * prior.log10()), "natural"),
-        (_adjusted(lambda z, prior, s: (z + s * prior.log()).softmax(1)), "softmax before cross-entropy"),
-        (_adjusted(lambda z, prior, s: z.softmax(1) + s * prior.log()), "before the adjustment"),
-        (_adjusted(lambda z, prior, s: z + s * prior.log(), reduction="sum"), "sum over the batch"),
-        (_adjusted(lambda z, prior, s: z + s * prior.log(), reduction="none"), "one loss per image"),
-        (lambda z, y, prior, s: F.cross_entropy(z, y, weight=1 / prior), "weights the loss"),
-        (lambda z, y, prior, s: adjusted_by_hand(z, y, prior, s).item(), "no gradient"),
-        (lambda z, y, prior, s: adjusted_by_hand(z.detach(), y, prior, s), "no gradient"),
-        (adjusted_in_place, "changes its input"),
-        (_adjusted(lambda z, prior, s: z + int(s) * prior.log()), "rounded to a whole number"),
-        (_adjusted(lambda z, prior, s: z + s * prior.clamp(min=0.01).log()), "a small prior is replaced"),
-    ],
-    "1.5": [
-        (lambda a, b: _paired()(b, a), "sign is reversed"),
-        (lambda a, b: _paired()(a, b)[::-1], "order"),
-        (_paired(error=lambda d: d.std(ddof=1)), "standard deviation"),
-        (_paired(error=lambda d: d.std() / len(d) ** 0.5), "ddof=1"),
-        (_paired(error=np.std), "ddof=1"),
-        (_paired(error=lambda d: d.std(ddof=1) / len(d)), "square root of n, not by n"),
-        (_paired(error=lambda d: d.std(ddof=1) / (len(d) - 1) ** 0.5), "not of n - 1"),
-        (_paired(error=lambda d: d.var(ddof=1) / len(d) ** 0.5), "variance"),
-        (_paired(error=lambda d: d.var(ddof=1) / len(d)), "squared"),
-        (lambda a, b: (np.mean(a - b), np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))), "unpaired"),
-        (lambda a, b: (np.mean(a - b), (a.std(ddof=1) - b.std(ddof=1)) / len(a) ** 0.5), "two spreads"),
-        (_paired(mean=np.sum), "sum"),
-        (_paired(mean=np.median), "median"),
-        (_paired(change=np.abs), "absolute"),
-        (_paired(mean=lambda d: abs(np.mean(d))), "absolute"),
-        (lambda a, b: _paired()(a / b, 1.0), "relative"),
-        (lambda a, b: np.mean(a - b), "must return 2 values"),
-        (_paired(mean=lambda d: d), "one number"),
+        (predict_and_unfreeze, "stays frozen"),
+        (_sized(lambda n, b: n), "at once"),
+        (_sized(lambda n, b: 1), "only the last batch is smaller"),
+        (predict_chunks, "chunk"),
+        (predict_twice, "run each image once"),
+        (lambda *a: list(predict_loop(*a).split(2)), "torch.cat joins them"),
     ],
 }
 
 # Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
 EQUIVALENT = {
     "1.2": {
-        "return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean().item()}) -> return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean()})": "a scalar tensor is a number, too",
+        "return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean().item()}) -> return (F.cross_entropy(logits, batch.y_l), {'accuracy': right.float().mean()})": "a tensor of one number is a number, too",
     },
     "1.3": {
         "pieces = [model(piece).softmax(dim=1) for piece in images.split(batch_size)] -> pieces = [model(piece).softmax(dim=-1) for piece in images.split(batch_size)]": "this axis is the last one",

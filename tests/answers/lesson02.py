@@ -13,20 +13,10 @@ import torch.nn.functional as F
 def weight_branches(step, t1, t2, alpha_f):
     if step < t1:
         return 0
-    if step < t2:
-        return (step - t1) / (t2 - t1) * alpha_f
-    return alpha_f
+    return (step - t1) / (t2 - t1) * alpha_f if step < t2 else alpha_f
 
 
-def weight_numpy(step, t1, t2, alpha_f):
-    return np.interp(step, [t1, t2], [0.0, alpha_f])
-
-
-def weight_tensor(step, t1, t2, alpha_f):
-    return alpha_f * torch.tensor((step - t1) / (t2 - t1)).clamp(0, 1)
-
-
-def weight_of_clipped_step(step, t1, t2, alpha_f):
+def weight_of_the_step_cut_off(step, t1, t2, alpha_f):
     return float(Fraction(sorted((t1, step, t2))[1] - t1, t2 - t1)) * alpha_f
 
 
@@ -53,8 +43,7 @@ def lee_split(model, batch, alpha):
     with torch.no_grad():
         _, target = z_u.softmax(-1).max(-1)
     unlabelled = torch.nn.CrossEntropyLoss()(z_u, target)
-    loss = torch.nn.CrossEntropyLoss()(z_l, batch.y_l) + alpha * unlabelled
-    return loss, {"unlabelled": float(unlabelled.detach())}
+    return torch.nn.CrossEntropyLoss()(z_l, batch.y_l) + alpha * unlabelled, {"unlabelled": float(unlabelled.detach())}
 
 
 def lee_nll(model, batch, alpha):
@@ -65,8 +54,7 @@ def lee_nll(model, batch, alpha):
 
 
 def lee_unlabelled_first(model, batch, alpha):
-    logits = model(torch.cat([batch.x_w, batch.x_l]))
-    m = len(batch.x_w)
+    logits, m = model(torch.cat([batch.x_w, batch.x_l])), len(batch.x_w)
     one_hot = F.one_hot(logits[:m].argmax(1), logits.shape[1]).float()
     loss_u = (-one_hot * logits[:m].log_softmax(1)).sum(1).mean()
     return [F.cross_entropy(logits[m:], batch.y_l) + loss_u * alpha, {"unlabelled": loss_u.detach()}]
@@ -76,8 +64,7 @@ def lee_weights(model, batch, alpha):
     """One cross-entropy of all images, each with a weight of its own."""
     z, n, m = model(torch.vstack([batch.x_l, batch.x_w])), len(batch.x_l), len(batch.x_w)
     losses = F.cross_entropy(z, torch.cat([batch.y_l, z[n:].detach().argmax(1)]), reduction="none")
-    weights = torch.tensor([1 / n] * n + [alpha / m] * m)
-    return losses @ weights, {"unlabelled": losses[n:].mean().item(), "alpha": alpha}
+    return losses @ torch.tensor([1 / n] * n + [alpha / m] * m), {"unlabelled": losses[n:].mean().item(), "alpha": alpha}
 
 
 def lee_loop(model, batch, alpha):
@@ -87,8 +74,10 @@ def lee_loop(model, batch, alpha):
     return loss_l + alpha * loss_u, {"unlabelled": np.float64(loss_u.item())}
 
 
-def lee_right(model, batch, alpha):
-    return lee_split(model, batch, alpha)
+def lee_squeeze(model, batch, alpha):
+    z, n = model(torch.cat([batch.x_l, batch.x_w])), len(batch.x_l)
+    loss_u = F.cross_entropy(z[n:].squeeze(), z[n:].argmax(1))
+    return F.cross_entropy(z[:n].squeeze(), batch.y_l) + alpha * loss_u, {"unlabelled": loss_u.item()}
 
 
 def lee_eval_and_train(model, batch, alpha):
@@ -97,9 +86,9 @@ def lee_eval_and_train(model, batch, alpha):
     return lee_split(model, batch, alpha)
 
 
-def lee_no_gradient(model, batch, alpha):
-    with torch.no_grad():
-        return lee_split(model, batch, alpha)
+def lee_zero_grad(model, batch, alpha):
+    model.zero_grad()
+    return lee_split(model, batch, alpha)
 
 
 def lee_backward(model, batch, alpha):
@@ -118,12 +107,9 @@ def select_isin(probabilities, labelled, tau):
 
 
 def select_loop(probabilities, labelled, tau):
-    taken, positions, labels = set(labelled.tolist()), [], []
-    for i, row in enumerate(probabilities.tolist()):
-        if i not in taken and max(row) >= tau:
-            positions.append(i)
-            labels.append(row.index(max(row)))
-    return torch.tensor(positions, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)
+    rows, taken = probabilities.tolist(), set(labelled.tolist())
+    pairs = [(i, row.index(max(row))) for i, row in enumerate(rows) if i not in taken and max(row) >= tau]
+    return [torch.tensor([pair[part] for pair in pairs], dtype=torch.int64) for part in (0, 1)]
 
 
 def select_numpy(probabilities, labelled, tau):
@@ -160,23 +146,10 @@ def merge_mask(known, positions, labels):
     return targets
 
 
-def merge_loop(known, positions, labels):
-    targets = known.tolist()
-    for position, label in zip(positions.tolist(), labels.tolist()):
-        if targets[position] == -1:
-            targets[position] = label
-    return torch.tensor(targets)
-
-
 def merge_numpy(known, positions, labels):
     targets = known.numpy().copy()
     targets[positions.numpy()] = labels.numpy()
     return torch.from_numpy(np.where(known.numpy() == -1, targets, known.numpy()))
-
-
-def merge_scatter(known, positions, labels):
-    given = torch.full_like(known, -1).scatter(0, positions, labels)
-    return torch.where(known == -1, given, known)
 
 
 def merge_dict(known, positions, labels):
@@ -194,13 +167,8 @@ def write_into(copy):
 
 
 def merge_numpy_alias(known, positions, labels):
-    array = known.numpy()
-    array[positions.numpy()] = labels.numpy()
-    return torch.from_numpy(array)
-
-
-def merge_early_return(known, positions, labels):
-    return known if len(positions) == 0 else merge_mask(known, positions, labels)
+    known.numpy()[positions.numpy()] = labels.numpy()
+    return known.clone()
 
 
 def merge_writes_into_labels(known, positions, labels):
@@ -216,10 +184,9 @@ def rounds_while(known, fit, predict, tau, num_rounds):
     labelled = torch.where(known >= 0)[0]
     models, history = [fit(known)], [known.clone()]
     while len(models) <= num_rounds:
-        positions, labels = select_isin(predict(models[-1]), labelled, tau)
-        targets = merge_mask(known, positions, labels)
+        targets = merge_mask(known, *select_isin(predict(models[-1]), labelled, tau))
         if (targets == history[-1]).all():
-            return list(zip(models, history))
+            break
         history.append(targets)
         models.append(fit(targets))
     return list(zip(models, history))
@@ -242,75 +209,30 @@ def rounds_recursive(known, fit, predict, tau, num_rounds):
     labelled = (known != -1).nonzero().flatten()
 
     def further(model, targets, left):
-        if left == 0:
-            return []
-        new = merge_loop(known, *select_loop(predict(model), labelled, tau))
-        if torch.equal(new, targets):
-            return []
-        model = fit(new)
-        return [[model, new], *further(model, new, left - 1)]
+        yield [model, targets]
+        new = merge_dict(known, *select_loop(predict(model), labelled, tau)) if left else targets
+        if not torch.equal(new, targets):
+            yield from further(fit(new), new, left - 1)
 
-    first = fit(known)
-    return [[first, known], *further(first, known, num_rounds)]
-
-
-def rounds_flag(known, fit, predict, tau, num_rounds):
-    rounds, going = [(fit(known.clone()), known.clone())], True
-    while going and len(rounds) < num_rounds + 1:
-        targets = merge_numpy(known, *select_numpy(predict(rounds[-1][0]), np_positions(known), tau))
-        going = bool((targets != rounds[-1][1]).any())
-        rounds += [(fit(targets), targets)] if going else []
-    return tuple(rounds)
-
-
-def np_positions(known):
-    return torch.from_numpy(np.flatnonzero(known.numpy() != -1))
+    return tuple(further(fit(known.clone()), known.clone(), num_rounds))
 
 
 def rounds_in_place(known, fit, predict, tau, num_rounds):
-    labelled = (known >= 0).nonzero().squeeze(1)
-    pairs = [(fit(known), known)]
-    for _ in range(num_rounds):
-        positions, labels = select_isin(predict(pairs[-1][0]), labelled, tau)
-        known[positions] = labels
-        pairs.append((fit(known), known))
-    return pairs
+    positions, labels = select_isin(predict(fit(known)), torch.where(known >= 0)[0], tau)
+    known[positions] = labels
+    return [(fit(known), known)]
 
 
 def rounds_shared(known, fit, predict, tau, num_rounds):
     """One tensor for all rounds, overwritten each time."""
-    labelled, targets = (known >= 0).nonzero().squeeze(1), known.clone()
+    targets = known.clone()
     pairs = [(fit(targets), targets)]
     for _ in range(num_rounds):
-        new = merge_mask(known, *select_isin(predict(pairs[-1][0]), labelled, tau))
+        new = merge_mask(known, *select_isin(predict(pairs[-1][0]), torch.where(known >= 0)[0], tau))
         if torch.equal(new, targets):
             break
         targets.copy_(new)
         pairs.append((fit(targets), targets))
-    return pairs
-
-
-def rounds_shifted(known, fit, predict, tau, num_rounds):
-    labelled, pairs, model, targets = (known >= 0).nonzero().squeeze(1), [], fit(known), known
-    for _ in range(num_rounds + 1):
-        new = merge_mask(known, *select_isin(predict(model), labelled, tau))
-        pairs.append((model, new))
-        if torch.equal(new, targets):
-            break
-        targets = new
-        model = fit(targets)
-    return pairs
-
-
-def rounds_until_nothing(known, fit, predict, tau, num_rounds):
-    labelled = (known >= 0).nonzero().squeeze(1)
-    pairs = [(fit(known), known)]
-    for _ in range(num_rounds):
-        positions, labels = select_isin(predict(pairs[-1][0]), labelled, tau)
-        new = merge_mask(known, positions, labels)
-        if len(positions) == 0 or torch.equal(new, pairs[-1][1]):
-            break
-        pairs.append((fit(new), new))
     return pairs
 
 
@@ -324,12 +246,8 @@ def survivors_numpy(first, last, truth):
 
 
 def survivors_loop(first, last, truth):
-    stand, total = 0, 0
-    for a, b, t in zip(first.tolist(), last.tolist(), truth.tolist()):
-        if a >= 0 and a != t:
-            total += 1
-            stand += a == b
-    return stand / total if total else math.nan
+    stand = [a == b for a, b, t in zip(first.tolist(), last.tolist(), truth.tolist()) if a >= 0 and a != t]
+    return sum(stand) / len(stand) if stand else math.nan
 
 
 def survivors_sums(first, last, truth):
@@ -349,9 +267,7 @@ def survivors_divide(first, last, truth):
 
 def survivors_positions(first, last, truth):
     mistakes = ((first >= 0) & (first != truth)).nonzero().squeeze()
-    if mistakes.numel() == 0:
-        return math.nan
-    return sum((first[i] == last[i]).item() for i in mistakes) / len(mistakes)
+    return sum((first[i] == last[i]).item() for i in mistakes) / len(mistakes) if mistakes.numel() else math.nan
 
 
 # ------------------------------------------------------------------------------------------------------- 2.7 stop rule
@@ -362,42 +278,46 @@ def stop_numpy(scores, margin):
     return int(np.flatnonzero(scores >= scores.max() - margin)[0])
 
 
-def stop_loop(scores, margin):
-    for r in range(len(scores)):
-        if all(scores[r] >= other - margin for other in scores):
-            return r
-
-
 def stop_tensor(scores, margin):
     scores = torch.tensor(scores, dtype=torch.float64)
-    return (scores.max() - scores <= margin).int().argmax().item()
+    return (scores.max() - scores <= margin).int().argmax()
 
 
 def stop_backwards(scores, margin):
-    bar, chosen = sorted(scores)[-1] - margin, None
-    for r in reversed(range(len(scores))):
-        if not scores[r] < bar:
-            chosen = r
-    return np.int64(chosen)
+    bar = sorted(scores)[-1] - margin
+    return [r for r in reversed(range(len(scores))) if not scores[r] < bar][-1]
 
 
-def stop_from_zero(scores, margin):
-    best = 0
-    for score in scores:
-        best = max(best, score)
-    for r, score in enumerate(scores):
-        if score >= best - margin:
-            return r
+def stop_from(start):
+    def answer(scores, margin):
+        best = start
+        for score in scores:
+            best = max(best, score)
+        for r, score in enumerate(scores):
+            if score >= best - margin:
+                return r
+
+    return answer
 
 
 RIGHT = {
-    "2.1": [weight_branches, weight_numpy, weight_tensor, weight_of_clipped_step],
+    "2.1": [
+        weight_branches,
+        lambda step, t1, t2, alpha_f: np.interp(step, [t1, t2], [0.0, alpha_f]),
+        lambda step, t1, t2, alpha_f: alpha_f * torch.tensor((step - t1) / (t2 - t1)).clamp(0, 1),
+        weight_of_the_step_cut_off,
+    ],
     "2.2": [lee_split, lee_nll, lee_unlabelled_first, lee_weights, lee_loop],
     "2.3": [select_isin, select_loop, select_numpy, select_set_difference],
-    "2.4": [merge_mask, merge_loop, merge_numpy, merge_scatter, merge_dict],
-    "2.5": [rounds_while, rounds_direct, rounds_recursive, rounds_flag],
+    "2.4": [
+        merge_mask,
+        merge_numpy,
+        merge_dict,
+        lambda known, at, labels: torch.where(known == -1, torch.full_like(known, -1).scatter(0, at, labels), known),
+    ],
+    "2.5": [rounds_while, rounds_direct, rounds_recursive],
     "2.6": [survivors_numpy, survivors_loop, survivors_sums, survivors_sets],
-    "2.7": [stop_numpy, stop_loop, stop_tensor, stop_backwards],
+    "2.7": [stop_numpy, stop_tensor, stop_backwards, stop_from(-math.inf)],
 }
 
 WRONG = {
@@ -413,10 +333,11 @@ WRONG = {
     "2.2": [
         (lambda *a: lee_split(*a)[::-1], "the two values are swapped"),
         (lambda *a: (lee_split(*a)[0], {"unlabeled": 0.0}), "its keys are ['unlabeled']"),
-        (lambda *a: (lee_split(*a)[0], lee_split(*a)[1]), "run it once"),
+        (lee_squeeze, "does .squeeze() take away"),
         (lee_eval_and_train, "neither eval() nor train()"),
-        (lee_no_gradient, "carries no gradient"),
+        (torch.no_grad()(lee_split), "carries no gradient"),
         (lee_backward, "backward()"),
+        (lee_zero_grad, "zero_grad()"),
         (lambda *a: lee_split(*a)[0], "the loss only"),
         (lambda *a: (lee_split(*a)[0].item(), {}), "no .item()"),
     ],
@@ -432,18 +353,17 @@ WRONG = {
         (write_into(lambda known: known), "the true labels are lost"),
         (write_into(lambda known: known[:]), "the true labels are lost"),
         (merge_numpy_alias, "the true labels are lost"),
-        (merge_early_return, "returns `known` itself"),
+        (merge_writes_into_labels, "it writes into `labels`"),
+        (lambda known, at, labels: merge_mask(known, at, labels) if len(at) else known, "returns `known` itself"),
         (lambda *a: merge_mask(*a).float(), "must be an int64 tensor"),
         (lambda *a: merge_mask(*a).tolist(), "must be an int64 tensor, and is list"),
         (lambda known, positions, labels: (positions, labels), "must be a tensor"),
-        (merge_writes_into_labels, "it writes into `labels`"),
     ],
     "2.5": [
-        (rounds_shifted, "belong to the model trained ON them"),
-        (rounds_until_nothing, "it stops when nothing is selected"),
         (lambda *a: rounds_while(*a)[-1], "a list of pairs"),
         (lambda *a: [model for model, _ in rounds_while(*a)], "a list of pairs"),
         (lambda *a: [(targets, model) for model, targets in rounds_while(*a)], "the pairs are swapped"),
+        (lambda *a: [(model, targets.float()) for model, targets in rounds_while(*a)], "must be an int64 tensor"),
         (rounds_in_place, "`known` must come out as it went in"),
         (rounds_shared, "all pairs hold the last targets"),
     ],
@@ -455,10 +375,45 @@ WRONG = {
     "2.7": [
         (lambda s, m: next(r for r, v in enumerate(s) if v >= max(s) + m), "MINUS the margin"),
         (lambda s, m: next((r for r, v in enumerate(s) if v >= max(s) + m), None), "MINUS the margin"),
-        (stop_from_zero, "negative scores are scores, too"),
+        (stop_from(0), "negative scores are scores, too"),
         (lambda *a: float(stop_numpy(*a)), "is an int"),
     ],
 }
 
-EQUIVALENT = {}
-UNNOTICED = {}
+# Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
+EQUIVALENT = {
+    "2.2": {
+        "pseudo_labels = unknown.detach().argmax(dim=1) -> pseudo_labels = unknown.argmax(dim=1)": "argmax has no gradient",
+        "pseudo_labels = unknown.detach().argmax(dim=1) -> pseudo_labels = unknown.detach().argmax(dim=-1)": "this axis is the last one",
+    },
+    "2.3": {
+        "confidence, pseudo_label = probabilities.max(dim=1) -> confidence, pseudo_label = probabilities.max(dim=-1)": "this axis is the last one",
+        "return (positions, pseudo_label[positions]) -> return (positions, pseudo_label[believed])": "the mask picks the same images in the same order",
+    },
+    "2.5": {
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero()": "an index of shape (K, 1) strikes out the same images",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero().squeeze()": "an index without axes strikes out the one labelled image",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known > 0).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known == 0).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 1).nonzero().squeeze(1)": "merge gives back the true labels that are not struck out",
+        "labelled = (known >= 0).nonzero().squeeze(1) -> labelled = (known >= 0).nonzero().squeeze(0)": "an index of shape (K, 1) or (1,) strikes out the same images",
+        "if torch.equal(targets, before): -> if torch.equal(before, targets):": "equality has no order",
+    },
+    "2.6": {
+        "if not mistakes.any():; return math.nan; return (last == first)[mistakes].float().mean().item() -> return (last == first)[mistakes].float().mean().item(); if not mistakes.any():; return math.nan": "the mean of nothing is nan",
+        "if not mistakes.any():; return math.nan -> (nothing)": "the mean of nothing is nan",
+        "return math.nan -> pass": "the mean of nothing is nan",
+        "return math.nan -> return -math.nan": "nan has no sign that counts",
+        "return (last == first)[mistakes].float().mean().item() -> return (last == first)[mistakes].float().mean()": "a scalar tensor is a number, too",
+    },
+}
+
+# Mistakes of a kind (tests/test_battery.py) that cannot be noticed in an exercise, and why.
+UNNOTICED = {
+    ("at most 256", "2.1"): "the numbers that are large are plain numbers",
+    ("overflows", "2.3"): "probabilities are compared, and whole numbers come out: nothing could overflow",
+    ("overflows", "2.5"): "probabilities are compared, and whole numbers come out: nothing could overflow",
+    ("one buffer for all results", "2.5"): "the test looks for tensors in a tuple, and this is a list of pairs",
+    ("never a batch of one", "2.7"): "the scores are a list",
+    ("at most 256", "2.7"): "the scores are a list",
+}
