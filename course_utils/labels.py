@@ -28,7 +28,7 @@ class LabelSplit:
         self._hidden = torch.from_numpy(split.labels)
 
     def __repr__(self) -> str:
-        return f"{len(self.labelled)} labelled of {len(self.images)} images ({self.how} draw, seed {self.seed})"
+        return f"{len(self.labelled)} labelled of {len(self.images)} images ({self.how}, seed {self.seed})"
 
     @property
     def id(self) -> str:
@@ -47,7 +47,7 @@ class LabelSplit:
 def split_labels(dataset: Dataset, num_labels: int = 500, seed: int = 0, how: str = "stratified") -> LabelSplit:
     """Draw the labelled images from the training split.
 
-    `"stratified"` keeps the class shares of the split (scikit-learn's rule, as the course's ancestor did);
+    `"stratified"` keeps the class fractions of the split (scikit-learn's rule, as the original notebook did);
     `"balanced"` takes the same number from each class, which needs labels that a real project does not have.
     Raises ValueError for an impossible number; warns if a class is left without any label.
     """
@@ -75,7 +75,7 @@ def split_labels(dataset: Dataset, num_labels: int = 500, seed: int = 0, how: st
         else:  # too few to give each class one: draw without strata, and warn below
             labelled = np.random.default_rng(seed).permutation(total)[:num_labels]
     else:
-        raise ValueError(f"unknown draw {how!r}: use 'stratified' or 'balanced'")
+        raise ValueError(f"unknown way to choose the labels {how!r}: use 'stratified' or 'balanced'")
     label_split = LabelSplit(dataset.train, np.sort(labelled), dataset.num_classes, seed, how)
     empty = [name for name, n in zip(dataset.class_names, label_split.class_counts()) if n == 0]
     if empty:

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from course_utils import augment, evaluation, models, plots, results
 from course_utils.batches import batches
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import load_dataset
+from course_utils.datasets import load_dataset, to_tensor
 from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.settings import NUM_LABELS, NUM_STEPS, SEED
@@ -272,7 +272,7 @@ check("1.3", predict_probabilities)
 # `evaluation.predict` does the same, starting from the whole numbers of the file:
 
 # %%
-test_images = augment.plain(torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)).to(DEVICE)
+test_images = augment.plain(to_tensor(dataset.test.images)).to(DEVICE)
 by_hand = predict_probabilities(run.ema, test_images, 500).cpu().numpy()
 print(
     "same probabilities:",

@@ -39,7 +39,7 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from course_utils import augment, evaluation, plots, results
 from course_utils.batches import batches
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import Split, load_dataset
+from course_utils.datasets import Split, load_dataset, to_tensor
 from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
@@ -488,7 +488,7 @@ def features_of(model, images):
 
 
 pool_images = label_split.images.cpu()
-test_images = torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)
+test_images = to_tensor(dataset.test.images)
 network_features = [features_of(run.ema, images) for images in (pool_images, test_images)]
 print(*(features.shape for features in network_features))
 

@@ -29,7 +29,7 @@ from skimage import filters, measure
 from course_utils import augment, evaluation, plots, results
 from course_utils.batches import Batch, batches, generator, shuffled
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import load_dataset, load_kvasir
+from course_utils.datasets import load_dataset, load_kvasir, to_tensor
 from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import UNet, new_model
@@ -683,7 +683,7 @@ NUM_POOL, NUM_MASKS = len(pictures) * 2 // 3, 10
 print(f"{NUM_MASKS} masks for training, {NUM_POOL} images, {len(pictures) - NUM_POOL} for testing")
 
 # %%
-pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(DEVICE)
+pixels = to_tensor(pictures).to(DEVICE)
 outlines = torch.from_numpy(masks).float().unsqueeze(1).to(DEVICE)  # (N, 1, H, W), zeros and ones
 
 # %% tags=["dataset"]

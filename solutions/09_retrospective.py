@@ -32,7 +32,7 @@ from scipy import stats
 from course_utils import augment, evaluation, plots, results
 from course_utils.batches import batches, generator
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import Split, load_dataset, load_lesions
+from course_utils.datasets import Split, load_dataset, load_lesions, to_tensor
 from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
@@ -265,7 +265,7 @@ for name in scores:
 # %%
 @torch.no_grad()
 def predict_logits(model):
-    x = augment.plain(torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2)).to(DEVICE)
+    x = augment.plain(to_tensor(dataset.test.images)).to(DEVICE)
     return torch.cat([model(part) for part in x.split(500)]).cpu().numpy()
 
 

@@ -425,7 +425,7 @@ def test_an_impossible_number_of_labels_is_refused(best_dataset, number):
 def test_an_impossible_balanced_draw_is_refused(best_dataset):
     with pytest.raises(ValueError, match="multiple of"):
         split_labels(best_dataset, best_dataset.num_classes + 1, how="balanced")
-    with pytest.raises(ValueError, match="unknown draw"):
+    with pytest.raises(ValueError, match="unknown way to choose the labels"):
         split_labels(best_dataset, 100, how="random")
 
 

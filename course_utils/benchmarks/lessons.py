@@ -76,9 +76,9 @@ def _without_words(source: str) -> str:
     return ast.unparse(tree)
 
 
-def jobs(datasets, networks, num_steps, label_budgets, seeds, numbers) -> list[Job]:
+def jobs(datasets, networks, num_steps, label_counts, seeds, numbers) -> list[Job]:
     """Every combination, seed by seed, so that a table can be read before all seeds are through."""
-    found = itertools.product(datasets, networks, [num_steps], label_budgets, seeds, numbers)
+    found = itertools.product(datasets, networks, [num_steps], label_counts, seeds, numbers)
     return sorted((Job(*settings) for settings in found), key=lambda job: (job.seed, job.num_labels, job.lesson))
 
 

@@ -61,7 +61,7 @@ class PerSample(TorchDataset):
         return *(pipeline(image=image)["image"] for pipeline in self.pipelines), torch.tensor(self.labels[i])
 
 
-class AncestorCNN(nn.Module):
+class OriginalCNN(nn.Module):
     """The same network, with the ReLU where the original notebook has it."""
 
     def __init__(self, channels, num_classes):
@@ -89,7 +89,7 @@ def original(dataset, label_split):
         batch_size=64,
         shuffle=True,
     )
-    model = AncestorCNN(dataset.channels, dataset.num_classes)
+    model = OriginalCNN(dataset.channels, dataset.num_classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
 
     def run():

@@ -24,7 +24,7 @@ def fixmatch(tau, lambda_u):
 
 
 class Prior:
-    """Logarithm of the class shares among the labels seen so far, for logit adjustment."""
+    """Logarithm of the class fractions among the labels seen so far, for logit adjustment."""
 
     def __init__(self, num_classes):
         self.counts = torch.zeros(num_classes)

@@ -105,12 +105,12 @@ def settings(dataset):
             masses = lesson.label_propagation(W, Y, known, FLOW_STEPS)
         else:
             masses = lesson.label_spreading(W, Y, alpha, FLOW_STEPS)
-        shares = np.bincount(y_l, minlength=everything) / len(y_l)
+        fractions = np.bincount(y_l, minlength=everything) / len(y_l)
         if strength is not None:
-            prior = shares ** (1 - strength)
+            prior = fractions ** (1 - strength)
             masses = masses * lesson.class_factors(masses[~known], prior / prior.sum())
         near = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(x_new)
-        return masses, lesson.predict_new(*near, masses, gamma, shares)
+        return masses, lesson.predict_new(*near, masses, gamma, fractions)
 
     def graph(kind="network", k=20, gamma=1.0, alpha=None, strength=None, seeds=None, standardise=False):
         options = (k, gamma, alpha, strength, seeds, standardise)

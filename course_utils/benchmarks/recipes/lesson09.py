@@ -23,8 +23,8 @@ def settings(dataset):
         def predict(part, fold, images):
             if part.id not in means:
                 means[part.id] = np.mean([member(part, fold, images) for member in members], axis=0)
-            shares = (part.class_counts() / len(part.labelled)).numpy()
-            p = means[part.id] * shares**-strength
+            fractions = (part.class_counts() / len(part.labelled)).numpy()
+            p = means[part.id] * fractions**-strength
             return p / p.sum(1, keepdims=True)
 
         return predict
