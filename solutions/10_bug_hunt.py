@@ -14,7 +14,7 @@
 # - **10b** Find mistakes in a loss, where every number is a plausible one.
 # - **10c** Find mistakes in the rules around the training: what is kept, what is switched, what is reported.
 # - **10d** Name the cause of a symptom, and the test that would have caught it.
-# - **10e** Build a hybrid of your own under a fixed budget, choose by validation, and open the test split once.
+# - **10e** Build a hybrid of your own with a fixed number of labels and steps, choose by validation, and open the test split once.
 
 # %% tags=["setup"]
 import copy
@@ -29,7 +29,7 @@ from scipy.spatial.distance import cdist
 from course_utils import augment, evaluation, plots, results
 from course_utils.batches import batches, generator
 from course_utils.check import borrow, check, progress, reveal
-from course_utils.datasets import load_dataset
+from course_utils.datasets import load_dataset, to_tensor
 from course_utils.device import DEVICE
 from course_utils.labels import split_labels
 from course_utils.models import new_model
@@ -44,7 +44,7 @@ print(dataset)
 print(label_split)
 
 # %% [markdown]
-# Where we stand, from lesson 01: the supervised baseline on the test split, over the five draws of the reference runs.
+# Where we stand, from lesson 01: the supervised baseline on the test split, over the five label splits of the reference runs.
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
@@ -159,7 +159,7 @@ def broken_consistency(student, teacher, x_w, x_s):
 
 # %% [markdown]
 # We train with it for a hundred steps and log two numbers: the loss that it reports, and, measured apart from it, on which
-# share of the images student and teacher answer differently.
+# fraction of the images student and teacher answer differently.
 
 
 # %%
@@ -181,14 +181,14 @@ def train_with_teacher(consistency, label):
 
 def show_agreement(run, alt):
     named = {name: run.curves[name] for name in ("consistency loss", "answers that differ")}
-    plots.show(plots.curves(named, "loss, share", window=10), alt)
+    plots.show(plots.curves(named, "loss, fraction", window=10), alt)
 
 
 # %%
 untaught = train_with_teacher(broken_consistency, "case 2")
 show_agreement(
     untaught,
-    "Two lines over a hundred steps. The share of images on which student and teacher differ is above zero. The "
+    "Two lines over a hundred steps. The fraction of images on which student and teacher differ is above zero. The "
     "reported consistency loss is zero at every step.",
 )
 
@@ -200,9 +200,10 @@ show_agreement(
 #
 # 12 min · difficulty 2/5 · objective 10b
 #
-# `student` and `teacher` map images to logits. Return the mean squared distance, over images *and* classes, between the student's
-# probabilities on `x_s` and the teacher's on `x_w`: a scalar tensor. One pass of each network; the gradient reaches the student's weights by way
-# of its answer on `x_s`, and nothing else; the teacher works under `no_grad`. Leave `train()`, `eval()` and `requires_grad` alone.
+# `student` and `teacher`, which may be one network, map images to logits. Return the mean squared distance, over images *and* classes, between
+# the student's probabilities on `x_s` and the teacher's on `x_w`, a scalar tensor. Each network is called once: the student on `x_s` alone, the
+# teacher on `x_w` alone, under `no_grad`. So the gradient flows through the student's answer on `x_s` only. Leave the networks as they are: no
+# `train()`, `eval()` or `requires_grad_()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Read the broken program line by line and write beside each name what it
 # holds after that line. Two things that are used later need two names.</details>
@@ -234,7 +235,7 @@ check("10.2", teacher_consistency)
 taught = train_with_teacher(teacher_consistency, "case 2, mended")
 show_agreement(
     taught,
-    "Two lines over a hundred steps: the share of images on which student and teacher differ, and the consistency loss, which "
+    "Two lines over a hundred steps: the fraction of images on which student and teacher differ, and the consistency loss, which "
     "is now above zero at every step.",
 )
 
@@ -256,8 +257,8 @@ def broken_vote(W, Y):
     mass = W @ Y
     total = mass.sum(axis=1, keepdims=True)
     total[total == 0] = 1  # no division by zero
-    share = mass / total
-    return share.argmax(axis=1)
+    fractions = mass / total
+    return fractions.argmax(axis=1)
 
 
 # %% [markdown]
@@ -278,14 +279,14 @@ def show_votes(vote, alt, gamma=20.0):
         label: np.array([np.mean(values == c) for c in (*range(dataset.num_classes), -1)])
         for label, values in (("truth", in_pool_labels), ("answer", votes))
     }
-    plots.show(plots.class_bars(bars, names, "share of images"), alt)
+    plots.show(plots.class_bars(bars, names, "fraction of images"), alt)
 
 
 # %%
 show_votes(
     broken_vote,
-    "For each class two bars, its true share and the share of answers: practically all answers are the first class, whatever "
-    "its true share.",
+    "For each class two bars, its true fraction and the fraction of answers: practically all answers are the first class, "
+    "whatever its true fraction.",
 )
 
 # %% [markdown]
@@ -324,7 +325,7 @@ check("10.3", vote)
 # %%
 show_votes(
     vote,
-    "For each class two bars, its true share and the share of answers. Practically all answers are now in a bar of their own: "
+    "For each class two bars, its true fraction and the fraction of answers. Practically all answers are now in a bar of their own: "
     "unknown.",
 )
 
@@ -539,16 +540,16 @@ show_held_back(
 #
 # ## Case 6 · The generous rule
 #
-# CReST ([Wei et al. 2021](https://arxiv.org/abs/2102.09559)) trains in generations. After each, some confident guesses of every
-# class join the labelled images: few of a frequent class, whose guesses come by themselves, all of the rarest. With the
-# class counts sorted, $N_{(1)} \ge \dots \ge N_{(C)}$, the class of rank $l$ keeps the share
+# CReST ([Wei et al. 2021](https://arxiv.org/abs/2102.09559)) trains in generations. After each, some confident pseudo-labels of
+# every class join the labelled images: few of a frequent class, whose pseudo-labels come by themselves, all of the rarest. With the
+# class counts sorted, $N_{(1)} \ge \dots \ge N_{(C)}$, the class of rank $l$ keeps the fraction
 #
 # $$\mu_l = \left( \frac{N_{(C + 1 - l)}}{N_{(1)}} \right)^{\alpha}.$$
 
 
 # %%
 def broken_rates(counts, alpha):
-    """The share of the confident guesses that each class keeps."""
+    """The fraction of the confident pseudo-labels that each class keeps."""
     ordered, _ = torch.sort(counts, descending=True)
     mirrored = ordered.flip(0)
     return (mirrored / ordered[0]) ** alpha
@@ -564,28 +565,28 @@ derma_counts = torch.tensor([228.0, 359, 769, 80, 779, 4693, 99])
 
 def show_rates(rule, alt):
     bars = {
-        "share of the labels": (derma_counts / derma_counts.sum()).numpy(),
-        "share of guesses kept": rule(derma_counts, 1 / 3).numpy(),
+        "fraction of the labels": (derma_counts / derma_counts.sum()).numpy(),
+        "fraction of pseudo-labels kept": rule(derma_counts, 1 / 3).numpy(),
     }
-    plots.show(plots.class_bars(bars, derma_names, "share"), alt)
+    plots.show(plots.class_bars(bars, derma_names, "fraction"), alt)
 
 
 show_rates(
     broken_rates,
-    "Two bars for each class: its share of the labels and the share of its guesses that are kept. The kept share rises from the "
-    "first class to the last in the order in which they stand, whether they are rare or frequent.",
+    "Two bars for each class: its fraction of the labels and the fraction of its pseudo-labels that are kept. The latter rises "
+    "from the first class to the last in the order in which they stand, whether they are rare or frequent.",
 )
 
 # %% [markdown]
-# ### Exercise 10.6 · The share to keep
+# ### Exercise 10.6 · The fraction to keep
 #
 # 12 min · difficulty 3/5 · objective 10c
 #
-# Given `counts` (num_classes,), floats above 0 and no two alike, in the order of the **class numbers**, return the share that
-# each class keeps, a float tensor (num_classes,) in the same order: $\mu_l$ for the class of rank $l$, where rank 1 is the
+# Given `counts` (num_classes,), floats above 0 and no two alike, in the order of the **class numbers**, return the fraction
+# that each class keeps, a float tensor (num_classes,) in the same order: $\mu_l$ for the class of rank $l$, where rank 1 is the
 # most frequent. The rarest class keeps everything.
 #
-# <details><summary>Hint 1 (direction)</summary>The shares of the broken program are right, and in the order of the ranks. What
+# <details><summary>Hint 1 (direction)</summary>The fractions of the broken program are right, and in the order of the ranks. What
 # is missing is the way back: which class has which rank?</details>
 #
 # <details><summary>Hint 2 (which function)</summary><code>order = counts.argsort(descending=True)</code> lists the classes by
@@ -595,10 +596,10 @@ show_rates(
 
 # %% tags=["exercise", "ex-10.6"]
 def keep_rates(counts: torch.Tensor, alpha: float) -> torch.Tensor:
-    """CReST's share of confident guesses to keep, class by class (Wei et al. 2021).
+    """CReST's fraction of confident pseudo-labels to keep, class by class (Wei et al. 2021).
 
     counts: (num_classes,) labelled images of each class, all different, alpha: 0 or more
-    returns: (num_classes,) shares, the rarest class has 1
+    returns: (num_classes,) fractions, the rarest class has 1
     """
     ### BEGIN SOLUTION
     order = counts.argsort(descending=True)
@@ -614,8 +615,8 @@ check("10.6", keep_rates)
 # %%
 show_rates(
     keep_rates,
-    "Two bars for each class: its share of the labels and the share of its guesses that are kept. The rarer the class, the "
-    "more is kept: all of df, least of nv.",
+    "Two bars for each class: its fraction of the labels and the fraction of its pseudo-labels that are kept. The rarer the "
+    "class, the more is kept: all of df, least of nv.",
 )
 
 # %% [markdown]
@@ -629,7 +630,7 @@ show_rates(
 
 # %%
 def broken_accuracy(model, x, y):
-    """The share of right answers, in evaluation mode."""
+    """The fraction of right answers, in evaluation mode."""
     model.eval()
     with torch.no_grad():
         predicted = model(x).argmax(1)
@@ -641,7 +642,7 @@ def broken_accuracy(model, x, y):
 # of the two BatchNorm layers, over 200 steps of supervised training:
 
 # %%
-x_val = augment.plain(torch.from_numpy(dataset.val.images).permute(0, 3, 1, 2)).to(DEVICE)
+x_val = augment.plain(to_tensor(dataset.val.images)).to(DEVICE)
 y_val = torch.from_numpy(dataset.val.labels).to(DEVICE)
 
 
@@ -683,28 +684,30 @@ show_running_mean(
 #
 # 10 min · difficulty 2/5 · objective 10c
 #
-# Return the share of the images `x` (B, C, H, W) that `model` answers as `y` (B,), in evaluation mode and without gradient, as a
-# plain number in [0, 1]. Afterwards the model is as it was before, whichever mode that was: its weights, its buffers and its mode.
+# Return the fraction of the images `x` (B, C, H, W) that `model` answers as `y` (B,), a number in [0, 1], the whole model being in evaluation
+# mode and no gradient recorded. Afterwards the model is as it was before: its weights, its buffers, and the mode of **each of its parts** (a
+# model may come in either mode, and a frozen BatchNorm may be in evaluation mode while all else trains).
 #
 # <details><summary>Hint 1 (direction)</summary>The answer is right in the broken program. What does the model look like
-# after the call? A model may also have been in evaluation mode before: then it has to stay there.</details>
+# after the call? Note beforehand what you are going to change.</details>
 #
-# <details><summary>Hint 2 (which function)</summary><code>model.training</code> says in which mode it is, and
-# <code>model.train(mode)</code> takes True or False.</details>
+# <details><summary>Hint 2 (which function)</summary><code>model.modules()</code> lists the model and all of its parts; each has its mode in
+# <code>.training</code>, to be read and to be set. <code>model.train(mode)</code> sets all of them alike.</details>
 
 
 # %% tags=["exercise", "ex-10.7"]
 def accuracy(model, x: torch.Tensor, y: torch.Tensor) -> float:
-    """The share of right answers in evaluation mode; the model is left as it was.
+    """The fraction of right answers in evaluation mode; the model is left as it was.
 
     model: maps (B, C, H, W) to logits (B, num_classes), y: (B,) int64
     returns: a number in [0, 1]
     """
     ### BEGIN SOLUTION
-    mode = model.training
+    modes = [(part, part.training) for part in model.modules()]
     with torch.no_grad():
         right = model.eval()(x).argmax(dim=1) == y
-    model.train(mode)
+    for part, mode in modes:
+        part.training = mode
     return right.float().mean().item()
     ### END SOLUTION
 
@@ -772,7 +775,7 @@ show_reported(
 # 8 min · difficulty 2/5 · objective 10c
 #
 # `val_scores` and `test_scores`, both (K,), belong to the same K looks at one training. Choose a look, and return the test
-# score of **that** look, a plain number. The choice must not know the test scores. The highest validation score decides, and between equal
+# score of **that** look, a number. The choice must not know the test scores. The highest validation score decides, and between equal
 # ones the earliest.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps, choose and report. What may the first step see, and what the
@@ -874,22 +877,22 @@ check("10.9", diagnosis)
 # %% [markdown]
 # # Part two: the capstone
 #
-# Now build a method of your own, from whatever the course has: views, guesses and masks, soft targets, teachers, memories, MixUp,
+# Now build a method of your own, from whatever the course has: views, pseudo-labels and masks, soft targets, teachers, memories, MixUp,
 # thresholds, alignment, logit adjustment. The rules, the same for all:
 #
-# - **Budget**: 500 labels, 800 steps, at most 32 labelled and 64 unlabelled images a step, the course's network and
-#   optimizer. That is half of the steps of the other lessons, so that three draws fit into a coffee break.
-# - **Choice**: by the **validation** split, as often as you like. All draws count, not the best of them.
+# - **Labels and steps**: 500 labels, 800 steps, at most 32 labelled and 64 unlabelled images a step, the course's network and
+#   optimizer. That is half of the steps of the other lessons, so that three label splits fit into a coffee break.
+# - **Choice**: by the **validation** split, as often as you like. All label splits count, not the best of them.
 # - **Report**: the test split is opened once, at the end, by a call that says so.
 #
 # One thing has to be said about the choice. The validation labels are labels, too:
 
 # %% tags=["dataset"]
-print(f"the budget has 500 labels; the validation split has {len(dataset.val)}")
+print(f"500 labels to train with; the validation split has {len(dataset.val)}")
 
 # %% [markdown]
 # Whoever chooses by them uses more labels for choosing than for training. A real project with 500 labels would cut a part off
-# them, or cross-validate, as lesson 01 did. We take the official split because it makes the board simple and steady, and we
+# them, or cross-validate, as lesson 01 did. We take the official split because it makes the leaderboard simple and steady, and we
 # say so.
 
 # %% [markdown]
@@ -897,19 +900,18 @@ print(f"the budget has 500 labels; the validation split has {len(dataset.val)}")
 #
 # 60 min · difficulty 4/5 · objective 10e
 #
-# Return `(loss, logs)`: a finite scalar tensor with a gradient to `model`, and a dict of plain numbers to log, `{}` if there are none.
-# Learn from the labels (`x_l`, `y_l`) **and** from unlabelled images (`x_w`, `x_s`: a weak and a strong view of the same ones).
-# An answer that serves as a **target** is made under `no_grad` or detached; to learn on `x_w` too, make the targets in a pass of their own.
-# Call neither `train()`, `eval()` nor `backward()`. If there is a ramp, it has begun by step 50. All else is up to you.
+# Return `(loss, logs)`: a finite scalar tensor with a gradient to `model`, and a dict of numbers to log, without gradient, or `{}`. Learn from
+# the labels (`x_l`, `y_l`) **and** from the unlabelled images (`x_w`, `x_s`, weak and strong views of the same ones). A **target** is made under
+# `no_grad` or detached; to learn on `x_w` too, make it in a pass of its own. A ramp has begun by step 50. No `train()`, `eval()`, `backward()`.
+# What the method remembers lies in an object, `hybrid_loss = YourClass()` with `__call__(self, model, batch)`: each run gets a copy of it.
 #
 # <details><summary>Hint 1 (direction)</summary>Take one method that you have built, and change one thing about it that you found
-# wanting. For instance: FixMatch throws unsure images away; consistency uses them. Or: guesses lean towards the frequent class;
+# wanting. For instance: FixMatch throws unsure images away; consistency uses them. Or: pseudo-labels lean towards the frequent class;
 # alignment takes some of that out.</details>
 #
 # <details><summary>Hint 2 (which function)</summary>A frame to start from: <code>q</code>, probabilities on <code>x_w</code> under
 # <code>no_grad</code>; one joint pass over <code>x_l</code> and <code>x_s</code>, cut apart; one loss for each
-# image, then the mean over <i>all</i> of them. A mean over kept images only is nan if none is kept. Does your method remember
-# something? Then write a class with <code>__call__(self, model, batch)</code> and say <code>hybrid_loss = YourClass()</code>.</details>
+# image, then the mean over <i>all</i> of them. A mean over kept images only is nan if none is kept.</details>
 
 
 # %% tags=["exercise", "ex-10.10"]
@@ -921,7 +923,7 @@ def hybrid_loss(model, batch) -> tuple[torch.Tensor, dict[str, float]]:
     returns: scalar loss, numbers to log
     """
     ### BEGIN SOLUTION
-    # Sure guesses are learnt as in FixMatch; about the others weak and strong view shall agree, as in the Pi-model
+    # Sure pseudo-labels are learnt as in FixMatch; about the others weak and strong view shall agree, as in the Pi-model
     with torch.no_grad():
         q = model(batch.x_w).softmax(dim=1)
     logits = model(torch.cat([batch.x_l, batch.x_s]))
@@ -939,27 +941,27 @@ def hybrid_loss(model, batch) -> tuple[torch.Tensor, dict[str, float]]:
 check("10.10", hybrid_loss)
 
 # %% [markdown]
-# ## The budget, and the board
+# ## The leaderboard
 #
-# `spend` trains one method on one draw and scores the averaged network on the validation split. It takes a function that *makes* the
-# loss: a method with a memory must start each run with an empty one. Shorter runs are for trying out; only a full one goes on the board.
+# `spend` trains one method on one label split and scores the averaged network on the validation split. It takes a function that *makes*
+# the loss: a method with a memory must start each run with an empty one. Shorter runs are for trying out; only a full one goes on the leaderboard.
 
 # %%
 LABELS, STEPS, BATCH, MU = 500, 800, 32, 2
 SEEDS = [SEED, SEED + 1, SEED + 2]
-BOARD = "capstone on val: "
+LEADERBOARD = "capstone on val: "
 
 
 def spend(name, new_loss, seed, labels=LABELS, steps=STEPS, mu=MU, labelled_view=None):
-    """Train on one draw of labels, within the budget; a full run is scored on val and recorded."""
+    """Train on one label split; a full run is scored on val and recorded. No more labels, steps or images than all have."""
     if labels > LABELS or steps > STEPS or mu > MU:
         raise ValueError(f"over the budget of {LABELS} labels and {STEPS} steps of {BATCH} + {MU * BATCH} images")
     own_split = split_labels(dataset, labels, seed)
     stream = batches(own_split, weak, strong, batch_size=BATCH, mu=mu, labelled_view=labelled_view, seed=seed)
-    run = train(new_model(dataset, seed), new_loss(), stream, steps, label=f"{name}, draw {seed}")
+    run = train(new_model(dataset, seed), new_loss(), stream, steps, label=f"{name}, label split {seed}")
     if labels == LABELS and run.steps_done == STEPS:
         scores = evaluation.evaluate(run.ema, dataset.val)
-        results.record(BOARD + name, dataset, own_split, run, scores)
+        results.record(LEADERBOARD + name, dataset, own_split, run, scores)
     return run
 
 
@@ -970,7 +972,7 @@ except ValueError as error:
     print("refused:", error)
 
 # %% [markdown]
-# Three methods of the course stand on the board, trained here and now by the same call, with the settings of their lessons (the
+# Three methods of the course stand on the leaderboard, trained here and now by the same call, with the settings of their lessons (the
 # mean teacher's ramp is halved like the steps): the supervised baseline with strong views of its labelled images, FixMatch, and
 # the mean teacher.
 
@@ -1010,7 +1012,7 @@ class MeanTeacher:
 
 
 # %% [markdown]
-# Each on three draws. (A line of your own: add it to `methods`, with a name of its own, and run the cells from here on.)
+# Each on three label splits. (A line of your own: add it to `methods`, with a name of its own, and run the cells from here on.)
 
 # %% tags=["nbval-ignore-output"]
 methods = {
@@ -1025,21 +1027,21 @@ runs = {
 print(f"{sum(run.seconds for those in runs.values() for run in those):.0f} s")
 
 # %% [markdown]
-# The board shows all that you have recorded on these draws, today or last week: on the validation split, mean and standard deviation
-# over draws, and the difference to the baseline draw by draw. A method that has not been run on all three says so.
+# The leaderboard shows all that you have recorded on these label splits, today or last week: on the validation split, the mean of each metric,
+# and in macro-F1 the paired gain over the baseline ± its standard error. A method that has not been run on all three says so.
 
 
 # %%
-def board():
+def leaderboard():
     rows = results.recorded(dataset)
-    rows = [row for row in rows if row["method"].startswith(BOARD) and row["seed"] in SEEDS]
-    table = results.compare(rows, dataset, BOARD + "supervised", allow_different=True, split=dataset.val)
-    table = table.rename(index=lambda name: name.removeprefix(BOARD)).rename_axis("on val")
-    return table.rename(columns=lambda name: name.replace(BOARD, ""))
+    rows = [row for row in rows if row["method"].startswith(LEADERBOARD) and row["seed"] in SEEDS]
+    table = results.compare(rows, dataset, LEADERBOARD + "supervised", allow_different=True, split=dataset.val)
+    table = table.rename(index=lambda name: name.removeprefix(LEADERBOARD)).rename_axis("on val")
+    return table.rename(columns=lambda name: name.replace(LEADERBOARD, ""))
 
 
 # %% tags=["nbval-ignore-output"]
-board()
+leaderboard()
 
 # %% tags=["nbval-ignore-output"]
 figure, ax = plots.plt.subplots(figsize=(6, 3))
@@ -1049,19 +1051,19 @@ for place, those in enumerate(runs.values()):
     ax.plot(np.mean(values), place, "|", color="black", markersize=18)
 ax.set(yticks=range(len(runs)), yticklabels=list(runs), xlabel="macro-F1 on val", ylim=(-0.5, None))
 alt = (
-    "One line for each method of the board, on it the macro-F1 on the validation split for each of the three draws, and a bar "
-    "at their mean."
+    "One line for each method of the leaderboard, on it the macro-F1 on the validation split for each of the three label "
+    "splits, and a bar at their mean."
 )
 plots.show(figure, alt)
 
 # %% [markdown]
-# Before you open the test split, decide from this board what you would use, and write down why. Look at the spread first: a difference of
-# means that is smaller than the distances between the draws of one method is no reason.
+# Before you open the test split, decide from this leaderboard what you would use, and write down why. Look at the errors first: a gain
+# that is smaller than twice its standard error is no reason.
 
 # %% [markdown]
 # ## The test split, once
 #
-# `final_test` opens it for everything on the board at once, and keeps in a file beside your runs that it did. Called again, it computes
+# `final_test` opens it for everything on the leaderboard at once, and keeps in a file beside your runs that it did. Called again, it computes
 # nothing and shows what was seen the first time. (Nobody can keep you from deleting the file. Then say so in the report. In the folder of
 # solutions, where lessons are executed to be tested, it remembers only until the kernel stops.)
 
@@ -1094,10 +1096,13 @@ seen = final_test(runs)
 # %%
 seen = final_test(runs)  # whoever calls it again learns nothing new
 
+# %% [markdown]
+# Both splits side by side: the mean over the label splits, and in brackets the standard deviation.
+
 
 # %% tags=["nbval-ignore-output"]
 def mean_and_sd(values):
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    return f"{np.mean(values):.3f} ({np.std(values, ddof=1):.3f})"
 
 
 lines = {}
@@ -1112,8 +1117,8 @@ for name in seen:
 pd.DataFrame(lines).T
 
 # %% tags=["nbval-ignore-output"]
-constant = {part.name: evaluation.majority_scores(dataset, part) for part in (dataset.val, dataset.test)}
-print({name: round(scores["macro-F1"], 3) for name, scores in constant.items()}, "majority class")
+majority = {part.name: evaluation.majority_scores(dataset, part) for part in (dataset.val, dataset.test)}
+print({name: round(scores["macro-F1"], 3) for name, scores in majority.items()}, "majority class")
 order = {
     split: sorted(lines, key=lambda name: lines[name].get(f"macro-F1, {split}", ""), reverse=True)
     for split in ("val", "test")
@@ -1122,12 +1127,12 @@ pd.DataFrame(order, index=range(1, len(lines) + 1)).rename_axis("rank by macro-F
 
 # %% [markdown]
 # **Analysis** Two things to read off these tables. First, whether the order on the test split is the order on the validation split.
-# Where methods lie closer together than their draws spread, it need not be, and neither order means much. Second, whether the method that
+# Where methods lie closer together than their label splits spread, it need not be, and neither order means much. Second, whether the method that
 # validation puts first scores lower on the test split than on the validation split, by more than the others do. The winner of a choice was partly
-# lucky, as in case 8; with four methods the luck is small, with forty tries of yours on the board it would not be.
+# lucky, as in case 8; with four methods the luck is small, with forty tries of yours on the leaderboard it would not be.
 #
 # What this does not show: that a hybrid which wins here would win with the full number of steps, with a larger network, or on other
-# images. Three draws are few (lesson 09: five cannot pass an exact test either), all share one validation split, and that split has more
+# images. Three label splits are few (lesson 09: five cannot pass an exact test either), all share one validation split, and that split has more
 # labels than the training. Some lesions stand in more than one split. The settings of the reference methods were chosen at twice as many
 # steps, by cross-validation as far as they were searched; your hybrid, if you have tried many variants, was tuned on the very split on which it is ranked. A fair report says how
 # many variants you have tried.
@@ -1137,7 +1142,7 @@ pd.DataFrame(order, index=range(1, len(lines) + 1)).rename_axis("rank by macro-F
 #
 # Choose, then open the answer you chose.
 #
-# **Question 1** (10b). A new method is as good as the supervised baseline, to the second decimal, on every draw. What do you do first?
+# **Question 1** (10b). A new method is as good as the supervised baseline, to the second decimal, on every label split. What do you do first?
 #
 # <details><summary>a) Raise the weight of the unlabelled loss</summary>If its gradient is zero, any weight does the same.</details>
 # <details><summary>b) Check that the unlabelled images change the gradient at all</summary>Yes. Case 2 looked exactly like this, for
@@ -1165,7 +1170,7 @@ pd.DataFrame(order, index=range(1, len(lines) + 1)).rename_axis("rank by macro-F
 # - A mistake in machine learning seldom stops the program: look at what goes in, what comes out, and what is left behind.
 # - Test properties, not results: a gradient where there must be one, the same answer under other names, a row of zeros.
 # - Choose on one split and report on another, and count the tries.
-# - A fixed budget, all draws, the baseline and the constant predictor beside it: then a board can be read.
+# - Fixed labels and steps, all label splits, the baseline and the majority class beside it: then a leaderboard can be read.
 # - Well-known libraries have such bugs, too: read the code that you use.
 #
 # This was the last lesson. What you have built by now is a set of tools, and a habit of asking what a number is worth.

@@ -242,8 +242,12 @@ def _short(value: torch.Tensor, original: Any) -> str:
         is_bool = True
     is_whole = isinstance(original, int) or (_is_array(original) and not torch.as_tensor(original).is_floating_point())
     found = value.bool().tolist() if is_bool else value.long().tolist() if is_whole else _rounded(value.tolist())
-    text = str(found) if value.ndim or is_bool or is_whole else f"{value.item():.4f}"
+    text = str(found) if value.ndim or is_bool or is_whole else _one_number(value.item())
     return text if len(text) < 100 else text[:97] + "..."
+
+
+def _one_number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _rounded(value: float | list) -> float | list:

@@ -194,10 +194,8 @@ def _own_views(student, teacher, x_w, x_s):
         if not passes:
             raise Fix(f"the {name} itself is never asked: call it, no copy of it")
         if len(passes) > 1 or not torch.equal(passes[0], x.flatten(1)):
-            sizes = ", ".join(str(len(images)) for images in passes)
             raise Fix(
-                f"the {name} is called on {sizes} images: one pass of each network is wanted, over all images of its own view, and of "
-                f"no other ({view}), because of BatchNorm"
+                f"the {name} is called once, on all images of its own view ({view}) and on no others: BatchNorm sees what goes through"
             )
     if student is not teacher and any(gradient for _, gradient, _ in teacher.calls):
         raise Fix("the teacher runs with gradients recorded, which nobody uses: work under torch.no_grad() there")
@@ -325,9 +323,12 @@ teacher_consistency = Exercise(
         "this is a divergence: the mean squared distance is wanted": _distance(
             lambda p, q: F.kl_div(p.log(), q, reduction="batchmean"), lambda p, q: F.kl_div(p.log(), q, reduction="mean")
         ),
-        "this is the mean absolute distance: square it": _distance(F.l1_loss, F.smooth_l1_loss),
+        "this is the mean absolute distance: square it": _distance(F.l1_loss),
         "this is the length of the difference: no root": _squares(lambda d: d.sum(1).sqrt().mean(), lambda d: d.mean().sqrt()),
-        "the distance is halved, or doubled: it is the mean of the squares": _squares(lambda d: d.mean() / 2, lambda d: 2 * d.mean()),
+        "the distance is halved (smooth_l1_loss does so, too), or doubled: it is the mean of the squares": (
+            *_distance(F.smooth_l1_loss),
+            *_squares(lambda d: d.mean() * 2),
+        ),
         f"the student gets {NO_GRADIENT}": (_nothing_recorded, *_distance(lambda p, q: F.mse_loss(p.detach(), q))),
         "part of the student's answer is detached: the gradient is wrong, though the loss is right": _distance(
             lambda p, q: ((p - q) * (p.detach() - q)).mean(), lambda p, q: F.mse_loss(p.detach() + 0 * p, q)
@@ -335,10 +336,10 @@ teacher_consistency = Exercise(
         "a gradient flows into the teacher": _consistent(target=lambda s, t, w, x: t(w)),
         "the teacher runs with gradients recorded": _consistent(target=lambda s, t, w, x: t(w).detach()),
         "no .item() on it": _distance(lambda p, q: F.mse_loss(p, q).item()),
-        "call neither eval() nor train()": _in_eval,
+        "it leaves the network in another mode": _in_eval,
         "what was frozen stays frozen": _frozen,
         "it changes the network's weights": _with_ema,
-        "over all images of its own view, and of no other": (
+        "on all images of its own view": (
             _both_views,
             _consistent(target=lambda s, t, w, x: (_asked(t, x), _asked(t, w))[1]),
             _consistent(target=lambda s, t, w, x: torch.cat([_asked(t, one[None]) for one in w])),
@@ -349,7 +350,6 @@ teacher_consistency = Exercise(
         f"half precision: {EXACT}": _each(_consistent, "goal", lambda z: _p(z.half()).float(), lambda z: _p(z).half().float()),
         f"something is rounded: {EXACT}": _consistent(goal=lambda z: _p(z).round(decimals=3)),
         "the probabilities are cut off: take them as they are": _each(_consistent, "goal", lambda z: _p(z).clamp(1e-2, 0.99)),
-        "with a single image its axis is lost: no squeeze()": _consistent(own=lambda z: z.squeeze().softmax(0 if len(z) == 1 else 1)),
     },
     battery={
         **none("there are no labels and no setting, nothing is compared or sorted, and there is no loop"),
@@ -410,7 +410,7 @@ def _of_equal_masses(student):
     found = np.ravel(student(W, Y)).tolist()
     if found not in ([1], [2]):
         raise Fix(
-            f"for the masses .3, .6 and .6 the answer is {found}: equal masses are no reason to abstain, so 1 or 2 (of equal masses, either)"
+            EQUAL if found == [-1] else f"for the masses .3, .6 and .6 the answer is {found}, expected 1 or 2: either of equal masses"
         )
 
 
@@ -427,6 +427,7 @@ _WEIGHTS = np.array(
     ]
 )
 _VOTES = [2, 0, -1, 1, 2, 0, 0]
+EQUAL = "equal masses, or nearly equal ones, are called unknown: there is mass, so there is an answer"
 SMALL_MASS = "a small mass is treated as none: above zero is above zero"
 NEAREST = "the nearest image decides: sum the weights of each class, W @ Y"
 TRUE_0 = "answers of class 0 are called unknown: look at the mass of the row, not at its argmax"
@@ -469,7 +470,7 @@ vote = Exercise(
         "unknown is -1, not the number of classes": _voted(unknown=lambda W, Y: Y.shape[1]),
         "a row without mass is answered as the last class: it is unknown, -1": _voted(unknown=lambda W, Y: Y.shape[1] - 1),
         "a row without mass is answered as the most frequent class: it is unknown, -1": _voted(unknown=lambda W, Y: Y.sum(0).argmax()),
-        "unknown is -1, not nan or None": _each(_voted, "unknown", lambda W, Y: np.nan, lambda W, Y: None),
+        "unknown is -1, not nan": _voted(unknown=lambda W, Y: np.nan),
         "the answers have an unsigned type, in which -1 is a large number": lambda W, Y: _voted(known=lambda m: m.sum(1) > 0)(W, Y).astype(
             np.uint8
         ),
@@ -507,9 +508,7 @@ vote = Exercise(
         "only a majority of the mass counts as an answer: the most mass is enough": _known(
             lambda m: m.max(1) * 2 > m.sum(1), lambda m: m.max(1) * 2 >= m.sum(1) * (m.sum(1) > 0) + (m.sum(1) == 0)
         ),
-        "equal masses, or nearly equal ones, are called unknown: there is mass, so there is an answer": _known(
-            *(lambda m, e=e: m.any(1) & (np.sort(m, 1)[:, -1] - np.sort(m, 1)[:, -2] > e) for e in (0, 1e-3, 1e-5))
-        ),
+        EQUAL: _known(*(lambda m, e=e: m.any(1) & (np.sort(m, 1)[:, -1] - np.sort(m, 1)[:, -2] > e) for e in (0, 1e-3, 1e-5))),
         "a type too small is used, which rounds or starts again from 0: stay in float64": _each(
             _voted, "mass", *(lambda W, Y, t=t: np.where(W @ Y > 0, (W @ Y).astype(t), 0) for t in (np.uint8, np.float16))
         ),
@@ -536,7 +535,7 @@ vote = Exercise(
         ],
         "ties": [Case("for masses that differ by 1e-4, 1e-6 and 1e-12", (_CLOSE, np.eye(3)))],
         "layout": [
-            Case("for arrays that are not contiguous", lambda: (scattered(_WEIGHTS), scattered(_ONE_HOT))),
+            Case("for arrays that are not contiguous", lambda: (scattered(_WEIGHTS[::-1]), scattered(_ONE_HOT))),
             Case("for one-hot rows of whole numbers", (_sparse(9, 30, 7), _one_hot(10, 7, 4).astype(int))),
         ],
     },
@@ -659,7 +658,8 @@ uda_loss = Exercise(
             _uda(each=_of_sure_targets, end=lambda each, T: each.sum() / (each > 0).sum().clamp(min=1)),
         ),
         "a gradient flows into the target": lambda w, s, T: F.kl_div(s.log_softmax(1), _p(w / T), reduction="batchmean"),
-        "the loss carries no gradient": (_ends(lambda each, T: each.mean().detach()), _ends(lambda each, T: each.mean().item())),
+        "the loss carries no gradient": _ends(lambda each, T: each.mean().detach()),
+        "no .item() on it": _ends(lambda each, T: each.mean().item()),
         NAN_OF_0: _each(_uda, "each", lambda q, l: (q * (q.log() - l)).sum(1), lambda q, l: (q * (q / l.exp()).log()).sum(1)),
         "the target's logarithm is cut off, or a small number added: xlogy, log_softmax or F.kl_div need none": _each(
             _uda,
@@ -741,7 +741,7 @@ def _hanging(function, logits, y, eta):
         hangs = torch.autograd.grad(loss, logits, allow_unused=True)[0] is not None
     if not hangs and float(loss if np.ndim(loss) == 0 else 1) == 0:
         fault = Fix(NOT_HANGING)
-    return {name: value for name, value in seen.items() if name != "the gradient"} | ({"the gradient": fault} if fault else {})
+    return {"the loss": loss, "the gradient": fault} if fault else seen
 
 
 def _classes_weighted(z, y, eta):
@@ -755,6 +755,7 @@ _TSA_P, _TSA_Y = _leaf([0.97, 0.02, 0.01], [0.40, 0.35, 0.25], [0.80, 0.15, 0.05
 _TSA_Z = _TSA_P.log() + _leaf([1.0], [0.0], [2.0])
 _ALMOST = _leaf(*([0.8 + d, 0.2 - d] for d in (1e-4, -1e-4, 1e-6, -1e-6))).log()
 _KNOWN = _leaf([9, 0], [0, 9])
+_FAR_APART = _leaf(*([z, 0, 0] for z in (6, 4, 1, 0, -1, -2, -3, -4)))  # the probabilities of class 0 are between .009 and .995
 SUREST = "the highest probability decides, so that an image that is surely WRONG is held back: the label's probability decides"
 WRONG_SIDE = "what is known takes part and the rest is held back: the comparison is the wrong way round"
 DIVIDED = "the sum is divided by the number of all images, or by one more: divide by how many take part"
@@ -847,7 +848,8 @@ tsa_loss = Exercise(
             _ce(z, y) * (1 - _of_label(z, y).detach() / eta).clamp(min=0)
         ).mean(),
         PLAIN: (_classes_weighted, *_each(_held, "losses", lambda z, y: F.cross_entropy(z, y, reduction="none", label_smoothing=0.1))),
-        "the loss carries no gradient": _each(_held, "end", torch.Tensor.detach, torch.Tensor.item),
+        "the loss carries no gradient": _held(end=torch.Tensor.detach),
+        "no .item() on it": _held(end=torch.Tensor.item),
         f"half precision: {EXACT}": _each(_held, "losses", lambda z, y: _ce(z.bfloat16(), y).float()),
     },
     battery={
@@ -873,7 +875,8 @@ tsa_loss = Exercise(
             Case("for logits of float64", (uniform(14, 6, 3).double(), classes(15, 6, 3), 0.4)),
         ],
         "ends": [
-            Case(f"at eta = {eta}", (3 * uniform(n, 9, 3), classes(n + 1, 9, 3), eta)) for n, eta in ((16, 0.02), (18, 0.98), (20, 1.0))
+            Case(f"at eta = {eta} for labels of which some are nearly sure, some nearly excluded", (_FAR_APART, torch.zeros(8).long(), eta))
+            for eta in (0.02, 0.05, 0.98, 1.0)
         ],
     },
 )
@@ -1034,18 +1037,21 @@ _number = returns(Part("the accuracy", "number"))
 
 
 def _looked(function, model, x, y):
-    training = model.training
+    before = [part.training for part in model.modules()]
     seen = _number(function, model, x, y)
     if any(any(modes) for modes, _ in model.passes):
         raise Fix("the model, or a part of it, answers in training mode: evaluation mode is model.eval(), which reaches all its parts")
     if any(recorded for _, recorded in model.passes):
         seen["the gradients"] = Fix("gradients are recorded during the pass: work under torch.no_grad()")
-    modes = {part.training for part in model.modules()}
-    if len(modes) > 1:
-        seen["the mode"] = Fix("a part of the model stays in another mode: model.train(mode) sets all of its parts")
-    elif modes != {training}:
-        came, left = ("training", "evaluation") if training else ("evaluation", "training")
-        seen["the mode"] = Fix(f"the model comes in {came} mode and is left in {left} mode: note model.training first, and go back to that")
+    after = [part.training for part in model.modules()]
+    if before[0] != after[0]:
+        came, left = ("training", "evaluation") if before[0] else ("evaluation", "training")
+        seen["the mode"] = Fix(f"the model comes in {came} mode and is left in {left} mode: note the modes first, and go back to them")
+    elif before != after:
+        seen["the mode"] = Fix(
+            "a part of the model is left in another mode than it came in: note .training of every part in model.modules(), and give each "
+            "its own back (model.train(mode) sets all parts alike)"
+        )
     return seen
 
 
@@ -1055,14 +1061,14 @@ def _accuracy(
     recorded=False,
     hit=lambda z, y: z.argmax(1) == y,
     mean=lambda hit: hit.double().mean().item(),
-    leave=lambda model, mode: model.train(mode),
+    leave=lambda model, modes: [_top_mode(part, one) for part, one in zip(model.modules(), modes)],
 ):
     def accuracy(model, x, y):
-        mode = model.training
+        modes = [part.training for part in model.modules()]
         enter(model)
         with torch.set_grad_enabled(recorded):
             right = hit(model(x), y)
-        leave(model, mode)
+        leave(model, modes)
         return mean(right)
 
     return accuracy
@@ -1129,27 +1135,26 @@ def _with_frozen_weights(model, x, y):
     return right
 
 
-def _without_gradients(model, mode):
-    model.train(mode).zero_grad()
+def _and_then(act):
+    """Does something to the model in the end, which is in training mode."""
+    return _accuracy(leave=lambda model, modes: (act(model.train(modes[0])), None)[1])
 
 
-def _statistics_reset(model, mode):
-    model.train(mode).statistic.zero_()
-
-
-def _of_logits(what, z, y, training=True):
+def _look(what, z, y, right=RECORDED, training=True, inside=None):
+    """The network is made anew each time: a copy would write its passes into the notes of the original. `inside` is the mode of its inner part."""
     x = z if z.ndim == 4 else z.view(*z.shape, 1, 1)
-    return lambda: (_Network(training), x.clone() if x.is_contiguous() else x, y)
 
+    def inputs():
+        model = _Network(training)
+        model.inner[0].train(training if inside is None else inside)
+        return model, x.clone() if x.is_contiguous() else x, y
 
-def _look(what, z, y, right=None, training=True):
-    """Made anew each time: a copy would write its passes into the notes of the original."""
-    return Case(what, _of_logits(what, z, y, training), RECORDED if right is None else {"the accuracy": right})
+    return Case(what, inputs, right)
 
 
 _SIX, _OF_SIX = _leaf([3, 1, 0], [0, 2, 1], [1, 0, 4], [5, 0, 1], [0, 1, 2], [0, 1, 3]), torch.tensor([0, 1, 2, 1, 2, 0])
 TRAINING = "answers in training mode: evaluation mode is model.eval()"
-LEFT = "note model.training first, and go back to that"
+LEFT = "note the modes first, and go back to them"
 SHARE_OF_RIGHT = "divide the number of right answers by the number of images"
 
 accuracy = Exercise(
@@ -1160,30 +1165,36 @@ accuracy = Exercise(
     changes=("mode",),  # of which this check has more to say
     cases=[
         _look("of six images, the model being in training mode before,", _SIX, _OF_SIX, 4 / 6),
-        _look("of six images, the model being in evaluation mode before,", _SIX, _OF_SIX, 4 / 6, training=False),
+        _look("of six images, the model being in evaluation mode before,", _SIX, torch.tensor([0, 1, 2, 1, 2, 2]), 5 / 6, training=False),
         _look("of a single image", _SIX[:1], _OF_SIX[:1], 1.0),
         _look("of two images, both wrong,", _SIX[:2], torch.tensor([2, 0]), 0.0),
         _look("of one image of class 0 and three of class 2", _SIX[[3, 0, 1, 2]], torch.tensor([0, 2, 2, 2]), 0.5),
     ],
     mistakes={
         LEFT: _each(
-            _accuracy, "leave", lambda model, mode: None, lambda model, mode: model.train(), lambda model, mode: model.train(not mode)
+            _accuracy,
+            "leave",
+            lambda model, modes: None,
+            lambda model, modes: model.train(),
+            lambda model, modes: model.train(not modes[0]),
         ),
         TRAINING: (*_each(_accuracy, "enter", lambda model: None, lambda model: model.train(), _top_mode), _put_back),
-        "a part of the model stays in another mode": _each(
-            _accuracy, "leave", _top_mode, lambda model, mode: [_top_mode(part, mode) for part in (model, *model.children())]
+        "a part of the model is left in another mode than it came in": _each(
+            _accuracy,
+            "leave",
+            lambda model, modes: model.train(modes[0]),
+            lambda model, modes: _top_mode(model, modes[0]),
+            lambda model, modes: [_top_mode(part, modes[0]) for part in (model, *model.children())],
         ),
         "gradients are recorded": (_accuracy(recorded=True), _accuracy(recorded=True, mean=lambda right: right.float().mean().item())),
         "what was frozen stays frozen": (
             _with_frozen_weights,
-            _accuracy(leave=lambda model, mode: model.train(mode).requires_grad_(False)),
+            _and_then(lambda model: model.requires_grad_(False)),
         ),
-        "zero_grad() are left to the training loop": _each(_accuracy, "leave", _without_gradients),
-        "it changes the type of the network's numbers": _each(
-            _accuracy, "leave", lambda model, mode: model.train(mode).double(), lambda model, mode: model.train(mode).half()
-        ),
+        "zero_grad() are left to the training loop": _and_then(nn.Module.zero_grad),
+        "it changes the type of the network's numbers": (_and_then(nn.Module.double), _and_then(nn.Module.half)),
         "it changes the network's weights": (_cast("half"), _cast("bfloat16")),
-        "it changes the network's buffers": _each(_accuracy, "leave", _statistics_reset),
+        "it changes the network's buffers": _and_then(lambda model: model.statistic.zero_()),
         f"this is a count: {SHARE_OF_RIGHT}": _mean_of(lambda right: right.sum().item()),
         "this is a percentage: the fraction is between 0 and 1": _mean_of(lambda right: 100 * right.double().mean().item()),
         "this is the fraction of wrong answers": _mean_of(lambda right: 1 - right.double().mean().item()),
@@ -1193,7 +1204,7 @@ accuracy = Exercise(
             _accuracy(mean=lambda right: right.sum().item())(model, x, y) / x.numel()
         ),
         f"{SHARE_OF_RIGHT}: a number is written in": _mean_of(
-            lambda right: right.sum().item() / 6, lambda right: right[:1000].double().mean().item()
+            lambda right: right.sum().item() / 6, lambda right: right.sum().item() / 3000
         ),
         "the answer is the class with the highest logit, argmax over the classes (dim=1)": _hits(
             lambda z, y: z.argmin(1) == y, lambda z, y: z.max(1).values == y, lambda z, y: z.argmax(0).sum() == y
@@ -1249,6 +1260,8 @@ accuracy = Exercise(
         "passes": [
             _look("of five images, the model being in training mode before,", uniform(10, 5, 3), classes(11, 5, 3)),
             _look("of five other images, in evaluation mode before,", uniform(12, 5, 3), classes(13, 5, 3), training=False),
+            _look("with a part that is frozen in evaluation mode", uniform(16, 5, 3), classes(17, 5, 3), inside=False),
+            _look("with a part in training mode, the model not,", uniform(18, 5, 3), classes(19, 5, 3), training=False, inside=True),
         ],
         "layout": [_look("of images that are not contiguous", scattered(uniform(14, 9, 2, 2, 1)), classes(15, 9, 4))],
     },
@@ -1346,7 +1359,6 @@ reported_score = Exercise(
                 lambda s: _first_not_below(s, -1e-15),
                 lambda s: int(s.argsort()[-1]),
                 lambda s: int((-s).argsort()[0]),
-                lambda s: int(np.lexsort((-np.arange(len(s)), s))[-1]),
             ),
         ),
         "of equal validation scores the one with the higher (or lower) TEST score is taken: the earliest decides": (
@@ -1376,7 +1388,7 @@ reported_score = Exercise(
         "this is the mean of all test scores: that of one look": lambda v, t: t.mean(),
         "this is the mean of test scores up to the chosen look: that of one look": _told(lambda v, t, k: t[: k + 1].mean()),
         "all the test scores up to the chosen look have a say: that look's alone": _told(lambda v, t, k: t[: k + 1].max()),
-        "one number is wanted: that of the chosen look": (lambda v, t: t.copy(), _told(lambda v, t, k: t[k : k + 1])),
+        "one number is wanted: that of the chosen look": (lambda v, t: t.copy(), *_told(lambda v, t, k: t[k : k + 1])),
         NEARLY: _chosen(
             *(lambda s, d=d: int(s.round(d).argmax()) for d in (2, 3, 4, 6)),
             *(lambda s, t=t: int(s.astype(t).argmax()) for t in (np.float16, np.float32)),
@@ -1393,7 +1405,7 @@ reported_score = Exercise(
     battery={
         **none("two rows of scores come in: no labels or classes, no logits, no gradient, no network, no setting"),
         "one": [Case("of a single look with the score 0", (_array(0.0), _array(0.31234)))],
-        "extremes": [Case("for scores of ±90, ±120 and ±300", (_array(-120.0, 90, 300, -300), _array(90.0, -300, -120.5, 300)))],
+        "extremes": [Case("for scores of ±90, ±120 and ±300", (_array(-320.0, 90, 300, -300, 120), _array(90.0, -300, -120.5, 300, 120)))],
         "sizes": [Case(f"of {k} looks, many of them equal,", (_few_values(k, k), _scores(k + 1, k))) for k in (20, 40, 300, 1000, 3000)]
         + [Case("of 3000 looks", (_scores(1, 3000), _scores(2, 3000)))],
         "ties": [
@@ -1415,7 +1427,16 @@ reported_score = Exercise(
 # --------------------------------------------------------------------------------------------------- 10.9 the diagnosis
 
 _LETTERS = "ABCDEFGHJKL"
-_SEALS = (1632510933, 3770127714, 1379401315, 1183089392, 1784708178, 2502473304, 1494852068, 3746046887)  # of the cases 1 to 8 with their letters: what belongs to what is not said here
+_SEALS = (
+    1632510933,
+    3770127714,
+    1379401315,
+    1183089392,
+    1784708178,
+    2502473304,
+    1494852068,
+    3746046887,
+)  # of the cases 1 to 8 with their letters: what belongs to what is not said here
 
 
 def _named_rightly(student):
@@ -1431,10 +1452,17 @@ def _named_rightly(student):
         raise Fix(f"no letter for case {_listed(missing)}")
     if unknown := [case for case, letter in enumerate(letters, 1) if len(letter) != 1 or letter not in _LETTERS]:
         raise Fix(f"case {_listed(unknown)}: one of the letters A to H and J to L is wanted")
-    wrong = [case for case, letter in enumerate(letters, 1) if zlib.crc32(f"case {case} is {letter}".encode()) != _SEALS[case - 1]]
-    if wrong:
-        hint = " (one letter stands twice: each kind belongs to one case at the most)" if len(set(letters)) < 8 else ""
+    if wrong := [case for case, letter in enumerate(letters, 1) if not _belongs(case, letter)]:
+        hint = ""
+        if len(set(letters)) < 8:
+            hint = " (one letter stands twice: each kind belongs to one case at the most)"
+        elif not all(any(_belongs(case, letter) for case in range(1, 9)) for letter in letters):
+            hint = " (one of your letters belongs to no case)"
         raise Fix(f"not named rightly: case {_listed(wrong)}{hint}")
+
+
+def _belongs(case, letter):
+    return zlib.crc32(f"case {case} is {letter}".encode()) == _SEALS[case - 1]
 
 
 def _listed(cases):
@@ -1463,6 +1491,8 @@ class _Watched(SimpleCNN):
     def __init__(self, strength=8.0):
         dataset = _dataset_of_the_lesson()
         super().__init__(dataset.channels, dataset.num_classes)
+        self.convolutions[0], self.convolutions[1] = nn.Conv2d(dataset.channels, 4, 3, padding=1), nn.BatchNorm2d(4)  # a third of the time
+        self.convolutions[4] = nn.Conv2d(4, 32, 3, padding=1)
         self.log, self.switched = _Notes(), False
         with torch.no_grad():
             self.head.weight.mul_(strength)
@@ -1497,7 +1527,7 @@ def _in_pool(n):
     return torch.linspace(0, len(_dataset_of_the_lesson().train) - 1, n).long()
 
 
-def _hybrid_batch(rng, labelled=4, unlabelled=8):
+def _hybrid_batch(rng, labelled=4, unlabelled=5):
     dataset = _dataset_of_the_lesson()
 
     def images(n, like=None):
@@ -1544,8 +1574,8 @@ class _Run:
         self.states |= inside
         return result
 
-    def loss(self, model, batch, where="for random images"):
-        """The loss of a step; Fix unless it is finite, has a gradient and comes with numbers to log."""
+    def loss(self, model, batch, where="for random images", again=False):
+        """The loss of a step; Fix unless it is finite, comes with numbers to log, and (but for those `again`) has a finite gradient."""
         model.log.clear()
         model.switched = False
         result = self.guarded(model, batch)
@@ -1553,7 +1583,7 @@ class _Run:
         loss, _ = expect_loss(result, *(result[1] if has_logs else ()))
         if model.switched:
             raise Fix("it switches the mode: call neither eval() nor train(), the training loop takes care of the mode")
-        gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, retain_graph=True)
+        gradients = () if again else torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, retain_graph=True)
         for name, values in (("loss", [loss]), ("gradient", [g for g in gradients if g is not None])):
             if not all(value.isfinite().all() for value in values):
                 raise Fix(f"{where} the {name} is not finite: a mean over nothing (0 / 0), a logarithm or a root of 0?")
@@ -1614,51 +1644,51 @@ def _both_kinds_of_images_teach(run, model, rng):
     )
 
 
-def _apart(model, images):
-    """Positions of up to four images about which the model says different things."""
-    found = model.classes_of(images)
-    return torch.cat([(found == c).nonzero()[0] for c in found.unique()[:4]])
+def _more_often(rule):
+    """A rule about costs that are random for some methods: Fix only if it is also broken on average over many calls."""
+
+    def patient(*arguments):
+        with contextlib.suppress(Fix):
+            return rule(*arguments, 2)
+        return rule(*arguments, 12)
+
+    return patient
 
 
-def _labels_teach(run, model, rng):
-    """The labels that the model would give cost least on their own images, and send a gradient. Returns a batch with them."""
-    many = _hybrid_batch(rng, labelled=200)
-    chosen = _apart(model, many.x_l)
-    y = model.classes_of(many.x_l)[chosen]
-    batch = many._replace(x_l=many.x_l[chosen].detach().requires_grad_(), y_l=y)
+@_more_often
+def _labels_teach(run, model, batch, y, repeats):
+    """The labels `y` that the model would give cost least on their own images, and send a gradient."""
     others = (y + 1) % model.head.out_features
 
     def losses(labels):
-        return [run.loss(model, batch._replace(y_l=labels)) for _ in range(5)]
+        return [run.loss(model, batch._replace(y_l=labels), again=True) for _ in range(repeats // 2)]
 
-    def cost(labels):
-        return np.mean([loss.item() for loss in losses(labels)])
+    def cost(found):
+        return np.mean([loss.item() for loss in found])
 
-    right = cost(y)
-    if cost(others) < right + 0.05:
+    right, wrong = losses(y), losses(others)
+    if cost(wrong) < cost(right) + 0.05:
         raise Fix(
             "wrong labels cost no more than right ones: is y_l used (not a pseudo-label in its place), with the right sign, and in the same "
             "order as the images, also where a joint pass is cut apart?"
         )
-    if right >= min(cost(labels) for labels in (y.flip(0), *(y.roll(n) for n in range(1, len(y))))):
+    if cost(right) >= min(cost(losses(labels)) for labels in (y.flip(0), *(y.roll(n) for n in range(1, len(y))))):
         raise Fix(
             "right labels cost no less than the same labels on the wrong images: are images and labels, and the pieces of a joint pass, in "
             "the same order?"
         )
-    by_student, by_hand = (
-        [torch.autograd.grad(loss, model.head.weight)[0] for loss in found]
-        for found in ((sum(losses(y)), sum(losses(others))), [F.cross_entropy(model(batch.x_l), labels) for labels in (y, others)])
-    )
-    if ((by_student[1] - by_student[0]) * (by_hand[1] - by_hand[0])).sum() <= 0:
+    by_hand = [F.cross_entropy(model(batch.x_l), labels) for labels in (y, others)]
+    right, wrong, *by_hand = (torch.autograd.grad(loss, model.head.weight)[0] for loss in (sum(right), sum(wrong), *by_hand))
+    if ((wrong - right) * (by_hand[1] - by_hand[0])).sum() <= 0:
         raise Fix("other labels change the loss, but not the gradient: is the labelled loss detached?")
-    return batch
 
 
-def _agreement_is_cheap(run, model, rng, batch):
-    many = _hybrid_batch(rng, unlabelled=200)
-    x_w = many.x_w[_apart(model, many.x_w)].detach().repeat(2, 1, 1, 1).requires_grad_()
+@_more_often
+def _agreement_is_cheap(run, model, batch, x_w, repeats):
     batch = batch._replace(x_w=x_w, index=_in_pool(len(x_w)))
-    agree, disagree = (np.mean([run.loss(model, batch._replace(x_s=x_s)).item() for _ in range(12)]) for x_s in (x_w, x_w.roll(1, 0)))
+    agree, disagree = (
+        np.mean([run.loss(model, batch._replace(x_s=x_s), again=True).item() for _ in range(repeats)]) for x_s in (x_w, x_w.roll(1, 0))
+    )
     if agree > disagree + 0.25:
         raise Fix(
             "the loss is much higher where both views are the same image than where they are different ones: is the sign of the unlabelled "
@@ -1666,23 +1696,34 @@ def _agreement_is_cheap(run, model, rng, batch):
         )
 
 
+def _apart(model, images):
+    """Up to four images about which the model says different things, and what it says."""
+    found = model.classes_of(images)
+    places = torch.cat([(found == c).nonzero()[0] for c in found.unique()[:4]])
+    return images[places].detach(), found[places]
+
+
 def _learns(student):
     rng = torch.Generator().manual_seed(1)
     run, model = _Run(student), _Watched()
     _both_kinds_of_images_teach(run, model, rng)
-    for _ in range(3):
-        batch = _labels_teach(run, model, rng)
-    _agreement_is_cheap(run, model, rng, batch)
+    for _ in range(2):
+        many = _hybrid_batch(rng, labelled=100)
+        x_l, y = _apart(model, many.x_l)
+        batch = many._replace(x_l=x_l.requires_grad_(), y_l=y)
+        _labels_teach(run, model, batch, y)
+    x_w, _ = _apart(model, _hybrid_batch(rng, unlabelled=100).x_w)
+    _agreement_is_cheap(run, model, batch, x_w.repeat(2, 1, 1, 1).requires_grad_())
 
 
 def _starts_anew(student):
     """What a copy remembers is not seen by the next one: a run between two equal ones, on another network, changes nothing."""
     rng = torch.Generator().manual_seed(2)
     first, second = _Watched(), _Watched(4.0)
-    batches = [_hybrid_batch(rng) for _ in range(3)]
+    batches = [_hybrid_batch(rng) for _ in range(2)]
     before, _, after = (
-        [run.loss(copy.deepcopy(model), batch).item() for batch in batches]
-        for run, model in ((_Run(student), first), (_Run(student), second), (_Run(student), first))
+        [run.loss(model, batch).item() for batch in batches]
+        for run, model in ((_Run(student), copy.deepcopy(first)), (_Run(student), second), (_Run(student), first))
     )
     if not np.allclose(before, after, rtol=1e-6, atol=1e-6):
         raise Fix(
@@ -1692,13 +1733,13 @@ def _starts_anew(student):
         )
 
 
-def _finite(where, strength=8.0, change=_as_it_is, **sizes):
+def _finite(where, strength=8.0, change=_as_it_is, again=False, **sizes):
     """A rule: loss and gradient are finite where it is hard."""
 
     def rule(student):
         rng, run, model = torch.Generator().manual_seed(3), _Run(student), _Watched(strength)
-        for _ in range(2):
-            run.loss(model, change(_hybrid_batch(rng, **sizes)), where)
+        for _ in range(1 if again else 2):
+            run.loss(model, change(_hybrid_batch(rng, **sizes)), where, again)
 
     return rule
 
@@ -1727,7 +1768,7 @@ hybrid_loss = Exercise(
             _finite("for four images each", unlabelled=4),
         ],
         "classes": [_finite("where all labels are the first class", change=lambda batch: batch._replace(y_l=0 * batch.y_l))],
-        "sizes": [_finite("for 300 unlabelled images", unlabelled=300)],
+        "sizes": [_finite("for 260 unlabelled images", again=True, unlabelled=260)],
         "layout": [_finite("for images that are not contiguous", change=_as_laid_out)],
     },
 )
