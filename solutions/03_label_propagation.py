@@ -164,7 +164,7 @@ print("nearest neighbour of 0, 1, 2:", neighbour.ravel())
 #
 # 16 min · difficulty 3/5 · objective 3a
 #
-# From the points `x` (N, D), floats, return the array `A` (N, N) of zeros and ones, symmetric: 1 where $j$ is one of the `k`
+# From the points `x` (N, D), floats, return the array `A` (N, N) of zeros and ones (of any type), symmetric: 1 where $j$ is one of the `k`
 # nearest **other** points of $i$ (in Euclidean distance), or $i$ one of those of $j$. The diagonal is 0. $1 \le k < N$.
 # Points may lie at the same place: then they are others for each other, at distance 0. Otherwise you need not care about ties:
 # which points are the `k` nearest is never in doubt.

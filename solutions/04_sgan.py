@@ -370,7 +370,7 @@ print("backward(inputs=[x]): gradient in the judge?", judge.weight.grad is not N
 
 # %% tags=["exercise", "ex-4.5"]
 def generator_step(model, painter, optimizer_g, x_u, z, objective) -> float:
-    """One step of the generator against a discriminator that stays as it is.
+    """One step of the generator against a discriminator whose weights stay as they are.
 
     model: has `features`, images to (B, n); painter: the generator, noise to images; optimizer_g: of its parameters
     x_u: (B_u, C, H, W) real images, z: (B_f, noise_size), objective(features_real, features_fake): scalar to minimise
@@ -419,15 +419,15 @@ check("4.5", generator_step)
 
 
 # %% tags=["exercise", "ex-4.6"]
-def diversity(fakes: torch.Tensor, reals: torch.Tensor) -> torch.Tensor:
+def diversity(fakes: torch.Tensor, reals: torch.Tensor) -> float:
     """Mean distance between fakes, relative to the mean distance between real images.
 
     fakes: (N, C, H, W), reals: (M, C, H, W)
-    returns: a number, 0 if all fakes are equal
+    returns: a number (no gradient), 0 if all fakes are equal
     """
     ### BEGIN SOLUTION
     between_fakes, between_reals = torch.pdist(fakes.flatten(1)), torch.pdist(reals.flatten(1))
-    return between_fakes.mean() / between_reals.mean()
+    return (between_fakes.mean() / between_reals.mean()).item()
     ### END SOLUTION
 
 

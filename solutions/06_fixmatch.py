@@ -207,8 +207,8 @@ pd.DataFrame({"pseudo-label": pseudo_label, "cross-entropy": per_image, "kept": 
 # 7 min · difficulty 2/5 · objective 6c
 #
 # Given the logits on the strong views, `logits_s` (B, num_classes), the `pseudo_label` (B,) and the `mask` (B,), return
-# $\ell_u$ as a scalar tensor: the masked cross-entropies, summed and divided by the number of **all** B images. If
-# the mask is all zeros the loss is 0, still a tensor, and not nan.
+# $\ell_u$ as a scalar tensor: the masked cross-entropies, summed and divided by the number of **all** B images. Its gradient
+# reaches `logits_s`. If the mask is all zeros the loss is 0, still a tensor, and not nan.
 #
 # <details><summary>Hint 1 (direction)</summary>You need one loss per image before you can mask any of them.</details>
 #
@@ -535,7 +535,7 @@ table.reindex(columns=columns)
 # `zip` ends with the shorter of two loaders. A labelled loader has `ceil(num_labelled / batch_l)` batches of `batch_l`
 # images, an unlabelled one `ceil(num_unlabelled / batch_u)` batches of `batch_u` (the last batch of each may be
 # smaller). Return the fraction of the **unlabelled images** that one pass over `zip(labelled_loader, unlabelled_loader)`
-# sees: a float in [0, 1].
+# sees: a float in [0, 1]. There is at least one image of each kind.
 #
 # <details><summary>Hint 1 (direction)</summary>How many steps does the pass have? How many unlabelled images come by in
 # so many steps, at the most?</details>

@@ -384,7 +384,7 @@ pd.concat(lines).round(3).reset_index(drop=True)
 #
 # Return `(loss, logs, new_memory)`: the scalar loss $\ell_s + \lambda_u \ell_u$, `{"mask": fraction of unlabelled images kept}` (a number,
 # no gradient) and the memory after this batch, whose positions are `batch.index`. As in Exercise 6.4, but with `select`: pseudo-labels from
-# `batch.x_w`, $\ell_u$ on `batch.x_s`. Run `model` on `x_w` alone, without gradient, and on labelled and strong images in **one** joint pass,
+# `batch.x_w`, $\ell_u$ on `batch.x_s`. Run `model` on `x_w` alone, under `torch.no_grad()`, and on labelled and strong images in **one** joint pass,
 # kept or not; or, as in the paper, once on all three, with the weak logits detached. Call neither `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Weak logits under <code>torch.no_grad()</code>; <code>select</code>; the
@@ -661,7 +661,8 @@ plots.show(draw_thresholds(by_prior.thresholds, dataset.class_names), alt)
 #
 # From the predictions `q` (B, num_classes), whose rows sum to 1, the `prior` $\pi$ and the `average` prediction $\tilde p$ (both
 # (num_classes,), all entries of `average` positive), return the aligned predictions (B, num_classes), a float tensor:
-# $q_{bc}\, \pi_c / \tilde p_c$, each row divided by its sum. (A prior of 0 makes a class impossible.)
+# $q_{bc}\, \pi_c / \tilde p_c$, each row divided by its sum. (A prior of 0 makes a class impossible; in
+# each row a possible class has a probability above 0.)
 #
 # <details><summary>Hint 1 (direction)</summary>One factor for each class, the same for all images; then make each row a
 # distribution again.</details>

@@ -75,8 +75,9 @@ pd.DataFrame({"p": p, "p squared": p.square()}).T.assign(sum=[p.sum().item(), p.
 # 8 min · difficulty 1/5 · objective 8a
 #
 # Return the distributions `p` (B, num_classes), each row with the sum 1, sharpened by the formula above: a float tensor
-# (B, num_classes) whose rows sum to 1 again. `T` is any number from `.02` up (it needs no guard): `T = 1` changes
-# nothing, a `T` above 1 makes the rows flatter. A probability of exactly 0 stays 0, at any `T`.
+# (B, num_classes) whose rows sum to 1 again. `T` is any number from `.02` up, and needs no guard
+# (below `.1`, each row has a probability of at least `.2`): `T = 1` changes nothing, a `T` above 1 makes the rows flatter. A
+# probability of exactly 0 stays 0, at any `T`.
 #
 # <details><summary>Hint 1 (direction)</summary>Two steps: a power of every entry, and then each row divided by the sum
 # of that row. Which exponent makes differences larger?</details>
@@ -423,7 +424,7 @@ print(f"the same images: their logits differ by up to {(alone - in_company).abs(
 #
 # Glue the images, the labelled ones first and then view by view; and so the labels: `y_l` one-hot, then `q` for *each*
 # view. The partner of glued image $i$ is glued image `order[i]`, with its label. Mix all with `lam`, run `model` **once**, on
-# all mixtures, and return `(loss, logs)`: $\mathcal{L}_X + \lambda_U \mathcal{L}_U$, and `{"brier": ...}`, $\mathcal{L}_U$ as a
+# all mixtures in this order, and return `(loss, logs)`: $\mathcal{L}_X + \lambda_U \mathcal{L}_U$, and `{"brier": ...}`, $\mathcal{L}_U$ as a
 # number (no gradient). As in lesson 06, call neither `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Six lines: the labels; glue images and labels; your

@@ -437,7 +437,7 @@ print("flipped ", sorted(round(float(mean), 4) for mean in means))
 #
 # 14 min · difficulty 3/5 · objective 9b
 #
-# `differences` (n,) holds $d_1 \dots d_n$, one for each label split; $1 \le n \le 12$. Of all $2^n$ patterns of signs
+# `differences` (n,) holds $d_1 \dots d_n$, one for each label split, each between -100 and 100; $1 \le n \le 12$. Of all $2^n$ patterns of signs
 # $s_i \in \{-1, +1\}$, return the fraction with $\left|\frac{1}{n}\sum_i s_i d_i\right| \ge \left|\frac{1}{n}\sum_i d_i\right|$, a number.
 # Rounding must not lose a tie: a *mean* (not a sum) that falls short by less than `1e-12` counts, too.
 #
@@ -800,7 +800,7 @@ pd.DataFrame(lines).T.fillna("")
 #
 # 6 min · difficulty 1/5 · objective 9d
 #
-# `test_ids` (N,) and `train_ids` (M,) hold the lesion id of every image, as strings; two ids are the same only if all their
+# `test_ids` (N,) and `train_ids` (M,), both of at least one, hold the lesion id of every image, as strings; two ids are the same only if all their
 # characters are. Return a boolean array (N,), one entry for each **test image**: True where its lesion occurs in no training
 # image. (A lesion may occur twice in the test split; that does not matter here.)
 #
@@ -1140,7 +1140,7 @@ pd.DataFrame(
 # 10 min · difficulty 2/5 · objective 9f
 #
 # `members` is a list of M arrays (N, C), probabilities of the same images; `fractions` (C,), above 0, are the class fractions $\pi$, and
-# `strength` is $s$, any number from 0 on. Return $q$, a float array (N, C) whose rows sum to 1. Do not change the input arrays.
+# `strength` is $s$, from 0 to 10. Return $q$, a float array (N, C) whose rows sum to 1. Do not change the input arrays.
 #
 # <details><summary>Hint 1 (direction)</summary>Three steps: the mean over the members, a factor for each class, each row divided by
 # its sum. What is the factor of a rare class, larger or smaller than that of a frequent one?</details>

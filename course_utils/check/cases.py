@@ -191,6 +191,7 @@ def loss_and_logs(*logs: str, of: Sequence[str] = ("x_l", "x_s"), passes: Callab
         seen: Seen = {"the loss": loss}
         seen |= {f"the gradient to the logits of {name}": model.gradient_to(loss, getattr(batch, name)) for name in of}
         seen |= {f"logs[{name!r}]": found[name] for name in logs}
+        seen["the logs"] = found  # not compared, but watched: no later call may change it
         return seen | (_fault("the passes", passes, *inputs) if passes else {})
 
     return observe
@@ -236,7 +237,7 @@ def compare(exercise: Exercise, function: Callable, recorded: Recorded, diagnose
         rule(Guarded(function, exercise.changes))
     for case, before, its_copy in zip(cases, seen, kept):
         if not _all_alike(before, its_copy):
-            raise Fix(f"what it returned {case.what} was changed by a later call: return a new tensor each time")
+            raise Fix(f"what it returned {case.what} was changed by a later call: return new tensors and dicts each time")
     for case, before in zip(cases[:3], kept):
         if not _all_alike(before, exercise.outcome(function, case)):
             raise Fix(

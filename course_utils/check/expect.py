@@ -75,6 +75,8 @@ def agree(actual: Any, right: Any, tolerance: float = TOLERANCE) -> bool:
         return True
     if isinstance(right, Digest):
         return right.fits(actual, tolerance)
+    if isinstance(right, dict):
+        return isinstance(actual, dict) and [*actual] == [*right] and all(agree(actual[key], right[key], tolerance) for key in right)
     a, b = numbers(actual), numbers(right)
     if b is None:
         return bool(actual == right)

@@ -807,6 +807,7 @@ adjusted_cross_entropy = Exercise(
             *(lambda p, least=least: p.clamp(min=least) for least in (0.1, 0.05, 0.01, 0.005, 0.002, 1e-3, 1e-4, 1e-5)),
             *(lambda p, more=more: p + more for more in (0.01, 1e-3, 1e-4, 1e-6, 1e-8)),
         ),
+        "prior ** strength becomes 0 where both are at their ends: strength * log(prior)": lambda z, y, p, s: _ce(z + (p**s).log(), y),
         "the prior is used in half precision: take it as it is": _prior(lambda p: p.half().float()),
     },
     errors={"must match the size": "prior.log() has one entry for each class: added to (B, C) it repeats for every row"},
@@ -839,6 +840,9 @@ adjusted_cross_entropy = Exercise(
                 (uniform(16, 4, 4), torch.tensor([1, 2, 3, 3]), torch.tensor([0.992999, 0.005, 0.002, 1e-6]), 1.0),
             ),
             Case("with strength 10", (uniform(17, 5, 3), classes(18, 5, 3), torch.tensor([0.05, 0.25, 0.7]), 10.0)),
+            Case(
+                "with strength 10 and a prior of 1e-6", (uniform(21, 3, 2), torch.tensor([1, 0, 1]), torch.tensor([1 - 1e-6, 1e-6]), 10.0)
+            ),
             Case("with equal priors", (uniform(19, 5, 4), classes(20, 5, 4), torch.full((4,), 0.25), 1.0)),
         ],
     },

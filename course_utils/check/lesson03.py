@@ -105,6 +105,7 @@ AS_A_WIDTH = "gamma is used as a width sigma: here it multiplies, exp(-gamma * d
 LIMITED = "gamma is limited (min, max, clip): take it as it is"
 BY_THEIR_OWN = "the squared distances are divided by their own size (median, mean, maximum): gamma alone sets the scale"
 GRAM = "|a|² + |b|² - 2ab in float32 loses small distances far from 0: subtract the points, x[:, None] - x[None]"
+FLOAT32 = "what is small becomes 0 in float32: stay in float64, as the arrays come"
 TOO_COARSE = "half precision is too coarse: stay in float32 or float64"
 
 gaussian_affinity = Exercise(
@@ -485,6 +486,7 @@ def _battery(inputs, **more):
         "extremes": {
             "for weights in the hundreds": (*_random_graph(9, 8, 3, weight=700.0), 3),
             "for weights of about 1e12": (*_random_graph(11, 8, 3, weight=1e12), 3),
+            "for weights of about 1e-60": (*_random_graph(11, 8, 3, weight=1e-60), 3),
         },
         "sizes": {"for a sparse ring of 2100 images": (*_ring(2100), 3)},
         "ties": {"for edges of weight 1, 1e-4 and 1e-6": (_chain(1, 1e-4, 1e-6, 1e-4, 1e-6), *_ends(6), 3)},
@@ -627,6 +629,7 @@ label_propagation = Exercise(
         FROM_ZEROS: _lp(start=lambda Y: np.zeros(Y.shape)),
         WHOLE_NUMBERS: _in_place(lambda W, F, d, Y, labelled: _reset(W @ F / d, Y, labelled)),
         STOPS_EARLY: _each(_lp, "loop", *_EARLY),
+        FLOAT32: _lp(degree=lambda d: _safe(d.astype("float32"))),
         NO_EDGE: (*_each(_lp, "degree", *_EDGES_LOST), _lp(step=lambda W, F, d: _cut(W) @ F / d)),
         ONE_BY_ONE: _row_by_row(lambda w, d, other: w / d, lambda heard, y, labelled: heard, lambda labelled: ~labelled),
         MASSES_ROUNDED: _lp(finish=lambda F, *_: F.round(3)),
@@ -773,6 +776,7 @@ label_spreading = Exercise(
         ONE_CLASS: _ls(finish=lambda F, *_: F.argmax(1)),
         WHOLE_NUMBERS: _in_place(lambda W, F, d, Y, a: a * d**-0.5 * (W @ (d**-0.5 * F)) + Y - a * Y),
         STOPS_EARLY: _each(_ls, "loop", *_EARLY),
+        FLOAT32: _ls(degree=lambda d: _safe(d.astype("float32"))),
         NO_EDGE: (*_each(_ls, "degree", *_EDGES_LOST), _ls(graph=_cut)),
         ONE_BY_ONE: _row_by_row(lambda w, d, other: w / (d * other) ** 0.5, lambda heard, y, a: a * heard + y - a * y, lambda a: True),
         MASSES_ROUNDED: _ls(finish=lambda F, *_: F.round(3)),
@@ -882,6 +886,7 @@ class_factors = Exercise(
         "where the prior is 0 the factor is 0, unless the class has no mass": _cmn(finish=lambda f, m, prior: np.where(prior > 0, f, 1)),
         "with masses of whole numbers the factors are cut off: make a float array for them": _whole_factors,
         TOO_COARSE: _cmn(fraction=lambda m: m.astype("float16").sum(0).astype(float) / m.sum()),
+        FLOAT32: _cmn(fraction=lambda m: m.astype("float32").sum(0) / m.sum()),
         "the factors are rounded: leave them as they are": _cmn(finish=lambda f, m, prior: f.round(3)),
     },
     errors={"broadcast": "sum the masses over the images, axis=0: one number for each class"},
@@ -896,6 +901,7 @@ class_factors = Exercise(
         "extremes": [
             Case("for masses in the hundreds", (300 * _random_masses(4, 7, 3), _prior(1, 2, 3))),
             Case("for masses of about 1e-9", (1e-9 * _random_masses(5, 7, 3), _prior(1, 2, 3))),
+            Case("for a mass of 1e-60 beside one of 1", (np.array([[1.0, 1e-60, 1.0]]), _prior(1, 2, 3))),
         ],
         "sizes": [Case("for 5000 images", (_random_masses(6, 5000, 3), _prior(1, 2, 3)))],
         "ties": [Case("for fractions of 1e-4 and 1e-6", (np.array([[1.0, 1e-4, 1e-6], [2.0, 2e-4, 2e-6]]), _prior(1, 1, 1)))],
@@ -1037,6 +1043,7 @@ predict_new = Exercise(
         WHATEVER.format("`fallback`"): _ask(finish=lambda h, t, f, w: np.where(t > 0, h / np.where(f > 0, t, 1), f)),
         WHATEVER.format("gamma"): _ask(finish=lambda h, t, f, w: np.where(t == 0, f, h / np.where(w.min(1, keepdims=True) < 1, t, 1))),
         TOO_COARSE: _ask(weight=lambda d, g: _near(d, g).astype("float16")),
+        FLOAT32: _ask(weight=lambda d, g: _near(d, g).astype("float32")),
         "the probabilities are rounded: leave them as they are": _ask(finish=lambda h, t, f, w: np.where(t == 0, f, (h / t).round(3))),
     },
     errors={"broadcast": "weights[:, :, None] has the shape (M, k, 1), masses[neighbours] (M, k, num_classes)"},
@@ -1058,7 +1065,10 @@ predict_new = Exercise(
             )
         ],
         "sizes": [Case("for 2100 images and a graph of 3000", _asked(9, 2100, 5, 3000, 3, 0.8))],
-        "ties": [Case("for totals of about 1e-4, 1e-6 and 1e-9", _to([[3.0, 3.1], [3.7, 3.8], [4.5, 4.6]], [[0, 1]] * 3, 1.0))],
+        "ties": [
+            Case("for totals of about 1e-4, 1e-6 and 1e-9", _to([[3.0, 3.1], [3.7, 3.8], [4.5, 4.6]], [[0, 1]] * 3, 1.0)),
+            Case("for a total of about 1e-60", _to([[11.8, 11.9]], [[0, 1]], 1.0)),
+        ],
         "layout": [_apart("for inputs that are not contiguous", *_asked(11, 4, 3, 9, 3, 0.9))],
         "ends": [
             Case("for gamma 20", _asked(13, 4, 3, 9, 3, 20.0, high=0.4)),
@@ -1154,6 +1164,9 @@ second_opinion = Exercise(
         REMOVED: (_both(combine=lambda m, a: a[m > 0].float()), _both(combine=lambda m, a: torch.ones(int((m * a).sum())))),
         "positions are returned: a mask of zeros and ones is wanted": _both(combine=lambda m, a: (m * a).nonzero()[:, 0]),
         NONE_SHARED: _both(combine=lambda m, a: m * a if (m * a).any() else m.clone()),
+        "an image that is twice in the batch has one answer only: compare within the batch": (
+            lambda y, m, i, o: m * (torch.full_like(o, -2).index_put((i,), y) == o)[i].float(),
+        ),
         NARROW: _each(_both, "of_image", lambda y, i, o: o[i % 256], lambda y, i, o: o[i.half().long().clamp(max=len(o) - 1)]),
     },
     errors={
@@ -1176,6 +1189,7 @@ second_opinion = Exercise(
         ],
         "ends": [
             Case("for a batch that is the whole pool", _voted(16, 20, 20, 3)),
+            Case("for images that are twice in the batch", _of([0, 2, 2, 0, 1], [3, 3, 5, 5, 1])),
             Case("when the graph shares one pseudo-label of ten", _of([0, 2, 0, 2, 0, 0, 1, 1, 1, 2], _TEN[1])),
         ],
     },

@@ -865,7 +865,10 @@ generator_step = Exercise(
         "one": [Case("for one real and one generated image", (uniform(1, 1, 1, 1, 2), uniform(2, 1, 2), _distance))],
         "extremes": [Case("for images of ±120", (_logits_of([120, -120]).view(1, 1, 1, 2), 120 * _NOISE, _distance))],
         "sizes": [Case("for 300 real and 2100 generated images", (uniform(3, 300, 1, 1, 2) + 1, uniform(4, 2100, 2), _distance))],
-        "passes": [Case("for as many real images as generated ones", (uniform(5, 4, 1, 1, 2), uniform(6, 4, 2), _distance))],
+        "passes": [
+            Case("for as many real images as generated ones", (uniform(5, 4, 1, 1, 2), uniform(6, 4, 2), _distance)),
+            Case("for more real images than generated ones", (uniform(7, 7, 1, 1, 2), uniform(8, 3, 2), _distance)),
+        ],
         "layout": [Case("for inputs that are not contiguous", (scattered(_REAL), scattered(_NOISE), _distance))],
         "ends": [
             Case(
@@ -1020,6 +1023,7 @@ diversity = Exercise(
             ),
             Case("of images of one channel", (_four_axes(9, 3, 1, 3, 2), _four_axes(10, 5, 1, 3, 2))),
         ],
+        "gradient": [Case("of fakes that carry a gradient", (_four_axes(13, 4, 3, 2, 2).requires_grad_(), _four_axes(14, 3, 3, 2, 2)))],
         "ends": [
             Case("of fakes that are nearly alike", (0.3 + _four_axes(11, 4, 3, 2, 2) / 1000, _four_axes(12, 4, 3, 2, 2)), tolerance=1e-4)
         ],

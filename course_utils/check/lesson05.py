@@ -651,6 +651,7 @@ class _Own(nn.Module):
         self.register_buffer("old_weight", torch.zeros(()))
         self.register_buffer("count", torch.zeros(1, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros(1, dtype=torch.bool))
+        self.register_buffer("unsaved", torch.zeros(2), persistent=False)  # not in the state_dict
 
 
 def _small():
@@ -841,6 +842,7 @@ update_teacher = Exercise(
             _ema(copies=lambda name, owner: isinstance(owner, nn.BatchNorm1d)),
             _ema(copies=lambda name, owner: isinstance(owner, nn.modules.batchnorm._BatchNorm)),
             _ema(copies=lambda name, owner: "running" in name or "num_batches" in name),
+            _ema(copies=lambda name, owner: name.rpartition(".")[2] not in owner._non_persistent_buffers_set),
         ),
         "parameters and buffers are told apart by their names: parameters() and buffers() know": (
             _by_name(lambda name, a: name.endswith(("weight", "bias"))),

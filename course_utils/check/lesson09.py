@@ -503,8 +503,8 @@ _CUTS = [
     lambda ids, cut=cut: _a([i[cut] for i in ids.tolist()])
     for cut in (slice(6), slice(10), slice(-2, None), slice(-4, None), slice(-7, None))
 ]
-_ODD = _a(["HAM_07", "ham_08", " HAM_09", "HAM_4", "HAM_0000123", "HAM_0000124", "HAM_0000125", "0000126"])
-_LIKE_THEM = _a(["ISIC_07", "HAM_08", "HAM_09", "HAM_04", "HAM_0000124", "HAM_0001230", "ISIC_0000125", "HAM_0000126"])
+_ODD = _a(["HAM_06 ", "HAM_07", "ham_08", " HAM_09", "HAM_4", "HAM_0000123", "HAM_0000124", "HAM_0000125", "0000126"])
+_LIKE_THEM = _a(["HAM_06", "ISIC_07", "HAM_08", "HAM_09", "HAM_04", "HAM_0000124", "HAM_0001230", "ISIC_0000125", "HAM_0000126"])
 _CHANGED = [
     np.char.lower,
     np.char.strip,
@@ -557,7 +557,10 @@ unseen_lesions = Exercise(
         f"the test ids are cut to the length of the training ids, {_CUT}": lambda a, b: ~np.isin(a.astype(b.dtype), b),
         "a lesion with two training images is missed: one or more makes it seen": lambda a, b: _a([(b == i).sum() != 1 for i in a]),
         "only a part of the training ids is looked at": tuple(_unseen(train=lambda ids, end=end: ids[:end]) for end in (1, -1, 256, 2048)),
-        _EXACT: tuple(_unseen(test=change, train=change) for change in _CHANGED),
+        _EXACT: (
+            *(_unseen(test=change, train=change) for change in _CHANGED),
+            lambda a, b: ~np.char.equal(a[:, None], b).any(1),  # blanks at the end do not count
+        ),
     },
     errors={"ambiguous": "`in` and `not` take one value: np.isin(test_ids, train_ids) asks for each test id"},
     battery={
@@ -670,6 +673,8 @@ _EDGE, _ZEROS = _a([[0.5, 0.25, 0.25], [0.5004, 0.3, 0.1996]]), np.zeros(2, dtyp
 _QUARTERS = _a([[0.25, 0.1875, 0.1875, 0.1875, 0.1875], [0.5, 0.25, 0.25, 0, 0], [0.125, 0.75, 0.125, 0, 0]])
 _NEAR = _a([[0.5 + d, 0.1, 0.4 - d] for d in (1e-4, -1e-4, 1e-6, -1e-6)])
 _FLOOR, _LOWER = _at(lambda top, n: np.floor(top * n)), _at(lambda top, n: np.minimum(np.floor(top * n), n - 1))
+_between = lambda top, edges: (edges[:-1, None] < top) & (top <= edges[1:, None])
+_SHORT = "edges that are added up, or b * (1 / num_bins), end a little below 1, and a confidence of 1 is in no bin: b / num_bins"
 _SIDE = "bins are closed on the wrong side: with four bins .5 belongs to (.25, .5] and .75 to (.5, .75]"
 _BORDER = "a confidence on a border is in no bin: each bin is open below and closed above, > and <="
 _ABOVE = "a confidence just above a border falls into the bin below: compare it as it is, not rounded or made smaller"
@@ -695,7 +700,7 @@ _BINNED: dict[str, list | str] = {
     ],
     "uneven": [Case("of 50 images of which most are of class 0, in 5 bins", (*_predicted(25, 50, 3), 5))],
     "extremes": [
-        Case("of probabilities of exactly 0 and 1 in 3 bins", (np.eye(3)[[0, 1, 2, 2]], _a([0, 2, 2, 2]), 3)),
+        *(Case(f"of probabilities of exactly 0 and 1 in {n} bins", (np.eye(3)[[0, 1, 2, 2]], _a([0, 2, 2, 2]), n)) for n in (3, 10, 49)),
         Case("of confidences of 1/4, 1/2 and 3/4 in 4 bins", (_QUARTERS, np.zeros(3, dtype=np.int64), 4)),
     ],
     "sizes": [
@@ -743,6 +748,10 @@ reliability = Exercise(
             _bins(inside=_at(lambda top, n: np.where((top * n % 1 == 0) & (top < 1), -1, np.ceil(top * n) - 1))),
         ),
         "an image on a border is in two bins: open below, closed above": _bins(inside=_both_closed),
+        _SHORT: (
+            _bins(inside=lambda top, n: _between(top, np.cumsum([0.0, *[1 / n] * n]))),
+            _bins(inside=lambda top, n: _between(top, np.arange(n + 1) * (1 / n))),
+        ),
         "the bins are one too low: does the first bin start at 0?": _bins(inside=_at(lambda top, n: np.ceil(top * n) - 2)),
         "the bins are one too high: the first bin, (0, 1/num_bins], is entry 0": _bins(inside=_at(lambda top, n: np.ceil(top * n))),
         _ABOVE: (

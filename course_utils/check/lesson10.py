@@ -32,6 +32,10 @@ def _as_it_is(x):
     return x
 
 
+def _leaf(*rows):
+    return torch.tensor(rows, dtype=torch.float32)
+
+
 def _from_hand(z):
     return z.exp() / z.exp().sum(1, keepdim=True)
 
@@ -87,7 +91,7 @@ to_bytes = Exercise(
         Case("for .1 and .3 (neither -1 nor 1 is there)", (torch.tensor([[[0.1]], [[0.3]]]),), [[[140]], [[166]]]),
         Case("for 1.2, -1.3, 7 and -7", (torch.tensor([1.2, -1.3, 7.0, -7.0]),), [255, 0, 255, 0]),
         Case("for all 256 bytes as floats", (torch.arange(256) / 127.5 - 1,), torch.arange(256)),
-        Case("for 1.001, 1.003 and 1.0045", (torch.tensor([1.001, 1.003, 1.0045]),), [255, 255, 255]),
+        Case("for 1.001, 1.003, 1.0045 and -1.003", (torch.tensor([1.001, 1.003, 1.0045, -1.003]),), [255, 255, 255, 0]),
     ],
     mistakes={
         AS_THEY_ARE: (
@@ -260,8 +264,8 @@ def _with_ema(student, teacher, x_w, x_s):
     return F.mse_loss(_p(student(x_s)), _p(_asked(teacher, x_w)))
 
 
-def _of_the_sure(p, q):
-    return ((p - q).square().mean(1) * (q.amax(1) >= 0.8)).mean()
+def _of_the_sure(p, q, tau=0.8):
+    return ((p - q).square().mean(1) * (q.amax(1) >= tau)).mean()
 
 
 _Z_S, _Z_W = torch.tensor([[1.0, 0, 0], [0.5, 2.0, 0]]), torch.tensor([[0.0, 1.2, 0], [0, 0.2, 1.5]])
@@ -318,7 +322,11 @@ teacher_consistency = Exercise(
             goal=lambda z: F.one_hot(z.argmax(1), z.shape[1]).float()
         ),
         "the target is sharpened: take the teacher's probabilities": _consistent(goal=lambda z: _p(2 * z)),
-        "unsure targets are left out: every image counts": _distance(_of_the_sure),
+        "unsure targets are left out: every image counts": _distance(
+            _of_the_sure,
+            lambda p, q: _of_the_sure(p, q, 0.95),
+            lambda p, q: _of_the_sure(p, q, 0.95) * len(q) / (q.amax(1) >= 0.95).sum().clamp(1),
+        ),
         "this is a cross-entropy: the mean squared distance is wanted": _consistent(own=_as_it_is, distance=F.cross_entropy),
         "this is a divergence: the mean squared distance is wanted": _distance(
             lambda p, q: F.kl_div(p.log(), q, reduction="batchmean"), lambda p, q: F.kl_div(p.log(), q, reduction="mean")
@@ -353,6 +361,7 @@ teacher_consistency = Exercise(
     },
     battery={
         **none("there are no labels and no setting, nothing is compared or sorted, and there is no loop"),
+        "ends": [_pair("for a target of .00004 and .99996", _leaf([0, 10.126], [10.126, 0]), _leaf([9, -9], [-9, 9]), teacher=Probe())],
         "one": [_drawn_pair("for one image of three classes", 1, 1, 3)],
         "classes": [_drawn_pair("for two classes", 3, 5, 2), _drawn_pair("for ten classes", 5, 4, 10)],
         "extremes": [
@@ -483,7 +492,9 @@ vote = Exercise(
         ),
         "a small mass is treated as none, and none as class 0": tuple(
             _voted(known=lambda m, e=e: m.max(1) > e, unknown=lambda W, Y: 0) for e in (1e-6, 1e-12, 1e-300)
-        ),
+        )
+        + _each(_voted, "answer", lambda m: m.astype(np.float32).argmax(1)),
+        "one row without mass makes all of them unknown: row by row": _known(lambda m: np.full(len(m), m.any(1).all())),
         NEAREST: _voted(mass=lambda W, Y: W, answer=lambda m: m.argmax(1)),
         "the nearest image decides, and without any the first one: sum the weights of each class, W @ Y": lambda W, Y: Y[
             W.argmax(1)
@@ -567,10 +578,6 @@ def _of_sure_targets(q, log_p):
     return F.kl_div(log_p, q, reduction="none").sum(1) * (q.amax(1) >= 0.8)
 
 
-def _leaf(*rows):
-    return torch.tensor(rows, dtype=torch.float32)
-
-
 _UDA_W = _leaf([0.6, 0.3, 0.1], [0.2, 0.7, 0.1]).log() + _leaf([2.0], [0.5])  # the logits of these, shifted
 _UDA_S = _leaf([1, 0, 0.5], [0, 0.2, -1])
 _UDA_GRADIENT = [[-0.13806415, -0.00466423, 0.14272838], [0.15606667, -0.2178463, 0.06177963]]
@@ -642,6 +649,9 @@ uda_loss = Exercise(
         "return one number: the mean over the images": _ends(lambda each, T: each),
         MEAN_TOO_LARGE: _uda(each=lambda q, l: F.kl_div(l, q, reduction="none").mean(1)),
         WRITTEN: (*_ends(lambda each, T: each.sum() / 2), _uda(each=lambda q, l: 3 * F.kl_div(l, q, reduction="none").mean(1))),
+        "F.kl_div takes the logarithms of the prediction first, and then the target, without a logarithm": _each(
+            _uda, "each", lambda q, l: F.kl_div(q, l, reduction="none").sum(1), lambda q, l: F.kl_div(l, q.log(), reduction="none").sum(1)
+        ),
         WRONG_WAY: _uda(each=lambda q, l: l.exp().mul(l - q.log()).sum(1)),
         "this is the sum of both directions: from the target to the prediction only": _uda(
             each=lambda q, l: ((q - l.exp()) * (q.log() - l)).sum(1)
@@ -800,6 +810,12 @@ tsa_loss = Exercise(
         "this is the sum: the mean over the images that take part is wanted": _means(lambda l, k: (l * k).sum()),
         "return one number: the mean over the images that take part": _means(lambda l, k: l * k, lambda l, k: l[k > 0]),
         "the loss is held back only if ALL images are known: image by image": _means(lambda l, k: l.mean() * k.amax()),
+        "if no image takes part all are taken nevertheless: the loss is 0 then": _means(
+            lambda l, k: (l * k).sum() / k.sum() if k.any() else l.mean()
+        ),
+        "a single image that takes part counts, too: the loss is 0 only if there is none": _means(
+            lambda l, k: (l * k).mean() * len(k) / k.sum() if k.sum() > 1 else 0 * l.sum()
+        ),
         "mask each image's loss, then take the mean; not the mean loss times the mean mask": _means(lambda l, k: l.mean() * k.mean()),
         WRITTEN: _means(lambda l, k: (l * k).sum() / 2, lambda l, k: (l * k)[:3].sum() / k[:3].sum().clamp(min=1)),
         BY_ANSWER: _keeps(
@@ -836,7 +852,12 @@ tsa_loss = Exercise(
                 for zero in (torch.tensor(0.0), torch.zeros((), requires_grad=True), 0.0)
             )
         ),
-        EPSILON: _each(_held, "losses", *(lambda z, y, e=e: -(_of_label(z, y) + e).log() for e in (1e-8, 1e-12))),
+        EPSILON: _each(
+            _held,
+            "losses",
+            *(lambda z, y, e=e: -(_of_label(z, y) + e).log() for e in (1e-8, 1e-12)),
+            *(lambda z, y, e=e: -_of_label(z, y).clamp(min=e).log() for e in (1e-7, 1e-6)),
+        ),
         LOG_OF_P: _each(_held, "losses", lambda z, y: -_of_label(z, y).log()),
         OVERFLOW: (
             *_each(_held, "losses", lambda z, y: z.exp().sum(1).log() - z[range(len(y)), y]),
@@ -868,7 +889,7 @@ tsa_loss = Exercise(
             for eta, y in ((0.9, [0, 0, 1, 2, 2, 1, 0, 0]), (0.5, [2, 1, 0, 0, 0, 0, 2, 2]))
         ],
         "gradient": [Case("of eight images", (uniform(8, 8, 3), classes(9, 8, 3), 0.4))],
-        "sizes": [Case("of 5000 images", (uniform(10, 5000, 3), classes(11, 5000, 3), 0.5))],
+        "sizes": [Case("of 3000 images", (uniform(10, 3000, 3), classes(11, 3000, 3), 0.5))],
         "ties": [Case("for probabilities that miss eta = .8 by 1e-4 and 1e-6", (_ALMOST, torch.zeros(4, dtype=torch.int64), 0.8))],
         "layout": [
             Case("for inputs that are not contiguous", (scattered(uniform(12, 6, 3)), scattered(classes(13, 6, 3)), 0.4)),
@@ -945,7 +966,11 @@ keep_rates = Exercise(
         "alpha is an exponent, not a factor": _powers(lambda x, a: x * a, lambda x, a: x**a * a),
         "alpha is ignored: it is the argument": _powers(*(lambda x, a, n=n: x**n for n in (0.5, 1 / 3))),
         "alpha is cut off: it may be above 1, and 0": _powers(
-            lambda x, a: x ** min(a, 1), lambda x, a: x ** (a or 1 / 3), lambda x, a: x ** max(a, 0.1), lambda x, a: x ** min(a, 5)
+            lambda x, a: x ** min(a, 1),
+            lambda x, a: x ** (a or 1 / 3),
+            lambda x, a: x ** (a or 1),
+            lambda x, a: x ** max(a, 0.1),
+            lambda x, a: x ** min(a, 5),
         ),
         "the counts are divided before, and the quotient is not raised: (a / b) to the power alpha": lambda c, a: (
             c.sort().values ** a / c.max()
@@ -1164,8 +1189,8 @@ accuracy = Exercise(
     observe=_looked,
     changes=("mode",),  # of which this check has more to say
     cases=[
-        _look("of six images, the model being in training mode before,", _SIX, _OF_SIX, 4 / 6),
-        _look("of six images, the model being in evaluation mode before,", _SIX, torch.tensor([0, 1, 2, 1, 2, 2]), 5 / 6, training=False),
+        _look("of six images (the model comes in training mode)", _SIX, _OF_SIX, 4 / 6),
+        _look("of six images (the model comes in evaluation mode)", _SIX, torch.tensor([0, 1, 2, 1, 2, 2]), 5 / 6, training=False),
         _look("of a single image", _SIX[:1], _OF_SIX[:1], 1.0),
         _look("of two images, both wrong,", _SIX[:2], torch.tensor([2, 0]), 0.0),
         _look("of one image of class 0 and three of class 2", _SIX[[3, 0, 1, 2]], torch.tensor([0, 2, 2, 2]), 0.5),
@@ -1214,7 +1239,7 @@ accuracy = Exercise(
         ),
         "this is the mean over the classes (balanced accuracy): every image counts the same": _by_class,
         "the parts of a batch have unequal sizes: the mean over all images, not over the parts": tuple(
-            _in_parts(size, lambda right: float(np.mean([part.mean() for part in right]))) for size in (4, 64, 256, 1000)
+            _in_parts(size, lambda right: float(np.mean([part.mean() for part in right]))) for size in (4, 32, 64, 100, 128, 256, 500, 1000)
         ),
         "only the first part of the images is looked at: all of them": tuple(
             _in_parts(size, lambda right: right[0].mean().item()) for size in (4, 256, 1000)
@@ -1258,9 +1283,9 @@ accuracy = Exercise(
             )
         ],
         "passes": [
-            _look("of five images, the model being in training mode before,", uniform(10, 5, 3), classes(11, 5, 3)),
-            _look("of five other images, in evaluation mode before,", uniform(12, 5, 3), classes(13, 5, 3), training=False),
-            _look("with a part that is frozen in evaluation mode", uniform(16, 5, 3), classes(17, 5, 3), inside=False),
+            _look("of five images (the model comes in training mode)", uniform(10, 5, 3), uniform(10, 5, 3).argmax(1)),
+            _look("of five other images (in evaluation mode)", uniform(12, 5, 3), classes(13, 5, 3), training=False),
+            _look("with a part that is frozen in evaluation mode", uniform(16, 5, 3), torch.tensor([0, 0, 1, 1, 2]), inside=False),
             _look("with a part in training mode, the model not,", uniform(18, 5, 3), classes(19, 5, 3), training=False, inside=True),
         ],
         "layout": [_look("of images that are not contiguous", scattered(uniform(14, 9, 2, 2, 1)), classes(15, 9, 4))],
@@ -1382,7 +1407,11 @@ reported_score = Exercise(
             *(lambda s, n=n: _patient(s, n) for n in (1, 2, 5, 10, 50))
         ),
         "the last look is left out: the highest of ALL looks": _chosen(lambda s: int(s[: max(1, len(s) - 1)].argmax())),
-        "a search that starts at 0 finds no negative score: let it start at the first": _chosen(lambda s: int((s * (s > 0)).argmax())),
+        "a search that starts at 0 finds no negative score: let it start at the first": (
+            *_chosen(lambda s: int((s * (s > 0)).argmax())),
+            lambda v, t: float(t[v.argmax()]) if v.max() > 0 else 0.0,
+        ),
+        "the validation scores are cut off: they may be below 0 and above 1": _chosen(lambda s: int(s.clip(0, 1).argmax())),
         "the absolute values are compared: take the scores as they are": _chosen(lambda s: int(np.abs(s).argmax())),
         "this is the position of the look: its test score is wanted": _told(lambda v, t, k: k),
         "this is the mean of all test scores: that of one look": lambda v, t: t.mean(),
@@ -1406,7 +1435,7 @@ reported_score = Exercise(
         **none("two rows of scores come in: no labels or classes, no logits, no gradient, no network, no setting"),
         "one": [Case("of a single look with the score 0", (_array(0.0), _array(0.31234)))],
         "extremes": [Case("for scores of ±90, ±120 and ±300", (_array(-320.0, 90, 300, -300, 120), _array(90.0, -300, -120.5, 300, 120)))],
-        "sizes": [Case(f"of {k} looks, many of them equal,", (_few_values(k, k), _scores(k + 1, k))) for k in (20, 40, 300, 1000, 3000)]
+        "sizes": [Case(f"of {k} looks (many of them equal)", (_few_values(k, k), _scores(k + 1, k))) for k in (20, 40, 300, 1000, 3000)]
         + [Case("of 3000 looks", (_scores(1, 3000), _scores(2, 3000)))],
         "ties": [
             Case(f"for val scores that differ by {d:g}", (_array(0.7, 0.8, 0.8 + d, 0.8 - d), _array(0.61, 0.72, 0.83, 0.94)))
@@ -1418,7 +1447,7 @@ reported_score = Exercise(
                 "of 80 looks, the best one after 60 worse ones",
                 (np.r_[0.8, _scores(3, 60, 0.5, 0.7), 0.81, np.full(18, 0.7)], _scores(4, 80)),
             ),
-            Case("of 80 looks, the last one the best,", (np.r_[_scores(5, 79), 0.95], _scores(6, 80))),
+            Case("of 80 looks (the last one the best)", (np.r_[_scores(5, 79), 0.95], _scores(6, 80))),
         ],
     },
 )
@@ -1553,7 +1582,7 @@ class _Run:
         except Exception as error:
             raise Fix(f"it cannot be copied, and each run gets a copy: {type(error).__name__}: {error}") from None
         self.__code__ = getattr(self.method, "__code__", None) or getattr(type(self.method).__call__, "__code__", None)
-        self.guarded, self.calls, self.states = Guarded(self, student.changes), 0, set()
+        self.guarded, self.calls, self.states, self.seeded = Guarded(self, student.changes), 0, set(), False
 
     def __call__(self, *arguments):
         outside = torch.get_rng_state(), np.random.get_state(), random.getstate()
@@ -1567,10 +1596,7 @@ class _Run:
             torch.set_rng_state(outside[0])
             np.random.set_state(outside[1])
             random.setstate(outside[2])
-        if inside & self.states:
-            raise Fix(
-                "it seeds a generator of the whole program (torch.manual_seed, np.random.seed, random.seed): every step then draws the same"
-            )
+        self.seeded |= bool(inside & self.states)
         self.states |= inside
         return result
 
@@ -1579,6 +1605,10 @@ class _Run:
         model.log.clear()
         model.switched = False
         result = self.guarded(model, batch)
+        if self.seeded:
+            raise Fix(
+                "it seeds a generator of the whole program (torch.manual_seed, np.random.seed, random.seed): every step then draws the same"
+            )
         has_logs = isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)
         loss, _ = expect_loss(result, *(result[1] if has_logs else ()))
         if model.switched:
@@ -1616,18 +1646,34 @@ class _Gradients:
         return any(g[_among(x, images) ^ others].abs().sum() > 0 for x, g in self.answers)
 
 
+def _are_targets(model, images, loss):
+    """Whether answers on these images teach other answers and learn from them: the gradient to the ones depends on the others."""
+    passes = [(x, z, _among(x, images)) for x, z in model.log if z.requires_grad]
+    answers = [z for _, z, _ in passes]
+    first = torch.autograd.grad(loss, answers, create_graph=True, allow_unused=True) if answers else ()
+    total = sum(
+        (g[here] * (1 + torch.arange(g[here].numel()).view_as(g[here]).cos())).sum()
+        for g, (_, _, here) in zip(first, passes)
+        if g is not None
+    )
+    if not isinstance(total, torch.Tensor) or not total.requires_grad:
+        return False
+    second = torch.autograd.grad(total, answers, allow_unused=True, retain_graph=True)
+    return any(g[~here].abs().sum() > 0 for g, (_, _, here) in zip(second, passes) if g is not None)
+
+
 def _both_kinds_of_images_teach(run, model, rng):
     used = labelled = False
     for _ in range(_PATIENCE):  # a ramp may start at zero, and a memory is empty at first
         batch = _hybrid_batch(rng)
         loss = run.loss(model, batch)
-        gradients = _Gradients(model, batch, loss)
         apart = any(not z.requires_grad and _among(x, batch.x_w).any() for x, z in model.log)
-        if not apart and gradients.to_answers_on(batch.x_w):
+        if not apart and _are_targets(model, batch.x_w, loss):
             raise Fix(
                 "a gradient flows through the answers on x_w, of which targets are made: no_grad or detach there (to learn on x_w as well, "
                 "make the targets in a pass of their own)"
             )
+        gradients = _Gradients(model, batch, loss)
         if gradients.model == 0:
             raise Fix("the gradient to the model is zero: is everything detached?")
         labelled |= gradients.x_l > 0

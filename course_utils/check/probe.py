@@ -81,6 +81,8 @@ class Probe(nn.Module):
                 "also when nothing is kept or lambda_u is 0; the mask belongs to the losses"
             )
         self.expect_joint_pass(batch)
+        if any(gradient and set(keys) <= weak for keys, gradient in passes):
+            raise Fix("the weak views go through the model with gradients: that pass stands under torch.no_grad()")
         l, u = len(batch.x_l), len(strong)
         if sorted(len(keys) for keys, _ in passes) in ([u, l + u], [l + 2 * u]):
             return

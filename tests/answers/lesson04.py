@@ -278,7 +278,10 @@ WRONG = {
         (lambda *arguments: print(move_closure(*arguments)), "is the `return` missing"),
         (lambda *arguments: torch.tensor(move_closure(*arguments), requires_grad=True), "carries a gradient: a number is wanted"),
     ],
-    "4.6": [(lambda fakes, reals: _ratio(mean_cdist)(fakes.sub_(fakes.mean(0)), reals), "changes its input")],
+    "4.6": [
+        (lambda fakes, reals: _ratio(mean_cdist)(fakes.sub_(fakes.mean(0)), reals), "changes its input"),
+        (lambda fakes, reals: torch.pdist(fakes.flatten(1)).mean() / torch.pdist(reals.flatten(1)).mean(), "carries a gradient"),
+    ],
 }
 
 # Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
