@@ -407,7 +407,7 @@ check("4.5", generator_step)
 #
 # 10 min · difficulty 2/5 · objective 4d
 #
-# Given `fakes` (N, C, H, W) and `reals` (M, C, H, W), N and M at least 2, return their diversity, a number (no gradient). The
+# Given `fakes` (N, C, H, W) and `reals` (M, C, H, W), N and M at least 2, both without gradient, return their diversity, a number. The
 # distance of two images is the Euclidean one, over all their pixels and channels at once. Each mean runs over all pairs of two
 # **different** positions in its batch: an image is not compared with itself, and two equal images count, with distance 0.
 #
@@ -423,7 +423,7 @@ def diversity(fakes: torch.Tensor, reals: torch.Tensor) -> float:
     """Mean distance between fakes, relative to the mean distance between real images.
 
     fakes: (N, C, H, W), reals: (M, C, H, W)
-    returns: a number (no gradient), 0 if all fakes are equal
+    returns: a number, 0 if all fakes are equal
     """
     ### BEGIN SOLUTION
     between_fakes, between_reals = torch.pdist(fakes.flatten(1)), torch.pdist(reals.flatten(1))

@@ -505,8 +505,8 @@ print("copied:", *(f"{name} ({value.dtype})" for name, value in model.named_buff
 #
 # Move `teacher` one update towards `student`, **in place**, and return it. All parameters, frozen ones, too: $\theta' \leftarrow \alpha_t \theta' +
 # (1 - \alpha_t)\, \theta$ with $\alpha_t = \min(1 - 1/(\mathrm{step} + 1),\ \mathrm{decay})$ for `step` = 0, 1, 2, ... (at step 0 the teacher becomes a
-# copy). All buffers: copied. The student, its gradients, and the modes and `requires_grad` of both stay as they are; no gradient is recorded, and
-# the two share no memory afterwards.
+# copy). All buffers, also those that no `state_dict` has: copied. The student, its gradients, and the modes and `requires_grad` of both
+# stay as they are; no gradient is recorded, and the two share no memory afterwards.
 #
 # <details><summary>Hint 1 (direction)</summary>Two networks of the same build have their parameters in the same order: go
 # through both side by side. The same for the buffers, with another rule.</details>

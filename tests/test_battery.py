@@ -269,6 +269,20 @@ def with_buffers(exercise, seen):
     return any(isinstance(x, np.ndarray) or not x.requires_grad for _, result in seen for x in tensors(result))
 
 
+def with_logs(exercise, seen):
+    return any(isinstance(part, dict) for _, result in seen if isinstance(result, tuple) for part in result)
+
+
+def one_dict(f):
+    """All calls return the same dict of logs."""
+    kept = {}
+
+    def answer(*args, **options):
+        return tuple(kept.update(part) or kept if isinstance(part, dict) else part for part in f(*args, **options))
+
+    return answer
+
+
 def with_networks(exercise, seen):
     return any(isinstance(x, nn.Module) for args, _ in seen for x in args)
 
@@ -283,6 +297,7 @@ MISTAKES = {
     "half precision": (on_results(_half), with_results),
     "remembers by shape": (by_shape, always),
     "one buffer for all results": (one_buffer, with_buffers),
+    "one dict of logs for all calls": (one_dict, with_logs),
     "seeds torch": (before(lambda args: torch.manual_seed(0)), always),
     "seeds numpy": (before(lambda args: np.random.seed(0)), always),
     "seeds random": (before(lambda args: random.seed(0)), always),

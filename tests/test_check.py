@@ -524,7 +524,7 @@ def test_a_probe_tells_the_gradient_of_each_image_in_whichever_pass_it_went():
         model.expect_joint_pass(batch)
     observe = loss_and_logs("n", of=("x_l",))
     seen = observe(lambda model, batch: (model(batch.x_l).sum(), {"n": 2}), Probe(), batch)
-    assert list(seen) == ["the loss", "the gradient to the logits of x_l", "logs['n']"]
+    assert list(seen) == ["the loss", "the gradient to the logits of x_l", "logs['n']", "the logs"]
 
 
 def test_input_that_is_changed_is_named():

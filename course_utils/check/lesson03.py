@@ -901,7 +901,7 @@ class_factors = Exercise(
         "extremes": [
             Case("for masses in the hundreds", (300 * _random_masses(4, 7, 3), _prior(1, 2, 3))),
             Case("for masses of about 1e-9", (1e-9 * _random_masses(5, 7, 3), _prior(1, 2, 3))),
-            Case("for a mass of 1e-60 beside one of 1", (np.array([[1.0, 1e-60, 1.0]]), _prior(1, 2, 3))),
+            Case("for a mass of 1e-46 beside one of 1", (np.array([[1.0, 1e-46]]), np.array([1 - 1e-9, 1e-9]))),
         ],
         "sizes": [Case("for 5000 images", (_random_masses(6, 5000, 3), _prior(1, 2, 3)))],
         "ties": [Case("for fractions of 1e-4 and 1e-6", (np.array([[1.0, 1e-4, 1e-6], [2.0, 2e-4, 2e-6]]), _prior(1, 1, 1)))],

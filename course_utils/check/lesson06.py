@@ -565,6 +565,9 @@ fixmatch_loss = Exercise(
         "other images go along with the weak views": _step(
             weak=lambda model, batch: model(torch.cat([batch.x_l, batch.x_w]))[len(batch.x_l) :]
         ),
+        "the weak views go through the model with gradients": _step(
+            weak=lambda model, batch: torch.enable_grad()(model)(batch.x_w).detach()
+        ),
         "the weak views go through the model twice": _step(weak=lambda model, batch: (model(batch.x_w) + model(batch.x_w)) / 2),
         "it switches the mode: call neither eval() nor train()": _weights_in_eval,
     },

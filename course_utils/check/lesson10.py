@@ -1212,10 +1212,7 @@ accuracy = Exercise(
             lambda model, modes: [_top_mode(part, modes[0]) for part in (model, *model.children())],
         ),
         "gradients are recorded": (_accuracy(recorded=True), _accuracy(recorded=True, mean=lambda right: right.float().mean().item())),
-        "what was frozen stays frozen": (
-            _with_frozen_weights,
-            _and_then(lambda model: model.requires_grad_(False)),
-        ),
+        "what was frozen stays frozen": (_with_frozen_weights, _and_then(lambda model: model.requires_grad_(False))),
         "zero_grad() are left to the training loop": _and_then(nn.Module.zero_grad),
         "it changes the type of the network's numbers": (_and_then(nn.Module.double), _and_then(nn.Module.half)),
         "it changes the network's weights": (_cast("half"), _cast("bfloat16")),
@@ -1811,10 +1808,10 @@ hybrid_loss = Exercise(
         **none("a method of one's own has no right value: it is held to its properties, by rules"),
         "one": [
             _finite("for one labelled and one unlabelled image", labelled=1, unlabelled=1),
-            _finite("for four images each", unlabelled=4),
+            _finite("for four images each", again=True, unlabelled=4),
         ],
         "classes": [_finite("where all labels are the first class", change=lambda batch: batch._replace(y_l=0 * batch.y_l))],
         "sizes": [_finite("for 260 unlabelled images", again=True, unlabelled=260)],
-        "layout": [_finite("for images that are not contiguous", change=_as_laid_out)],
+        "layout": [_finite("for images that are not contiguous", again=True, change=_as_laid_out)],
     },
 )

@@ -194,15 +194,6 @@ def follow_lerp(teacher, student, step, decay):
     return teacher
 
 
-def follow_state(teacher, student, step, decay):
-    keep = min(1 - 1 / (step + 1), decay)
-    averaged, new = dict(teacher.named_parameters()), {}
-    for name, value in student.state_dict().items():
-        new[name] = keep * averaged[name] + (1 - keep) * value if name in averaged else value
-    teacher.load_state_dict(new)
-    return teacher
-
-
 def follow_data(teacher, student, step, decay):
     keep = min(1 - 1 / (step + 1), decay)
     for a, b in zip(teacher.parameters(), student.parameters()):
@@ -436,7 +427,7 @@ RIGHT = {
     ],
     "5.3": [step_functional, step_unlabelled_first, step_helper, step_loop],
     "5.4": [ensemble_scatter, ensemble_loop, ensemble_numpy, ensemble_whole_pool],
-    "5.5": [follow_lerp, follow_state, follow_data, follow_modules],
+    "5.5": [follow_lerp, follow_data, follow_modules],
     "5.6": [dice_flat, dice_einsum, dice_loop, dice_squeezed],
     "5.7": [warp_twice, warp_numpy, warp_masks, warp_turn_first],
 }

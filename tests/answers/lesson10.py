@@ -619,9 +619,7 @@ WRONG = {
 
 # Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
 EQUIVALENT = {
-    "10.1": {
-        "scaled = (x + 1) * 127.5 -> scaled = (x.detach() + 1) * 127.5": "bytes carry no gradient",
-    },
+    "10.1": {"scaled = (x + 1) * 127.5 -> scaled = (x.detach() + 1) * 127.5": "bytes carry no gradient"},
     "10.2": {
         "with torch.no_grad():; target = teacher(x_w).softmax(dim=1); answer = student(x_s).softmax(dim=1) -> answer = student(x_s).softmax(dim=1); with torch.no_grad():; target = teacher(x_w).softmax(dim=1)": "neither pass uses the other",
         "target = teacher(x_w).softmax(dim=1) -> target = teacher(x_w).softmax(dim=-1)": "this axis is the last one",
@@ -653,9 +651,7 @@ EQUIVALENT = {
         "return right.float().mean().item() -> return right.float().mean()": "a tensor of one number without gradient is a number, too",
         "right = model.eval()(x).argmax(dim=1) == y -> right = model.eval()(x).argmax(dim=-1) == y": "this axis is the last one",
     },
-    "10.8": {
-        "return float(test_scores[chosen]) -> return test_scores[chosen]": "a number of numpy is a number, too",
-    },
+    "10.8": {"return float(test_scores[chosen]) -> return test_scores[chosen]": "a number of numpy is a number, too"},
 }
 
 # (mistake of tests/test_battery.py, exercise) that cannot be noticed, and why
