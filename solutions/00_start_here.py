@@ -28,6 +28,9 @@
 # 3. The **check** cell below it tries your function on small cases and answers in one line: `[todo]` if you have
 #    not begun, `[fix]` with the likely cause, `[ok]` when it is right. Run it as often as you like.
 #
+# Two things hold everywhere. Where a **number** is asked for, a float or a tensor of one number will do. And a function leaves its
+# **inputs** as they are, unless the exercise says otherwise.
+#
 # Under each exercise there are two hints, folded up: the first gives a direction, the second names a function. If you are
 # still stuck, there are three more ways on. Type them into a new cell (**B** makes one, with the cell's frame clicked):
 #

@@ -384,7 +384,7 @@ pd.concat(lines).round(3).reset_index(drop=True)
 #
 # Return `(loss, logs, new_memory)`: the scalar loss $\ell_s + \lambda_u \ell_u$, `{"mask": fraction of unlabelled images kept}` (a number,
 # no gradient) and the memory after this batch, whose positions are `batch.index`. As in Exercise 6.4, but with `select`: pseudo-labels from
-# `batch.x_w`, $\ell_u$ on `batch.x_s`. Run `model` on `x_w` alone, under `torch.no_grad()`, and on labelled and strong images in **one** joint pass,
+# `batch.x_w`, $\ell_u$ on `batch.x_s`. Run `model` on `x_w` alone, without gradient, and on labelled and strong images in **one** joint pass,
 # kept or not; or, as in the paper, once on all three, with the weak logits detached. Call neither `model.eval()` nor `model.train()`.
 #
 # <details><summary>Hint 1 (direction)</summary>Weak logits under <code>torch.no_grad()</code>; <code>select</code>; the

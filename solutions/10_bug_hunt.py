@@ -684,15 +684,15 @@ show_running_mean(
 #
 # 10 min · difficulty 2/5 · objective 10c
 #
-# Return the fraction of the images `x` (B, C, H, W) that `model` answers as `y` (B,), a number in [0, 1], the whole model being in evaluation
-# mode and no gradient recorded. Afterwards the model is as it was before: its weights, its buffers, and the mode of **each of its parts** (a
-# model may come in either mode, and a frozen BatchNorm may be in evaluation mode while all else trains).
+# Return the fraction of the images `x` (B, C, H, W) that `model` answers as `y` (B,), a number in [0, 1], in evaluation mode and with no
+# gradient recorded. Afterwards the model is as it was before: its weights, its `requires_grad`, its buffers and its mode (it comes with all
+# of its parts in training mode, or with all of them in evaluation mode).
 #
 # <details><summary>Hint 1 (direction)</summary>The answer is right in the broken program. What does the model look like
-# after the call? Note beforehand what you are going to change.</details>
+# after the call? A model may also have been in evaluation mode before: then it has to stay there.</details>
 #
-# <details><summary>Hint 2 (which function)</summary><code>model.modules()</code> lists the model and all of its parts; each has its mode in
-# <code>.training</code>, to be read and to be set. <code>model.train(mode)</code> sets all of them alike.</details>
+# <details><summary>Hint 2 (which function)</summary><code>model.training</code> says in which mode it is, and
+# <code>model.train(mode)</code> takes True or False.</details>
 
 
 # %% tags=["exercise", "ex-10.7"]
@@ -703,11 +703,10 @@ def accuracy(model, x: torch.Tensor, y: torch.Tensor) -> float:
     returns: a number in [0, 1]
     """
     ### BEGIN SOLUTION
-    modes = [(part, part.training) for part in model.modules()]
+    mode = model.training
     with torch.no_grad():
         right = model.eval()(x).argmax(dim=1) == y
-    for part, mode in modes:
-        part.training = mode
+    model.train(mode)
     return right.float().mean().item()
     ### END SOLUTION
 
@@ -902,7 +901,7 @@ print(f"500 labels to train with; the validation split has {len(dataset.val)}")
 #
 # Return `(loss, logs)`: a finite scalar tensor with a gradient to `model`, and a dict of numbers to log, without gradient, or `{}`. Learn from
 # the labels (`x_l`, `y_l`) **and** from the unlabelled images (`x_w`, `x_s`, weak and strong views of the same ones). A **target** is made under
-# `no_grad` or detached; to learn on `x_w` too, make it in a pass of its own. A ramp has begun by step 50. No `train()`, `eval()`, `backward()`.
+# `no_grad` or detached. A ramp has begun by step 50. No `train()`, `eval()`, `backward()`.
 # What the method remembers lies in an object, `hybrid_loss = YourClass()` with `__call__(self, model, batch)`: each run gets a copy of it.
 #
 # <details><summary>Hint 1 (direction)</summary>Take one method that you have built, and change one thing about it that you found

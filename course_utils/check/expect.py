@@ -147,7 +147,7 @@ def expect_kind(value: Any, part: Part) -> None:
     if part.kind and not PART_KINDS[part.kind](value):
         if part.kind == "number" and getattr(value, "requires_grad", False):
             raise Fix(f"{part.name} carries a gradient: a number is wanted, .item()")
-        article = "an" if part.kind[0] in "aeiou" else "a"
+        article = "an" if part.kind.startswith(("int", "array")) else "a"
         raise Fix(f"the values are right, but {part.name} must be {article} {part.kind}, and is {_kind_of(value)}")
     if part.constant and getattr(value, "requires_grad", False):
         raise Fix(f"{part.name} carries a gradient: detach first (or work under torch.no_grad())")

@@ -45,7 +45,7 @@ class Guarded:
         program, generators = _program(), _generators()
         try:
             result = self.function(*args, **kwargs)
-        except (TimeoutError, RecursionError):
+        except (TimeoutError, RecursionError, Fix):
             raise
         except Exception as error:
             if is_unsolved(error):

@@ -392,7 +392,7 @@ _UNSURE = _EXAMPLE._replace(x_w=torch.zeros_like(_EXAMPLE.x_w))
 
 
 def _passes(model, batch, *_):
-    model.expect_weak_and_joint_pass(batch)
+    model.expect_weak_and_joint_pass(batch, no_grad=True)
 
 
 @slips

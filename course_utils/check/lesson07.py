@@ -699,7 +699,6 @@ flexmatch_loss = Exercise(
         ),
         "images go through the model once more": _step(learn=lambda m, b: (m(b.x_l), _joint(m, b, b.x_s)[1])),
         "the weak views go through the model in pieces": _step(weak=lambda m, b: torch.cat([m(x[None]) for x in b.x_w])),
-        "the weak views go through the model with gradients": _step(weak=lambda m, b: torch.enable_grad()(m)(b.x_w).detach()),
         "other images go along with the weak views": _step(weak=lambda m, b: _joint(m, b, b.x_w)[1]),
         "the weak views go through the model twice": _step(weak=lambda m, b: (m(b.x_w) + m(b.x_w)) / 2),
         "it switches the mode: call neither eval() nor train()": _step(weak=lambda m, b: m.train()(b.x_w)),

@@ -608,7 +608,7 @@ def _step_seen(function, model, *inputs):
     if not learnt:
         raise Fix("the loss does not come from `model`: call the model itself, no copy of it")
     found = gradients(loss, [z for _, z in learnt])
-    seen = {"the loss": loss, "logs['brier']": logs["brier"]}
+    seen = {"the loss": loss, "logs['brier']": logs["brier"], "the logs": logs}
     # that of a layer under the logits: it does not depend on the order in which images go through
     products = (F.pad(x, (0, 1), value=1).T @ g for (x, _), g in zip(learnt, found))
     seen["the gradient of the network"] = sum(products, torch.zeros(1))

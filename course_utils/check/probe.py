@@ -68,8 +68,10 @@ class Probe(nn.Module):
             raise Fix("the labelled images go through the model with the weak views: with the strong ones, x_s")
         raise Fix("labelled and strong images go through the model separately: one joint pass, so that BatchNorm sees them together")
 
-    def expect_weak_and_joint_pass(self, batch: Batch) -> None:
+    def expect_weak_and_joint_pass(self, batch: Batch, no_grad: bool = False) -> None:
         """Raise Fix unless the weak images went through by themselves, the labelled and the strong ones together with gradients.
+
+        `no_grad`: a pass of the weak images alone has to record none.
 
         The paper's way is allowed, too: all three together, with gradients (Sohn et al. 2020, section 2.4).
         """
@@ -81,7 +83,7 @@ class Probe(nn.Module):
                 "also when nothing is kept or lambda_u is 0; the mask belongs to the losses"
             )
         self.expect_joint_pass(batch)
-        if any(gradient and set(keys) <= weak for keys, gradient in passes):
+        if no_grad and any(gradient and set(keys) <= weak for keys, gradient in passes):
             raise Fix("the weak views go through the model with gradients: that pass stands under torch.no_grad()")
         l, u = len(batch.x_l), len(strong)
         if sorted(len(keys) for keys, _ in passes) in ([u, l + u], [l + 2 * u]):

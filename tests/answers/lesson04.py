@@ -304,4 +304,7 @@ EQUIVALENT = {
         "optimizer_g.zero_grad() -> painter.zero_grad()": "the optimizer holds all parameters of the generator",
         "loss.backward(inputs=list(painter.parameters())) -> loss.backward(inputs=painter.parameters())": "torch takes any iterable of parameters",
     },
+    "4.6": {
+        "return (between_fakes.mean() / between_reals.mean()).item() -> return between_fakes.mean() / between_reals.mean()": "a tensor of one number is a number",
+    },
 }

@@ -148,13 +148,6 @@ def step_loop(model, batch, tau=0.95, lambda_u=1.0):
     return F.cross_entropy(z[:-n], batch.y_l) + lambda_u * total / n, {"mask": kept / n}
 
 
-def step_weak_detached(model, batch, tau=0.95, lambda_u=1.0):
-    confidence, label = model(batch.x_w).detach().softmax(1).max(1)
-    mask = (confidence >= tau).float()
-    z_l, z_s = model(torch.cat([batch.x_l, batch.x_s])).tensor_split([len(batch.x_l)])
-    return F.cross_entropy(z_l, batch.y_l) + lambda_u * loss_by_hand(z_s, label, mask), {"mask": mask.mean().item()}
-
-
 def step_eval_mode(model, batch, tau=0.95, lambda_u=1.0):
     model.eval()
     return step_alone(model, batch, tau, lambda_u)
@@ -214,7 +207,7 @@ RIGHT = {
     "6.1": [flip_loop, flip_index, flip_arithmetic],
     "6.2": [label_numpy, label_functional, label_loop],
     "6.3": [loss_by_hand, loss_one_hot, loss_loop],
-    "6.4": [step_alone, step_all_together, step_loop, step_weak_detached],
+    "6.4": [step_alone, step_all_together, step_loop],
     "6.5": [kept_loop, kept_one_hot, kept_table],
     "6.6": [zip_for_real, zip_whole_numbers, zip_sets],
 }
@@ -266,7 +259,6 @@ EQUIVALENT = {
         "confidence, pseudo_label = probabilities.max(dim=1) -> confidence, pseudo_label = probabilities.max(dim=-1)": "this axis is the last one",
     },
     "6.4": {
-        "with torch.no_grad():; logits_w = model(batch.x_w) -> logits_w = model(batch.x_w)": "pseudo-label and mask carry no gradient either way; no_grad only saves time and memory",
         "logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_s)]) -> logits_l, logits_s = logits.split([len(batch.x_l), len(batch.x_w)])": "as many weak views as strong ones",
         "return (loss, {'mask': mask.mean().item()}) -> return (loss, {'mask': mask.mean()})": "a scalar tensor is a number, too",
     },
