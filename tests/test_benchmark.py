@@ -96,7 +96,7 @@ def fake_run(job):
     if job.seed == 9:
         return job, [], "this seed is not liked"
     row = {"method": "supervised", "dataset": job.dataset, "label_split": f"d{job.seed}", "steps": job.num_steps}
-    more = {"network": job.network, "num_labels": job.budget, "macro-F1": 0.4, "md5": "x"}
+    more = {"network": job.network, "num_labels": job.num_labels, "macro-F1": 0.4, "md5": "x"}
     return job, [row | more], None
 
 
@@ -108,7 +108,7 @@ def in_process(monkeypatch):
 
 def test_a_killed_benchmark_goes_on_where_it_stopped(in_process, tmp_path, a_short_lesson):
     todo = benchmark.jobs(["digits"], ["SimpleCNN"], 5, [40, 100], [0, 1, 9], ["01"])
-    assert [(job.seed, job.budget) for job in todo] == [(0, 40), (0, 100), (1, 40), (1, 100), (9, 40), (9, 100)]
+    assert [(job.seed, job.num_labels) for job in todo] == [(0, 40), (0, 100), (1, 40), (1, 100), (9, 40), (9, 100)]
     folder = tmp_path / "out"
     failed = benchmark.benchmark(todo[:2] + todo[4:], folder, 1)
     assert list(failed) == todo[4:] and set(failed.values()) == {"this seed is not liked"}
@@ -227,16 +227,16 @@ def test_shipping_replaces_runs_with_the_same_settings_and_keeps_the_others(monk
     assert (tmp_path / "digits.csv").read_text() == text  # what is read is what was written
 
 
-def test_the_table_pairs_by_draw():
+def test_the_table_pairs_by_label_split():
     rows = [row("supervised", "d0", 0.4), row("supervised", "d1", 0.2), row("FixMatch", "d1", 0.3)]
     rows += [row("FixMatch", "d0", 0.46), row("SGAN", "d0", 0.5, num_labels=100)]
     made = benchmark.table(pd.DataFrame(rows))
-    assert made.loc["supervised"].tolist() == ["0.300 ± 0.141 (2)", ""]
-    assert made.loc["FixMatch"].tolist() == ["0.380 ± 0.113 (2), +0.080 ± 0.020", ""]
+    assert made.loc["supervised"].tolist() == ["0.300 (0.141)", ""]
+    assert made.loc["FixMatch"].tolist() == ["0.380 (0.113); +0.080 ± 0.020, 2 of 2", ""]
     assert made.loc["SGAN"].tolist()[1].startswith("0.500")
 
 
 def test_all_means_the_whole_training_split():
-    assert benchmark.budgets_of(["40", "all"], "digits") == [40, 3500]
-    with pytest.raises(ValueError, match="neither a number nor 'all'"):
-        benchmark.budgets_of(["many"], "digits")
+    assert benchmark.labels_of(["40", "all"], "digits") == [40, 3500]
+    with pytest.raises(ValueError, match="neither 'all' nor a number from 1 to 3500"):
+        benchmark.labels_of(["many"], "digits")

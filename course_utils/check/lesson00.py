@@ -145,6 +145,9 @@ def _among(pick):
     return answer
 
 
+_EQUALLY_FREQUENT = torch.from_numpy(np.repeat(np.arange(300), np.random.RandomState(0).randint(1, 3, 300)))
+
+
 def _labels(train, test):
     return torch.tensor(train), torch.tensor(test)
 
@@ -207,6 +210,7 @@ majority_accuracy = Exercise(
         "classes": [
             Case("for two classes", (classes(1, 9, 2), classes(2, 7, 2))),
             Case("for ten classes, 9 the most frequent", (torch.tensor([9, 8, 9, 0, 9, 8]), classes(3, 30, 4).mul(3))),
+            Case("for 300 classes, many of them as frequent,", (_EQUALLY_FREQUENT, torch.arange(300))),
             Case("when class 8 of ten is the most frequent, and absent from the test labels", _labels([8, 8, 1], [1, 0])),
             Case("for ten classes, the last one absent", (9 - classes(4, 60, 10, absent=(0,)), 9 - classes(5, 30, 10))),
         ],
@@ -324,6 +328,7 @@ macro_f1 = Exercise(
         "one": [Case("of a single class", _matrix([5])), Case("of one image", _matrix([0, 1, 0], [0, 0, 0], [0, 0, 0]))],
         "classes": [
             Case("of two classes", _matrix([90, 10], [4, 1])),
+            Case("of four classes, the second neither true nor predicted", _matrix([9, 0, 1, 2], [0] * 4, [2, 0, 7, 1], [0, 0, 3, 4])),
             Case("of ten classes, the last neither true nor predicted", (classes(1, 100, 9).view(10, 10) * NINE * NINE[:, None],)),
         ],
         "uneven": [Case("of classes of 1000, 60 and 3 images", _matrix([940, 60, 0], [30, 25, 5], [2, 0, 1]))],

@@ -253,6 +253,7 @@ stratified_split = Exercise(
         "sizes": [
             Case("for 7,007 images of seven classes, 500 labels,", (_mixed(4693, 228, 359, 769, 80, 779, 99), 500)),
             Case("for 3,000 images, all of them wanted,", (_mixed(2300, 600, 100), 3000)),
+            Case("for 70,000 images, 40,000 labels,", (_mixed(65_000, 5_000), 40_000)),
             _every_one_of_many,
         ],
         # n_c * num_labels / N misses a whole number by 1 / N at least

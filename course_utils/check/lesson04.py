@@ -259,7 +259,7 @@ def _discriminating(function, model, x_l, y_l, x_u, fakes):
     seen = {"the loss": loss}
     for name, images in (("x_l", x_l), ("x_u", x_u), ("the fakes", fakes)):
         seen[f"the gradient to the logits of {name}"] = model.gradient_to(loss, images)
-    seen |= {f"logs[{name!r}]": logs[name] for name in ("real", "fake")}
+    seen |= {f"logs[{name!r}]": logs[name] for name in ("real", "fake")} | {"the logs": logs}
     if gradients(loss, [fakes])[0].any():
         seen["the gradient to the fakes"] = Fix("a gradient runs back into the fakes, and so into the generator: detach them")
     cause = _of_passes(model, len(x_l), len(x_u), len(fakes))
@@ -642,22 +642,22 @@ class _Painter(_Watched):
 
 
 class _Descent:
-    """An optimiser that counts its steps (torch's own takes seconds to import on its first use)."""
+    """An optimiser with a group for each parameter, which counts its steps (torch's own takes seconds to import on its first use)."""
 
     def __init__(self, parameters):
-        self.param_groups, self.state, self.steps = [{"params": list(parameters), "lr": 0.01}], {}, 0
+        self.param_groups, self.state, self.steps = [{"params": [p], "lr": 0.01} for p in parameters], {}, 0
 
     def zero_grad(self, set_to_none=True):
-        for p in self.param_groups[0]["params"]:
+        for p in (group["params"][0] for group in self.param_groups):
             p.grad = None if set_to_none else torch.zeros(())
 
     def step(self, closure=None):
         with torch.enable_grad():
             loss = None if closure is None else closure()
         self.steps += 1
-        for p in self.param_groups[0]["params"]:
-            if p.grad is not None:
-                p.data -= self.param_groups[0]["lr"] * p.grad
+        for group in self.param_groups:
+            if (p := group["params"][0]).grad is not None:
+                p.data -= group["lr"] * p.grad
         return loss
 
 
@@ -1011,7 +1011,13 @@ diversity = Exercise(
     battery={
         **none("two batches become one number: no labels, no network, no setting, no loop, and nothing learns by it"),
         "one": "two images make a pair, and the contract excludes fewer",
-        "extremes": [Case("of images with pixels of 0 to 255", (_COLOUR.flip(0) * 7, torch.arange(24.0).view(2, 3, 2, 2) * 10))],
+        "extremes": [
+            Case(
+                "of images that differ little, with pixels of about 1000",
+                (1000 + _ON_A_LINE / 64, 1000 + _COLOUR[:, :1] / 64),
+            ),
+            Case("of images with pixels of 0 to 255", (_COLOUR.flip(0) * 7, torch.arange(24.0).view(2, 3, 2, 2) * 10)),
+        ],
         "sizes": [
             Case("of 260 fakes beside two real images", (_four_axes(1, 260, 1, 2, 2), _four_axes(2, 2, 1, 2, 2)), tolerance=1e-4),
             Case("of four fakes of 2352 pixels beside 70 real images", (_four_axes(3, 4, 3, 28, 28), _four_axes(4, 70, 3, 28, 28))),

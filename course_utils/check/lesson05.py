@@ -871,6 +871,7 @@ update_teacher = Exercise(
         ],
         "longer": [
             Case("of a larger network", (*_two(_deep, 16), 4, 0.9)),
+            Case("of a larger network at step 0", (*_two(_deep, 20), 0, 0.9)),
             Case("of a module without layers", (*_two(_Own, 17), 1, 0.9)),
             Case("from step 0 to step 6", (*_two(_small, 18), 0, 0.8), options={"times": 7}),
         ],
@@ -1000,6 +1001,9 @@ soft_dice = Exercise(
         "a smoothing term of 1 changes the scores: a term of 1e-7 at most, or none": _term(1.0, 1.0),
         "a 1 is added below: a term of 1e-7 at most, or none": _term(0.0, 1.0),
         TERM: tuple(_term(least, least) for least in (1e-3, 1e-4, 1e-5, 1e-6)),
+        "means are taken, beside which the term is large: take the sums over all pixels": (
+            lambda p, m: (2 * _area(p * m) + 1e-7 * m[0].numel()) / (_area(p + m) + 1e-7 * m[0].numel())
+        ),
         "the divisor sums squares: a variant of Dice; the plain sums are wanted": _dice(below=lambda p, m: _area(p * p + m * m)),
         "the sum of the mask is missing below": _dice(below=lambda p, m: _area(p)),
         "the sum of p is missing below": _dice(below=lambda p, m: _area(m)),
@@ -1047,7 +1051,7 @@ soft_dice = Exercise(
         "gradient": [Case("for four images of 3 times 5 pixels", _drawn_masks(5, 4, 3, 5))],
         "sizes": [
             Case("for 300 images", _drawn_masks(7, 300, 2, 3)),
-            Case("for two images of 60 times 90 pixels", _drawn_masks(9, 2, 60, 90)),
+            Case("for two images of 56 times 84 pixels", _drawn_masks(9, 2, 56, 84)),
         ],
         "ties": [
             Case(
@@ -1059,6 +1063,11 @@ soft_dice = Exercise(
         "ends": [
             Case("where both are full", (torch.ones(2, 1, 3, 3), torch.ones(2, 1, 3, 3))),
             Case("where all images are empty", (torch.zeros(2, 1, 3, 3), torch.zeros(2, 1, 3, 3))),
+            Case(
+                "where nothing is to be found and 784 pixels have a probability of 1e-5",
+                (torch.full((1, 1, 28, 28), 1e-5), torch.zeros(1, 1, 28, 28)),
+                tolerance=1e-3,
+            ),
         ],
     },
 )

@@ -361,7 +361,6 @@ unlabelled_loss = Exercise(
         "sizes": [Case("for 3000 images", (*_drawn_logits(10, 3000, 3), classes(12, 3000, 2).float()))],
         "layout": [
             Case("for inputs that are not contiguous", (scattered(uniform(13, 4, 3)), scattered(_LABEL), scattered(_MASK))),
-            Case("for a mask of float64", (uniform(14, 4, 3), _LABEL, _MASK.double())),
         ],
     },
 )
@@ -726,7 +725,6 @@ kept_by_class = Exercise(
         "sizes": [Case("for 5000 images", _kept_of(13, 5000, 3, 3))],
         "layout": [
             Case("for inputs that are not contiguous", (*map(scattered, _EIGHT), 4)),
-            Case("for a mask of float64", (_EIGHT[0], _EIGHT[1].double(), _EIGHT[2], 4)),
         ],
         "ends": [Case("when everything is kept", (_EIGHT[0], torch.ones(8), _EIGHT[2], 4))],
     },

@@ -235,7 +235,10 @@ learning_status = Exercise(
             Case("for notes of which most are class 0", (_notes(5, 60, 5), 5)),
             Case("when the last class is ahead", (_pool_of(1, 2, 30, 7), 3)),
         ],
-        "sizes": [Case("for counts 300, 2500, 4001 and 206 images without a note", (_pool_of(300, 2500, 4001, 206), 3))],
+        "sizes": [
+            Case(f"for counts {a}, {b}, {c} and 206 images without a note", (_pool_of(a, b, c, 206), 3))
+            for a, b, c in ((300, 2500, 4001), (4001, 2200, 600))
+        ],
         "ties": [
             Case("for counts 3000, 3001 and 1000 images without a note", (_pool_of(3000, 3001, 1000), 2)),
             Case("for counts 3000, 1 and 3001 images without a note", (_pool_of(3000, 1, 3001), 2)),
@@ -817,14 +820,16 @@ status_by_prior = Exercise(
             Case("for twenty classes", (_pool_of(0, 3, *[0] * 9, 4, *[0] * 6, 5, 0, 2), probabilities(5, 1, 20)[0])),
         ],
         "uneven": [Case("for notes of which most are class 0", (_notes(6, 60, 4), torch.tensor([0.6, 0.05, 0.25, 0.1])))],
-        "sizes": [Case("for counts 300, 2500, 4001 of 7007 images", (_pool_of(300, 2500, 4001, 206), _PRIOR))],
+        "sizes": [
+            Case("for counts 300, 2500, 4001 of 7007 images", (_pool_of(300, 2500, 4001, 206), _PRIOR)),
+            Case("for the same counts and another prior", (_pool_of(300, 2500, 4001, 206), _PRIOR.flip(0))),
+        ],
         "ties": [
             Case("for rates .6 and .6002", (_pool_of(3000, 3001, 3999), _HALVES)),
             Case("for a largest rate just below the fraction without a note", (_pool_of(3000, 0, 6001), _HALVES)),
         ],
         "layout": [
             Case("for inputs that are not contiguous", (scattered(_notes(8, 12, 3)), scattered(_PRIOR))),
-            Case("for a prior of float64", (_notes(10, 12, 3), _PRIOR.double())),
         ],
         "ends": [
             Case("for a prior of .005 and half an image expected", (_pool_of(60, 1, 39), torch.tensor([0.995, 0.005]))),
@@ -928,6 +933,7 @@ align = Exercise(
                 (torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]), torch.tensor([0.7, 0.2, 0.1]), _AVERAGE),
             ),
             Case("for a prior of .005", (_Q, torch.tensor([0.005, 0.195, 0.8]), _AVERAGE)),
+            Case("for a prior of 1e-14 and an image of that class", (torch.eye(2), torch.tensor([1.0, 1e-14]), torch.tensor([0.6, 0.4]))),
             Case("for an average of .005", (_Q.roll(1, 1), torch.tensor([0.8, 0.1, 0.1]), torch.tensor([0.005, 0.795, 0.2]))),
         ],
     },

@@ -119,6 +119,7 @@ sharpen = Exercise(
         ],
         "ends": [
             Case("for [.27, .26, .24, .23, 0] at T = .05", (_EVEN, 0.05)),
+            Case("for five nearly equal probabilities at T = .05", (torch.tensor([[0.204, 0.202, 0.2, 0.198, 0.196]]), 0.05)),
             Case("for a probability of 0 at T = 100", (torch.tensor([[0.9, 0.1, 0.0]]), 100.0)),
         ],
     },
@@ -952,6 +953,7 @@ break_even = Exercise(
             _costs(0.0, 0.0, 1.0, 0.0),
             _costs(0.1, 0.0200001, 0.9, 0.02),
             _costs(2.0, 0.5, 3.5, 0.25),
+            _costs(0.8, 3e-9, 0.85, 1e-9),
             _costs(0.2, 0.66, 0.200002, 0.01),
         ],
     },

@@ -503,8 +503,8 @@ _CUTS = [
     lambda ids, cut=cut: _a([i[cut] for i in ids.tolist()])
     for cut in (slice(6), slice(10), slice(-2, None), slice(-4, None), slice(-7, None))
 ]
-_ODD = _a(["HAM_06 ", "HAM_07", "ham_08", " HAM_09", "HAM_4", "HAM_0000123", "HAM_0000124", "HAM_0000125", "0000126"])
-_LIKE_THEM = _a(["HAM_06", "ISIC_07", "HAM_08", "HAM_09", "HAM_04", "HAM_0000124", "HAM_0001230", "ISIC_0000125", "HAM_0000126"])
+_ODD = _a(["", "HAM_06 ", "HAM_07", "ham_08", " HAM_09", "HAM_4", "HAM_0000123", "HAM_0000124", "HAM_0000125", "0000126"])
+_LIKE_THEM = _a(["", "HAM_06", "ISIC_07", "HAM_08", "HAM_09", "HAM_04", "HAM_0000124", "HAM_0001230", "ISIC_0000125", "HAM_0000126"])
 _CHANGED = [
     np.char.lower,
     np.char.strip,

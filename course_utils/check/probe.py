@@ -17,6 +17,7 @@ class Probe(nn.Module):
     def __init__(self, power: int = 1):
         super().__init__()
         self.power, self.scale = power, nn.Parameter(torch.ones(1))
+        self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
         self.calls: list[tuple[int, bool, bool]] = []
         self.images: list[torch.Tensor] = []
         self.logits: list[torch.Tensor] = []
@@ -36,7 +37,7 @@ class Probe(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls.append((len(x), torch.is_grad_enabled(), self.training))
         self.images.append(x.detach().flatten(1))
-        self.logits.append(self.scale * x.flatten(1) ** self.power)
+        self.logits.append(self.scale * self.frozen * x.flatten(1) ** self.power)
         return self.logits[-1]
 
     def gradient_to(self, loss: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
