@@ -263,7 +263,7 @@ EQUIVALENT = {
         "return (loss, {'mask': mask.mean().item()}) -> return (loss, {'mask': mask.mean()})": "a scalar tensor is a number, too",
     },
     "6.5": {
-        "return (share, torch.bincount(pseudo_label, weights=right, minlength=num_classes) / kept_pseudo_labels) -> return (share, torch.bincount(truth, weights=right, minlength=num_classes) / kept_pseudo_labels)": "where the pseudo-label is right it is the true class",
+        "return (fraction, torch.bincount(pseudo_label, weights=right, minlength=num_classes) / kept_pseudo_labels) -> return (fraction, torch.bincount(truth, weights=right, minlength=num_classes) / kept_pseudo_labels)": "where the pseudo-label is right it is the true class",
     },
     "6.6": {
         "steps = min(math.ceil(num_labelled / batch_l), math.ceil(num_unlabelled / batch_u)) -> steps = math.ceil(num_labelled / batch_l)": "more steps than the unlabelled loader has are cut off by the second min",
