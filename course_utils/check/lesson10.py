@@ -1108,19 +1108,19 @@ def _mean_of(*wrong):
 
 def _by_class(model, x, y):
     """The mean of the classes' own accuracies."""
-    mode = model.training
+    was = model.training
     with torch.no_grad():
         right = (model.eval()(x).argmax(1) == y).double()
-    model.train(mode)
+    model.train(was)
     return float(np.mean([right[y == c].mean() for c in y.unique()]))
 
 
 def _in_parts(size, mean):
     def accuracy(model, x, y):
-        mode = model.training
+        was = model.training
         with torch.no_grad():
             right = [(model.eval()(a).argmax(1) == b).double() for a, b in zip(x.split(size), y.split(size))]
-        model.train(mode)
+        model.train(was)
         return mean(right)
 
     return accuracy
@@ -1139,10 +1139,10 @@ def _cast(name):
     """Leaves the weights as another type rounded them."""
 
     def accuracy(model, x, y):
-        mode = model.training
+        was = model.training
         with torch.no_grad():
             right = (getattr(model.eval(), name)()(getattr(x, name)()).argmax(1) == y).double().mean().item()
-        model.float().train(mode)
+        model.float().train(was)
         return right
 
     return accuracy
