@@ -224,7 +224,10 @@ def test_binder_takes_the_pins_and_the_cpu_build_of_torch(tmp_path):
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(f"{python}.0")
     (tmp_path / "uv").write_text('#!/bin/sh\necho "$@" >> "$CALLS"\n')
     (tmp_path / "uv").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
+    environment = {
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CALLS": str(tmp_path / "calls"),
+    }
     subprocess.run([binder / "postBuild"], cwd=ROOT, env=environment, check=True)
     (call,) = (tmp_path / "calls").read_text().splitlines()
     assert "--torch-backend cpu" in call and call.endswith("-c requirements.txt -e .")

@@ -933,7 +933,7 @@ align = Exercise(
                 (torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]), torch.tensor([0.7, 0.2, 0.1]), _AVERAGE),
             ),
             Case("for a prior of .005", (_Q, torch.tensor([0.005, 0.195, 0.8]), _AVERAGE)),
-            Case("for a prior of 1e-14 and an image of that class", (torch.eye(2), torch.tensor([1.0, 1e-14]), torch.tensor([0.6, 0.4]))),
+            Case("for a prior of 1e-9 and an image of that class", (torch.eye(2), torch.tensor([1.0, 1e-9]), torch.tensor([0.6, 0.4]))),
             Case("for an average of .005", (_Q.roll(1, 1), torch.tensor([0.8, 0.1, 0.1]), torch.tensor([0.005, 0.795, 0.2]))),
         ],
     },
