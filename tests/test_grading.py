@@ -33,12 +33,12 @@ PATCHES = {
 
 @pytest.mark.parametrize("way", PATCHES)
 def test_a_check_that_accepts_anything_is_noticed(way, monkeypatch):
-    def wrong(labels, num_classes):
-        return torch.full((num_classes,), 0.5)
+    def wrong(confusion):
+        return 0.5
 
-    assert grading.examine("0.1", wrong).status == "fix"
+    assert grading.examine("0.3", wrong).status == "fix"
     PATCHES[way](monkeypatch)
-    result = grading.examine("0.1", wrong)
+    result = grading.examine("0.3", wrong)
     assert (result.status, result.message) == ("fix", grading.TAMPERED)
 
 
@@ -67,7 +67,7 @@ def test_what_was_run_stays_when_a_notebook_may_not_go_on(monkeypatch, seconds, 
     )
     stops = iter(range(2, 9))
 
-    def run(self, nb, folder, left_out, deadline, course):
+    def stopped(self, nb, folder, left_out, deadline, course):
         verdict = {"token": None, "status": "ok", "line": "[ok]"}
         nb.cells[0].outputs = [nbformat.v4.new_output("display_data", {grading.MIME: verdict})]
         time.sleep(0.01)
@@ -77,7 +77,7 @@ def test_what_was_run_stays_when_a_notebook_may_not_go_on(monkeypatch, seconds, 
     started: list[dict] = []
     monkeypatch.setattr(run, "released", lambda exporter, resources: notebook)
     monkeypatch.setattr(run, "_workplace", lambda *arguments: contextlib.nullcontext())
-    monkeypatch.setattr(run.RunSubmission, "_run", run)
+    monkeypatch.setattr(run.RunSubmission, "_run", stopped)
     resources = {"nbgrader": {"notebook": "00"}}
     grader = run.RunSubmission(submission_limit=seconds)
     nb, _ = grader.preprocess(notebook, resources)
