@@ -1182,7 +1182,10 @@ second_opinion = Exercise(
             Case("for the last three of ten classes", _voted(19, 30, 40, 10, absent=range(7))),
         ],
         "uneven": [Case("for pseudo-labels of which most are class 0", _voted(7, 30, 40, 4))],
-        "sizes": [Case("for 2100 images of a pool of 5000", _voted(10, 2100, 5000, 7))],
+        "sizes": [
+            Case("for 2100 images of a pool of 5000", _voted(10, 2100, 5000, 7)),
+            Case("for classes 255, 2048 and 2049", _of([255, 2048, 1], [0, 1, 2], opinion=[-1, 2049, 1])),
+        ],
         "layout": [
             Case("for inputs that are not contiguous", tuple(map(scattered, _voted(13, 9, 20, 3)))),
             Case("for a mask of float64", _of(*_TEN, mask=_SURE.double())),
