@@ -26,6 +26,7 @@ bibtex_reference_style = "author_year"
 mathjax_path = "mathjax.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 
+html_use_index = False  # one page of the API needs no index of its own
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
