@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 
 import nbformat
+import torch
 from answers import lesson06
 from browser import (
     Page,
@@ -23,8 +24,14 @@ from browser import (
     write_solution,
 )
 
-FIRST_TRY = lesson06.flip_reseeded
-(CAUSE,) = [cause for answer, cause in lesson06.WRONG["6.1"] if answer is FIRST_TRY]
+
+def flip_reseeded(x, rng):
+    torch.manual_seed(0)
+    mirrored = torch.rand(len(x)) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)
+
+
+CAUSE = "it draws from a generator of the whole program, or seeds one"
 
 # Called at each change of the page: which percentages a progress bar has shown, and how wide the bar was.
 WATCH_THE_BAR = """() => {
@@ -91,7 +98,7 @@ def test_a_student_works_lesson_06(tmp_path):
         page.screenshot(path=pictures / "06_2_views.png")
 
         # A wrong answer, its cause, the hints, the right answer.
-        write_solution(page, "flip_each", "raise NotImplementedError", body(FIRST_TRY))
+        write_solution(page, "flip_each", "raise NotImplementedError", body(flip_reseeded))
         assert CAUSE in run_cell(page, 'check("6.1"', "[fix]")
         open_hints(page)
         page.screenshot(path=pictures / "06_3_wrong_and_hints.png")

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import sys
 import time
 
 import numpy as np
@@ -144,6 +145,25 @@ def test_an_endless_function_is_stopped_where_interrupts_are_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_import_is_not_cut_off(tmp_path, monkeypatch):
+    """Half a module would be left behind, and whatever needs it fails from then on (torch imports sympy when first needed)."""
+    (tmp_path / "slow_to_import.py").write_text("sum(range(10**8))\nwhole = True")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports(x):
+        import slow_to_import
+
+        return 2 * x if slow_to_import.whole else x
+
+    def imports_and_never_ends(x):
+        imports(x)
+        return endless(x)
+
+    assert verdict("99.1", imports, time_limit=0.3).status == "ok"
+    del sys.modules["slow_to_import"]
+    assert "did not end" in verdict("99.1", imports_and_never_ends, time_limit=0.3).message
 
 
 def test_the_stop_button_still_works():

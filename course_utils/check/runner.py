@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import signal
+import sys
 import textwrap
 import threading
 import time
@@ -164,6 +165,14 @@ class _Capped(io.StringIO):
         return len(text)
 
 
+def _imports(thread: int) -> bool:
+    """Whether the thread is in the middle of an import."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in the main thread when the block computes longer; elsewhere there is no way to interrupt it."""
@@ -171,11 +180,14 @@ def _limited(seconds: float) -> Iterator[None]:
         yield
         return
     done, late = threading.Event(), threading.Event()
+    main = threading.get_ident()
 
     def watch() -> None:
         computing, clock = time.process_time() + seconds, time.monotonic() + PATIENCE * seconds
         while not done.wait(0.05):
-            if time.process_time() > computing or time.monotonic() > clock:
+            if _imports(main):  # an import that is cut off leaves half a module behind; and its time is not the function's
+                computing, clock = time.process_time() + seconds, time.monotonic() + PATIENCE * seconds
+            elif time.process_time() > computing or time.monotonic() > clock:
                 late.set()
                 interrupt_main()
                 return
