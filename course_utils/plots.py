@@ -3,59 +3,69 @@
 import base64
 import html
 import io
+from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from cycler import cycler
+from IPython import get_ipython
 from IPython.display import HTML, display
+from ipywidgets import Widget
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
+from course_utils import looks, settings
 from course_utils.evaluation import Scores
 
-# Okabe and Ito's palette and three of Tol's, each colour with a marker of its own: ten lines can be told apart.
+LINES = ["-", "--", "-.", ":"]
 plt.rcParams.update(
     {
         "figure.dpi": 80,
-        "savefig.dpi": 80,
         "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": cycler(
-            color=[
-                "#0072B2",
-                "#D55E00",
-                "#009E73",
-                "#CC79A7",
-                "#000000",
-                "#E69F00",
-                "#56B4E9",
-                "#882255",
-                "#7F7F7F",
-                "#332288",
-            ]
-        )
-        + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--"])
-        + cycler(marker=["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]),
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.prop_cycle": cycler(color=looks.CLASSES[:7])
+        + cycler(linestyle=[*LINES, *LINES[:3]])
+        + cycler(marker=looks.CLASS_MARKERS[:7]),
         "lines.markersize": 5,
     }
 )
 
 
-def show(figure: Figure, alt: str) -> None:
+def png(figure: Figure, scale: float = 2.0) -> bytes:
+    """The figure as a PNG with `scale` pixels for each pixel of the page, in few bytes; closes the figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=scale * figure.dpi)
+    plt.close(figure)
+    small = io.BytesIO()
+    with Image.open(buffer) as image:
+        image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            small, "PNG", optimize=True
+        )
+    return small.getvalue()
+
+
+def show(figure: Figure, alt: str, live: Callable[[], Widget] | None = None) -> None:
     """Display a figure as an image with alternative text, and close it. ValueError for a text too short to help.
 
     The text goes into the image's metadata, where exporters look for it. JupyterLab does not, so it also stands under
-    the figure, folded up.
+    the figure, folded up. In a live notebook the widget that `live` makes takes the figure's place; wherever there are no widgets
+    (GitHub, the site, a notebook that is executed by a program) the figure is what is seen.
     """
     if len(alt.split()) < 5:
         raise ValueError("the alternative text must say what the figure shows, in a sentence")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    plt.close(figure)
-    image = base64.b64encode(buffer.getvalue()).decode()
-    display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    width = round(figure.get_figwidth() * figure.dpi)
+    image = base64.b64encode(png(figure)).decode()
+    data = {"image/png": image, "text/plain": alt}
+    if live is not None and settings.WIDGETS and get_ipython() is not None:
+        data |= live()._repr_mimebundle_()
+        data["text/plain"] = alt
+    display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
     display(HTML(f"<details><summary>The figure in words</summary>{html.escape(alt)}</details>"))
 
 

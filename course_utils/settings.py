@@ -5,6 +5,7 @@ A value that cannot be used raises SettingError, one line that names the variabl
     COURSE_DATA      folder that holds `dermamnist.npz`, or `embedded` for the digits that need no download
     COURSE_RUNS      folder for recorded runs and your progress (default: `runs/` beside the notebooks folder)
     COURSE_PROGRESS  `on` or `off`: whether what is solved is saved as your progress (default: on, but for the solution notebooks)
+    COURSE_WIDGETS   `on` or `off`: whether sliders and players take the place of their still pictures (default: on)
     COURSE_KVASIR    folder of Kvasir-SEG, with `images` and `masks`, for the segmentation in lesson 05
     COURSE_SEED      the one seed of a lesson (default 0)
     COURSE_LABELS    number of labelled images in a lesson (default 500)
@@ -68,6 +69,7 @@ NETWORK = _one_of("COURSE_NETWORK", TAUGHT_NETWORK, NETWORKS)
 DATA = os.environ.get("COURSE_DATA") or None
 RUNS = Path(os.environ.get("COURSE_RUNS") or ROOT / "runs").expanduser()
 SAVE_PROGRESS = _one_of("COURSE_PROGRESS", "off" if Path.cwd() == SOLUTIONS else "on", ("on", "off")) == "on"
+WIDGETS = _one_of("COURSE_WIDGETS", "on", ("on", "off")) == "on"
 KVASIR = os.environ.get("COURSE_KVASIR") or None
 NUM_THREADS = _whole_number("OMP_NUM_THREADS", 1, least=1)
 DEVICE_NAME = _device_name()

@@ -4,8 +4,9 @@ import os
 import tempfile
 
 _runs = tempfile.TemporaryDirectory()
-# Before the settings are read: progress bars write to stderr, which nbval compares, and the tests' runs stay apart from the user's
-os.environ |= {"TQDM_DISABLE": "1", "COURSE_RUNS": _runs.name}
+# Before the settings are read: no progress bars and no widgets, which nbval would compare, and the tests' runs stay apart from the
+# user's
+os.environ |= {"TQDM_DISABLE": "1", "COURSE_WIDGETS": "off", "COURSE_RUNS": _runs.name}
 
 import pytest
 from lessons import is_compared

@@ -163,7 +163,7 @@ def execute(
         on_cell_executed=lambda **_: on_cell(),
         allow_errors=not errors_end_it,
     )
-    return client.execute(env={**os.environ, "TQDM_DISABLE": "1", **(settings or {})})
+    return client.execute(env={**os.environ, "TQDM_DISABLE": "1", "COURSE_WIDGETS": "off", **(settings or {})})
 
 
 def to_text(notebook: NotebookNode) -> str:
