@@ -114,15 +114,22 @@ def student_notebook(path: Path) -> NotebookNode:
     for cell in notebook.cells:
         if "exercise" in tags(cell):
             cell.source = _stub(cell.source, exercise_number(cell))
+        if "figure" in tags(cell):
+            cell.metadata.update(_folded())
     first = next(position for position, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     notebook.cells.insert(first, _colab_cell())
     return notebook
 
 
 def _colab_cell() -> NotebookNode:
-    """Folded in JupyterLab and in Colab, where its first line is its title; left out of the site."""
-    folded = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["colab", "remove-cell"]}
-    return nbformat.v4.new_code_cell(COLAB_CELL.format(repository=repository()), id="colab", metadata=folded)
+    """Folded; its first line is its title in Colab; left out of the site."""
+    metadata = _folded() | {"tags": ["colab", "remove-cell"]}
+    return nbformat.v4.new_code_cell(COLAB_CELL.format(repository=repository()), id="colab", metadata=metadata)
+
+
+def _folded() -> dict:
+    """Metadata by which JupyterLab and Colab fold a cell's code: one sees what it shows."""
+    return {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def _stub(source: str, number: str) -> str:
