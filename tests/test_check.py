@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from course_utils.batches import Batch
-from course_utils.check import battery, cases, check, events, runner, verdict
+from course_utils.check import battery, cards, cases, check, events, runner, verdict
 from course_utils.check.battery import none
 from course_utils.check.cases import Case, Exercise, Unrecorded, compare, loss_and_logs, returns, slips
 from course_utils.check.expect import ANY, Digest, Fix, Part, agree, expect, expect_loss, expect_tuple
@@ -194,7 +194,7 @@ def test_a_quiet_function_gives_one_line(capsys):
 def test_a_long_verdict_is_broken_between_words(capsys):
     check("99.1", spoils_its_input)
     first, *more = capsys.readouterr().out.splitlines()
-    assert len(first) <= runner.LINE and " ".join([first, *more]) == str(verdict("99.1", spoils_its_input))
+    assert len(first) <= cards.LINE and " ".join([first, *more]) == str(verdict("99.1", spoils_its_input))
     assert more
 
 

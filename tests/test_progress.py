@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from course_utils import settings
-from course_utils.check import check, events, lending, notebook, overview
+from course_utils.check import cards, check, events, headings, lending, notebook, overview
 
 
 def fractions_wrong(labels, num_classes):
@@ -28,7 +28,7 @@ def shell(monkeypatch):
     import torch
 
     found = SimpleNamespace(user_ns={"torch": torch})
-    monkeypatch.setattr(lending, "get_ipython", lambda: found)
+    monkeypatch.setattr(cards, "shell", lambda: found)
     return found
 
 
@@ -166,11 +166,8 @@ def test_a_copy_without_solutions_lends_and_reveals_nothing(monkeypatch, shell, 
     lending.reveal("0.1")
     assert capsys.readouterr().out.count("comes without solutions") == 2
     handlers = {}
-    monkeypatch.setattr(
-        notebook,
-        "get_ipython",
-        lambda: SimpleNamespace(set_custom_exc=lambda kinds, handler: handlers.update(h=handler)),
-    )
+    kernel = SimpleNamespace(set_custom_exc=lambda kinds, handler: handlers.update(h=handler))
+    monkeypatch.setattr(cards, "shell", lambda: kernel)
     notebook.friendly_unsolved()
     handlers["h"](None, NotImplementedError, NotImplementedError("Exercise 0.1"), None)
     assert "borrow" not in capsys.readouterr().out
@@ -179,22 +176,65 @@ def test_a_copy_without_solutions_lends_and_reveals_nothing(monkeypatch, shell, 
     assert "borrow('0.1')" in capsys.readouterr().out
 
 
-def test_the_progress_of_a_lesson_and_of_the_course(capsys):
+def test_the_progress_of_a_lesson(capsys):
     events.note("0.1", "ok")
     events.note("0.2", "borrowed")
-    table = overview.progress("00")
-    assert capsys.readouterr().out == "Lesson 00: 1 of 3 exercises solved, 1 borrowed, 1 to do; about 20 min left\n"
-    assert table["state"].tolist() == ["solved", "borrowed", "to do"]
-    assert table["title"].iloc[0] == "How frequent is each class?"
-    course = overview.progress()
-    assert course.loc["00"].tolist() == [3, 1, 1, 1, 20] and course.loc["06", "solved"] == 0
-    events.note("0.2", "ok")
-    assert overview.progress().loc["00"].tolist() == [3, 2, 0, 1, 12]
-    events.note("0.3", "ok")
     overview.progress("00")
-    assert capsys.readouterr().out == "Lesson 00: all exercises solved\n"
+    first, *table = capsys.readouterr().out.splitlines()
+    assert first == "Lesson 00: 1 of 3 exercises solved, 1 borrowed, 1 to do; about 20 min left"
+    assert [line.split()[-1] for line in table[2:]] == ["solved", "borrowed", "do"]
+    assert [str(line["state"]) for line in overview.lines("00")] == ["solved", "borrowed", "to do"]
+    assert overview.lines("00")[0]["title"] == "How frequent is each class?"
+    assert overview.text("00").splitlines()[0] == first
+    assert overview.text("00").splitlines()[1] == "█" * 6 + "░" * 14
+    for number in ("0.2", "0.3"):
+        events.note(number, "ok")
+    overview.progress("00")
+    assert capsys.readouterr().out.startswith("Lesson 00: all exercises solved\n")
     with pytest.raises(ValueError, match="no lesson '42'; there are 00"):
         overview.progress("42")
+
+
+def test_the_progress_of_the_course(capsys):
+    events.note("0.1", "ok")
+    events.note("6.2", "borrowed")
+    rows = {row["lesson"]: row for row in overview.summaries()}
+    assert list(rows) == [f"{n:02d}" for n in range(11)] and rows["06"]["title"] == "FixMatch"
+    assert {key: rows["00"][key] for key in ("exercises", "solved", "borrowed", "to do", "minutes", "minutes left")} == {
+        "exercises": 3,
+        "solved": 1,
+        "borrowed": 0,
+        "to do": 2,
+        "minutes": 25,
+        "minutes left": 20,
+    }
+    whole = overview.total(rows.values())
+    assert (whole["exercises"], whole["solved"], whole["borrowed"]) == (72, 1, 1)
+    assert whole["minutes left"] == whole["minutes"] - 5
+    overview.progress()
+    assert capsys.readouterr().out == overview.text() + "\n"
+    assert overview.text().startswith(f"The course: 1 of 72 exercises solved, 1 borrowed, 70 to do; about {whole['minutes left'] // 60} h")
+    assert overview.text().count("\n") == 12
+
+
+def test_minutes_in_words():
+    assert [overview.duration(minutes) for minutes in (5, 119, 120, 838)] == ["5 min", "119 min", "2 h 00 min", "13 h 58 min"]
+
+
+def test_the_progress_is_read_without_torch_or_pandas():
+    code = "import sys\nfrom course_utils.check import overview\noverview.text()\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "pandas", "numpy", "nbformat", "IPython"} & set(run.stdout.split())
+
+
+def test_a_damaged_notebook_is_named_with_the_cure_and_spoils_no_check(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(headings, "NOTEBOOKS", tmp_path)
+    (tmp_path / "00_start_here.ipynb").write_text('{"cells": [')
+    with pytest.raises(ValueError, match="00_start_here.ipynb is damaged.*put the file back"):
+        overview.progress("00")
+    check("0.1", fractions_wrong)
+    check("0.1", fractions_of_one)
+    assert capsys.readouterr().out.count("[fix] Exercise 0.1") == 2
 
 
 @pytest.mark.parametrize(("folder", "saved"), [("solutions", "False"), ("notebooks", "True")])

@@ -93,7 +93,7 @@ class Exercise:
     `name` is the function that the student writes, `title` the line that says [ok]. `observe` calls the function and says what
     came of it. `mistakes` maps causes to the function, or the functions, with this mistake. `battery` has for each of
     battery.KINDS its cases or rules, or the reason why the contract has none. `rules` look at what no value tells. `errors` maps a part of an error's message to the likely cause. `changes` is what the function is
-    there to change in a network (keys of guard.TRACES).
+    there to change in a network (keys of guard.TRACES). `why` is one sentence for whoever has solved it: what it is good for.
     """
 
     number: str
@@ -106,6 +106,7 @@ class Exercise:
     rules: Sequence[Rule] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    why: str = ""
     _of_mistakes: dict[tuple[int, int], Seen] = field(default_factory=dict, repr=False, compare=False)
 
     @property

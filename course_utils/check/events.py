@@ -87,7 +87,18 @@ def events() -> list[dict]:
 
 def state(number: str) -> State:
     """Where the student stands with the exercise `number`."""
-    own = [event for event in events() if event["exercise"] == number]
+    return states().get(number, State())
+
+
+def states() -> dict[str, State]:
+    """Where the student stands with each exercise on which there are events."""
+    own: dict[str, list[dict]] = {}
+    for event in events():
+        own.setdefault(str(event["exercise"]), []).append(event)
+    return {number: _state(found) for number, found in own.items()}
+
+
+def _state(own: list[dict]) -> State:
     kinds = [event["event"] for event in own]
     before = kinds[: kinds.index("ok")] if "ok" in kinds else kinds
     return State(

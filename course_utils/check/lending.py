@@ -2,18 +2,17 @@
 
 import ast
 
-from IPython import get_ipython
-
 from course_utils import SOLUTIONS
+from course_utils.check import cards
 from course_utils.check.events import note, state
-from course_utils.check.headings import read_notebook
+from course_utils.check.headings import lesson_of, read_notebook
 
 TRIES = 3  # different wrong answers before a solution is revealed
 
 
 def borrow(number: str) -> None:
     """Lend the course's function for an exercise to this notebook, so that the lesson goes on; progress says *borrowed*."""
-    shell, source = get_ipython(), _solution(number)
+    shell, source = cards.shell(), _solution(number)
     if source is None:
         return
     if shell is None:
@@ -27,10 +26,9 @@ def borrow(number: str) -> None:
     for name in names:
         shell.user_ns[name].borrowed = number
     note(number, "borrowed")
-    print(
-        f"[borrowed] Exercise {number}: `{'`, `'.join(names)}` is the course's function now.\n"
-        "Go on, and come back to it later: running the exercise's own cell puts your function in its place."
-    )
+    way_back = "Go on, and come back to it later: running the exercise's own cell puts your function in its place."
+    now = f"`{'`, `'.join(names)}` is the course's function now."
+    cards.tell("borrowed", f"Exercise {number}", now, [cards.prose(way_back)])
 
 
 def reveal(number: str) -> None:
@@ -39,10 +37,9 @@ def reveal(number: str) -> None:
     if source is None:
         return
     if not now.solved and now.tries < TRIES:
-        print(
-            f"[not yet] Exercise {number} is revealed once it is solved, or after {TRIES} different answers that the check "
-            f"has seen (so far {now.tries}). There are two hints above it; borrow({number!r}) lets the lesson go on."
-        )
+        when = f"it is revealed once it is solved, or after {TRIES} different answers to its check (so far {now.tries})."
+        meanwhile = f"There are two hints above it, and `borrow({number!r})` lets the lesson go on."
+        cards.tell("not yet", f"Exercise {number}", when, [cards.prose(meanwhile)])
         return
     note(number, "revealed")
     print(source)
@@ -58,10 +55,10 @@ def _solution(number: str) -> str | None:
     if not can_lend():
         print("This copy of the course comes without solutions: ask whoever gave it to you.")
         return None
-    for path in SOLUTIONS.glob(f"{number.split('.')[0]:0>2}_*.ipynb"):
-        for cell in read_notebook(path).cells:
-            if {"exercise", f"ex-{number}"} <= set(cell.metadata.get("tags", [])):
-                lines = cell.source.splitlines()
+    for path in SOLUTIONS.glob(f"{lesson_of(number)}_*.ipynb"):
+        for cell in read_notebook(path)["cells"]:
+            if {"exercise", f"ex-{number}"} <= set(cell["metadata"].get("tags", [])):
+                lines = cell["source"].splitlines()
                 return "\n".join(line for line in lines if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION"))
     print(f"There is no exercise {number!r}: its number stands in its heading, such as '6.2'.")
     return None

@@ -1,19 +1,18 @@
-"""In a notebook, using an unsolved exercise ends in one friendly line, not in a traceback."""
+"""In a notebook, using an unsolved exercise ends in one friendly card, not in a traceback."""
 
 import re
 import sys
 
-from IPython import get_ipython
-
+from course_utils.check import cards
 from course_utils.check.lending import can_lend
 
 
 def friendly_unsolved() -> None:
-    """Show NotImplementedError("Exercise N.M") as one line in this kernel; does nothing outside of IPython.
+    """Show NotImplementedError("Exercise N.M") as one card in this kernel; does nothing outside of IPython.
 
     The cell still counts as failed, so that "Run all" stops there.
     """
-    shell = get_ipython()
+    shell = cards.shell()
     if shell is None:
         return
 
@@ -22,11 +21,19 @@ def friendly_unsolved() -> None:
         if number is None:
             shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
             return
-        way_on = f" Or go on without: borrow({number[1]!r}) lends you the course's function." if can_lend() else ""
-        print(
-            f"This cell needs Exercise {number[1]}, which is not solved yet: scroll up to it, solve it, then run this cell again.{way_on}"
-        )
+        _stopped(number[1])
         if "matplotlib.pyplot" in sys.modules:  # a figure that was begun would be shown, empty
             sys.modules["matplotlib.pyplot"].close("all")
 
     shell.set_custom_exc((NotImplementedError,), handler)
+
+
+def _stopped(number: str) -> None:
+    needs = f"This cell needs Exercise {number}"
+    cure = "scroll up to it, solve it, then run this cell again."
+    way_on = f"Or go on without: borrow({number!r}) lends you the course's function." if can_lend() else ""
+    parts = [f"It is not solved yet: {cure}", way_on.replace(f"borrow({number!r})", f"`borrow({number!r})`")]
+    cards.show(
+        cards.card("stopped", needs, *map(cards.prose, parts)),
+        f"{needs}, which is not solved yet: {cure} {way_on}".rstrip(),
+    )

@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import sys
-import textwrap
 import threading
 import time
 from _thread import interrupt_main
@@ -17,29 +16,35 @@ from typing import Any
 
 import torch
 
-from course_utils.check import battery, events
+from course_utils.check import advice, battery, cards, events
 from course_utils.check.cases import Exercise, Unrecorded, compare
 from course_utils.check.expect import Fix
 from course_utils.check.guard import is_unsolved, one_line
 
 TIME_LIMIT = 5.0  # seconds of computing for all cases of one exercise; the reference solutions need a small part of one
 PATIENCE = 4  # times as many seconds on the clock, for a function that waits, or a machine that is busy with other things
-LINE = 100  # characters; JupyterLab breaks longer lines in the middle of a word
 SEED = 20_615_843  # a number that nobody seeds with: a function that seeds torch is noticed by what it leaves behind
 SHOWN_LINES = 5  # of what a student's function printed
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is "todo", "fix" or "ok"; `message` is the rest of the line; `printed` is what the function printed."""
+    """`status` is "todo", "fix", "ok" or "borrowed"; `message` is the rest of the line; `printed` is what the function printed.
+
+    `number` is empty where a call of `check` names no exercise.
+    """
 
     number: str
     status: str
     message: str
     printed: str = ""
 
+    @property
+    def subject(self) -> str:
+        return f"Exercise {self.number}" if self.number else ""
+
     def __str__(self) -> str:
-        return f"[{self.status}] Exercise {self.number}: {self.message}"
+        return cards.line(self.status, self.subject, self.message)
 
 
 class NotPassed(Exception):
@@ -54,45 +59,41 @@ class _Nothing:
 
 
 def check(number: str, function: Any = _Nothing) -> None:
-    """Check a student's function, note the verdict and print it, with the first lines of what the function printed.
+    """Check a student's function, note the verdict and show it, with the first lines of what the function printed.
 
     Where nbgrader runs the notebook, to grade or to validate it, an exercise that is not solved raises NotPassed.
     """
     graded = "NBGRADER_EXECUTION" in os.environ
-    if (misused := _misused(number, function)) is not None:
-        return _say(misused, graded)
-    number = str(number)
-    if getattr(function, "borrowed", None):
-        line = f"[borrowed] Exercise {number}: this is the course's function. Write your own in the exercise's cell and run it."
-        return _say(line, graded)
+    unchecked = _unchecked(number, function)
     # nbgrader gives no points to a cell that wrote to stderr, be it a warning
     with contextlib.redirect_stderr(io.StringIO()) if graded else contextlib.nullcontext():
-        result = verdict(number, function)
+        result = unchecked or verdict(str(number), function)
     if graded and result.status != "ok":
         raise NotPassed(str(result))
-    events.note(number, result.status, function)
-    _say(str(result), graded=False)
+    if unchecked is None:
+        events.note(result.number, result.status, function)
+    more = advice.after(find(result.number), result.status) if unchecked is None else []
+    cards.tell(result.status, result.subject, result.message, more)
     lines = result.printed.splitlines()
     if lines:
         print(f"(your function printed {len(lines)} lines during the check; the first of them:)")
         print("\n".join(line[:120] for line in lines[:SHOWN_LINES]))
 
 
-def _misused(number: Any, function: Any) -> str | None:
-    """One line about a call of `check` that names no exercise, or no function."""
+def _unchecked(number: Any, function: Any) -> Verdict | None:
+    """What to say to a call of `check` with nothing to check: no exercise, no function, or one that was lent."""
     try:
         exercise = find(str(number))
     except KeyError as error:
-        return f"[fix] {error.args[0]}"
+        return Verdict("", "fix", error.args[0])
     if function is _Nothing:
-        return f"[todo] Exercise {number}: hand over your function, too: check({exercise.number!r}, {exercise.name})"
+        how = f"check({exercise.number!r}, {exercise.name})"
+        return Verdict(exercise.number, "todo", f"hand over your function, too: {how}")
+    if getattr(function, "borrowed", None):
+        return Verdict(
+            exercise.number, "borrowed", "this is the course's function. Write your own in the exercise's cell and run it."
+        )
     return None
-
-
-def _say(line: str, graded: bool) -> None:
-    if graded:
-        raise NotPassed(line)
-    print("\n".join(textwrap.fill(part, LINE, break_long_words=False) for part in line.splitlines()))
 
 
 def verdict(number: str, function: Callable, time_limit: float = TIME_LIMIT, diagnose: bool = True) -> Verdict:
