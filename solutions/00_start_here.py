@@ -1,98 +1,105 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# Can you trust an accuracy? A notebook on the web trains three semi-supervised methods on skin lesions, reports
-# about two images right in three, and calls it progress. By the end of this lesson you will have computed what
-# that number is worth, and you will know how every other lesson of this course works.
+# You have a handful of labelled images and thousands without a label. Can the ones **without** a label help?
 #
-# **Time** 35 min, of which the computer needs less than one
+# ![Two moons of points, six of them labelled, in motion. On the left a network learns from the labelled points alone, and its boundary cuts through both moons. On the right it also uses the points without a label, and its boundary moves into the gap between the moons.](../docs/figures/moons.gif)
+#
+# Both networks in the picture know the same labels. The right one also looked at the other points. That is **semi-supervised learning**:
+# learn from a few labels, and from many images that have none.
+#
+# **Time** 40 min, of which the computer trains for about one
 #
 # **You need** basic Python and PyTorch: tensors, shapes, a function with a docstring
 #
 # **Objectives**
 #
-# - **0a** Work through a lesson: cells, exercises, checks, hints.
+# - **0a** Say what semi-supervised learning is, and work through a lesson: cells, exercises, checks, hints.
 # - **0b** Describe a dataset by its class fractions.
-# - **0c** Compute what the majority class scores, and hold every result against it.
-# - **0d** Choose a metric that the frequent class cannot dominate.
+# - **0c** Compute what always predicting the majority class scores, and compare every result with it.
+# - **0d** Choose a metric that the majority class cannot dominate.
 
 # %% [markdown]
-# ## How a lesson works
+# ## Your first gain
 #
-# A notebook is a column of **cells**. Click into a cell and press **Shift + Enter** to run it; do so from top to
-# bottom. Three kinds of code cells matter:
-#
-# 1. Most cells are complete. Read them, run them, look at what they show.
-# 2. An **exercise** cell holds a function whose body is missing. You replace the line
-#    `raise NotImplementedError(...)` by your own code and run the cell.
-# 3. The **check** cell below it tries your function on small cases and answers in one line: `[todo]` if you have
-#    not begun, `[fix]` with the likely cause, `[ok]` when it is right. Run it as often as you like.
-#
-# Two things hold everywhere. Where a **number** is asked for, a float or a tensor of one number will do. And a function leaves its
-# **inputs** as they are, unless the exercise says otherwise.
-#
-# Under each exercise there are two hints, folded up: the first gives a direction, the second names a function. If you are
-# still stuck, there are three more ways on. Type them into a new cell (**B** makes one, with the cell's frame clicked):
-#
-# - `borrow("0.1")` lends you the course's function for Exercise 0.1, so that the lesson goes on. Come back to it later.
-# - `reveal("0.1")` shows its solution, once you have solved it or the check has seen three different answers of yours.
-# - `progress("00")` shows where you stand in this lesson. Each lesson ends with it, and `course progress` in a terminal shows
-#   the whole course. It is remembered when you close the notebook, in the folder `runs/`, and sent to nobody.
-#
-# If a teacher gave you the course, your copy may come without solutions: then `borrow` and `reveal` say so, and you ask them.
-#
-# Everything is random with one fixed seed, so your numbers repeat when you run the notebook again on the same
-# machine. On another machine they differ a little; where that matters, the lesson shows the spread.
+# A notebook is a column of **cells**. Click into the next one and press **Shift + Enter** to run it. Then run the one after it. It trains
+# a network on 40 labelled digits, and the same network on the same digits **plus** thousands whose labels are hidden. Give it a minute, and
+# watch the two progress bars.
 
 # %% tags=["setup"]
 import numpy as np
 import pandas as pd
 import torch
 
-from course_utils import evaluation, plots
+from course_utils import evaluation, first_gain, plots
 from course_utils.check import borrow, check, progress, reveal
 from course_utils.datasets import load_dataset
 from course_utils.labels import split_labels
 
+# %% tags=["nbval-ignore-output"]
+accuracy = first_gain.forty_digits()
+
+# %% tags=["nbval-ignore-output"]
+end = accuracy.iloc[-1]
+print(
+    f"{end['supervised']:.0%} of the test digits right with 40 labels; {end['FixMatch']:.0%} with the images that have no label, too."
+)
+
 # %% [markdown]
-# ## The data
+# Nobody told the second network a single label more. It was allowed to trust its own answers where it was sure, and to check them on
+# changed copies of the image. The method is called FixMatch. In lesson 06 you write it yourself, in about thirty lines.
+
+# %% [markdown]
+# ## The hard case
 #
-# DermaMNIST holds photographs of pigmented skin lesions taken through a dermatoscope, shrunk to 28×28 pixels
-# ([Yang et al. 2023](https://doi.org/10.1038/s41597-022-01721-8); the photographs are HAM10000,
-# [Tschandl et al. 2018](https://doi.org/10.1038/sdata.2018.161), licence CC BY-NC). Seven diagnoses, three parts:
-# the training split to learn from, the validation split, and the test split, which is for measuring and for
-# nothing else.
+# Digits are easy: ten classes, equally frequent, far apart. This course is about a harder set. **DermaMNIST** holds photographs of pigmented
+# skin lesions, shrunk to 28×28 pixels ([Yang et al. 2023](https://doi.org/10.1038/s41597-022-01721-8); the photographs are HAM10000,
+# [Tschandl et al. 2018](https://doi.org/10.1038/sdata.2018.161), licence CC BY-NC). Seven diagnoses, and labels cost a doctor's time.
+# Here SSL has to prove itself, and we'll measure honestly where it does and where it doesn't.
 #
-# If the data cannot be downloaded, the next cell says so and takes 5,000 handwritten digits instead. The course
-# works with both; the digits are also its control experiment, because their classes are equally frequent. In brackets
-# the cell says which file it found: the official one, or a copy with other bytes.
+# If the data cannot be downloaded, the next cell says so and goes on with the digits.
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
 dataset
 
-# %% [markdown]
-# The images lie in memory as whole numbers from 0 to 255. `train.images` has the shape (images, height, width,
-# channels) and `train.labels` one class number per image.
-
-# %% tags=["dataset"]
-print(dataset.train.images.shape, dataset.train.images.dtype)
-print(dataset.train.labels.shape, dataset.train.labels[:8])
-print(dataset.class_names)
-
-# %% tags=["dataset"]
+# %% tags=["dataset", "figure"]
 rng = np.random.default_rng(0)
 rows = [
     dataset.train.images[rng.choice(np.flatnonzero(dataset.train.labels == c), 8, replace=False)]
     for c in range(dataset.num_classes)
 ]
-alt = "One row of eight random training images for each class. Images of one class differ a lot from each other."
-plots.show(plots.image_grid(rows, dataset.class_names, scale=0.7), alt)
+plots.show(
+    plots.image_grid(rows, dataset.class_names, scale=0.7, title="Eight training images of each class"),
+    alt="One row of eight random training images for each class. Images of one class differ a lot from each other.",
+)
 
 # %% [markdown]
-# In DermaMNIST `nv` is the common mole (nevus) and `mel` is melanoma, the dangerous one. The others: `akiec`
-# actinic keratosis, `bcc` basal cell carcinoma, `bkl` benign keratosis, `df` dermatofibroma, `vasc` vascular
-# lesions. Telling them apart at this size is hard for people, too.
+# `nv` is the common mole (nevus) and `mel` is melanoma, the dangerous one. (`akiec` actinic keratosis, `bcc` basal cell carcinoma, `bkl`
+# benign keratosis, `df` dermatofibroma, `vasc` vascular lesions.) Would you tell them apart?
+#
+# Images are stored as uint8, 0-255. There is a training split to learn from, a validation split, and a test split for measuring only.
+
+# %% tags=["dataset"]
+print(dataset.train.images.shape, dataset.train.images.dtype)
+print(dataset.train.labels.shape, dataset.train.labels[:8])
+
+# %% [markdown]
+# ## How an exercise works
+#
+# An **exercise** cell holds a function without its body. Replace the line `raise NotImplementedError(...)` by your code and run the cell.
+# The **check** below it answers at once: `[todo]`, `[fix]` with the likely cause, or `[ok]`. Run it as often as you like.
+#
+# Two rules hold everywhere. Where a **number** is asked for, a float or a tensor of one number will do. And a function leaves its
+# **inputs** as they are, unless the exercise says otherwise.
+#
+# Stuck? Each exercise has two folded hints. And you have three more options, each typed into a new cell (**B** makes one):
+#
+# - `borrow("0.1")` lends you the course's function, so that the lesson goes on.
+# - `reveal("0.1")` shows the solution, once it is solved or three different answers were checked.
+# - `progress("00")` shows where you stand. It is saved in `runs/` and never leaves your machine.
+#
+# (A copy from a teacher may come without solutions. Then ask them.)
 
 # %% [markdown]
 # ### Exercise 0.1 · How frequent is each class?
@@ -126,25 +133,22 @@ def class_fractions(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
 check("0.1", class_fractions)
 
 # %% [markdown]
-# If the line above says `[ok]`, your function now describes the dataset. If it says `[todo]` or `[fix]`, go back one cell.
+# Now your function describes the dataset:
 
-# %% tags=["dataset"]
+# %% tags=["dataset", "figure"]
 fractions = {
     part.name: class_fractions(torch.from_numpy(part.labels), dataset.num_classes).numpy()
     for part in (dataset.train, dataset.val, dataset.test)
 }
-pd.DataFrame(fractions, index=dataset.class_names).round(3)
-
-# %% tags=["dataset"]
-alt = "Bars of the class fractions in the three splits, which agree. In DermaMNIST nv towers over the rest."
-plots.show(plots.class_bars(fractions, dataset.class_names, "fraction of images"), alt)
+plots.show(
+    plots.class_bars(
+        fractions, dataset.class_names, "fraction of images", title="How frequent each class is, in the three splits"
+    ),
+    alt="Bars of the class fractions in the three splits, which agree. In DermaMNIST nv towers over the rest.",
+)
 
 # %% [markdown]
-# ## A few labels, many images
-#
-# Semi-supervised learning asks: what if a doctor has labelled only some of the images? The course's standard
-# label split keeps the labels of 500 training images and hides the rest. The images all stay: they are the pool, and the
-# labelled ones are part of it.
+# The course keeps the labels of 500 training images and hides the rest. All images stay: they are the **pool**.
 
 # %% tags=["dataset"]
 label_split = split_labels(dataset, num_labels=500)
@@ -154,8 +158,8 @@ dict(zip(dataset.class_names, label_split.class_counts().tolist()))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# Here is a classifier that looks at no image at all: it finds the most frequent class of the training split and
-# answers that class, always. Every result in this course stands beside this **majority class**.
+# A notebook on the web trains three semi-supervised methods on these lesions and reports their accuracy. Is that good?
+# Here is a classifier to compare with. It looks at no image at all.
 
 # %% [markdown]
 # ### Exercise 0.2 · The majority class
@@ -190,8 +194,7 @@ def majority_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> 
 check("0.2", majority_accuracy)
 
 # %% [markdown]
-# The original notebook, from which this course grew, published these test results (its last training cell). The first line
-# is yours: what its accuracies have to be held against.
+# Here is what that notebook reported (its last training cell; this course grew from it), and above it your number.
 
 # %% tags=["dataset"]
 majority = float(majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
@@ -199,30 +202,27 @@ published = {"FixMatch": 0.670, "FlexMatch": 0.678, "MixMatch": 0.672}
 pd.DataFrame({"accuracy": {"majority class": majority, **published}}).round(3)
 
 # %% [markdown]
-# All three are less than one point away from an answer that never looked at the image, and with this many test images
-# the standard error of an accuracy is about one point, too. (On the digits the majority class is far below them,
-# since no class is frequent; the published numbers are for DermaMNIST only.)
+# Three trainings, and none moves clear of an answer that looks at nothing. From now on every result in this course stands beside the
+# **majority class**.
 
 # %% [markdown]
-# ## A metric that the frequent class cannot dominate
+# ## A metric that the majority class cannot dominate
 #
-# Accuracy weighs every image the same, so the frequent class decides it. The **macro-F1** weighs every *class*
-# the same. From the confusion matrix $M$ (row: true class, column: predicted class) compute for each class $c$
+# Accuracy weighs every image the same, so the majority class dominates it. The **macro-F1** weighs every *class* the same. From the
+# confusion matrix $M$ (row: true class, column: predicted class):
 #
 # $$\mathrm{precision}_c = \frac{M_{cc}}{\sum_i M_{ic}}, \qquad
 # \mathrm{recall}_c = \frac{M_{cc}}{\sum_j M_{cj}}, \qquad
 # F_c = \frac{2\,M_{cc}}{\sum_i M_{ic} + \sum_j M_{cj}}.$$
 #
-# $F_c$ is the harmonic mean of precision and recall, written so that it needs one division only.
+# $F_c$ is the harmonic mean of precision and recall, written with one division only.
 
-# %% tags=["dataset"]
+# %% tags=["dataset", "figure"]
 answer = evaluation.majority_scores(dataset, dataset.test)
-alt = "Confusion matrix of the majority class: all counts stand in the column of one class."
-plots.show(plots.confusion(answer, dataset.class_names), alt)
-
-# %% [markdown]
-# One column is full and the others are empty: a class that is never predicted has no precision, and its recall
-# is zero.
+plots.show(
+    plots.confusion(answer, dataset.class_names, title="The majority class's answers: one full column"),
+    alt="Confusion matrix of the majority class: all counts stand in the column of one class.",
+)
 
 # %% [markdown]
 # ### Exercise 0.3 · Macro-F1 from a confusion matrix
@@ -260,37 +260,26 @@ def macro_f1(confusion: torch.Tensor) -> float:
 # %% tags=["check", "ex-0.3"]
 check("0.3", macro_f1)
 
-# %% [markdown]
-# Compare with scikit-learn, which `course_utils.evaluation` uses (and tells to count all classes; left alone it skips
-# those that occur nowhere):
-
 # %% tags=["dataset"]
 print(f"by hand      {macro_f1(torch.from_numpy(answer.confusion)):.4f}")
 print(f"scikit-learn {answer['macro-F1']:.4f}")
 
 # %% [markdown]
-# The course reports five metrics. **AUC** asks of each class whether its images get higher probabilities than
-# the others, without choosing any answer; it is computed on probabilities, one class against the rest, and
-# averaged. **ACC** is the accuracy, **weighted-F1** weighs the $F_c$ by class frequency, **balanced ACC** is the
-# mean recall. `score_table` puts the majority class first, always.
+# The course reports five metrics. **AUC** asks whether the images of a class get higher probabilities than the others. **ACC** is the
+# accuracy, **weighted-F1** weighs the $F_c$ by class frequency, **balanced ACC** is the mean recall.
 
 # %% tags=["dataset"]
 evaluation.score_table({}, dataset, dataset.test)
 
 # %% [markdown]
-# **Analysis** The majority class is nobody's idea of a diagnosis, and on DermaMNIST three of the five columns say so:
-# its AUC is that of random answers, its balanced accuracy is one over the number of classes, its macro-F1 is the F1 of one class
-# divided by the number of classes. Only the accuracy, and with it the weighted F1, looks respectable.
-# This does not show that accuracy is useless. It shows that accuracy says little *alone* when one class is
-# frequent. Nothing here was trained, so there is no spread over seeds; from the next lesson on there will be.
+# Which of these numbers would have told you that nobody looked at the images?
 
 # %% [markdown]
-# ## A failure on purpose: the shuffled loader
+# ## Break it: the shuffled loader
 #
-# The second classic mistake. To score predictions you compare them with the labels *in the same order*. A
-# related notebook by the same author predicted with a shuffling loader and compared with the labels in file order: a good
-# model came out at chance, and label propagation was called the worst method of all. Below, near-perfect
-# predictions are scored, first in order and then shuffled.
+# A classic. To score predictions you compare them with the labels *in the same order*. A related notebook by the same author predicted with
+# a shuffling loader, compared with the labels of the file, and called a good method the worst of all. Below, near-perfect predictions are
+# scored in order, then shuffled.
 
 # %% tags=["dataset"]
 good = 0.9 * np.eye(dataset.num_classes)[dataset.test.labels] + 0.1 / dataset.num_classes
@@ -299,13 +288,22 @@ print("AUC in order: ", round(evaluation.score(good, dataset.test)["AUC"], 2))
 print("AUC shuffled: ", round(evaluation.score(good[shuffle], dataset.test)["AUC"], 1))
 
 # %% [markdown]
-# If you hand in the labels that came with the predictions, the course's `score` notices and refuses:
+# Hand in the labels that came with the predictions, and the course's `score` refuses:
 
 # %%
 try:
     evaluation.score(good[shuffle], dataset.test, labels=dataset.test.labels[shuffle])
 except ValueError as error:
     print(error)
+
+# %% [markdown]
+# ## What we know
+#
+# - Images without labels can help a lot: you have seen it on digits.
+# - On lesions one class is frequent, and the accuracies above are no better than its share.
+# - Macro-F1, balanced accuracy and AUC give the majority class no credit.
+# - Everything here was computed once, without a spread. From lesson 01 on every result comes from five label splits.
+# - Your numbers repeat on your machine. On another one they differ a little.
 
 # %% [markdown]
 # ## Quiz
@@ -316,7 +314,7 @@ except ValueError as error:
 #
 # <details><summary>a) a good model</summary>No: answering <i>healthy</i> always scores the same.</details>
 # <details><summary>b) perhaps useless, perhaps not: one needs another metric</summary>Yes. It could be the majority
-# class, or a model that finds half of the ill at the price of some false alarms. Recall per class, macro-F1 or
+# class, or a model that finds half of the sick patients at the price of some false alarms. Recall per class, macro-F1 or
 # AUC tell them apart.</details>
 # <details><summary>c) surely useless</summary>No: equal accuracy does not mean equal answers.</details>
 #
@@ -335,16 +333,16 @@ except ValueError as error:
 # probabilities that rank well.</details>
 # <details><summary>b) the two numbers were computed on labels in different orders</summary>Yes, that is the first thing
 # to suspect: the F1 from the labels of the loader, the AUC from the labels of the file.</details>
-# <details><summary>c) this is normal under imbalance</summary>No: the one-vs-rest AUC does not depend on how frequent the
-# class is.</details>
+# <details><summary>c) this is normal under imbalance</summary>No: random answers have an AUC of one half however frequent the
+# classes are, and answers that good are not random.</details>
 
 # %% [markdown]
 # ## Key points
 #
+# - Semi-supervised learning: a few labels, and many images without one.
 # - Look at the class fractions before you look at any result.
-# - No accuracy without the majority class beside it.
-# - Macro-F1 and balanced accuracy weigh classes, accuracy weighs images, AUC looks at the ranking only.
-# - Predictions and labels must be in the same order; let code refuse if they are not.
+# - No accuracy without the majority class beside it; macro-F1 and balanced accuracy weigh classes, accuracy weighs images.
+# - Predictions and labels must be in the same order. Make your code raise an error if they don't match.
 #
 # Next: `01_supervised_baseline.ipynb`, what 500 labels are worth without any semi-supervised method.
 
