@@ -1,5 +1,6 @@
 """Honest evaluation: probabilities in the dataset's own order, several metrics, and the majority class beside them."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,8 +96,30 @@ def majority_scores(dataset: Dataset, split: Split) -> Scores:
     return score(np.tile(np.eye(dataset.num_classes)[answer], (len(split), 1)), split)
 
 
-def score_table(scores: dict[str, Scores], dataset: Dataset, split: Split) -> pd.DataFrame:
-    """One row per method and, always, the majority class first."""
-    constant = f"constant: {dataset.class_names[np.bincount(dataset.train.labels).argmax()]}"
-    rows = {constant: majority_scores(dataset, split), **scores}
-    return pd.DataFrame({name: row.values for name, row in rows.items()}).T.round(3)
+class ScoreTable(pd.DataFrame):
+    """A data frame of text; a notebook shows the best of each metric, as it is written, in bold."""
+
+    @property
+    def _constructor(self) -> type["ScoreTable"]:
+        return ScoreTable
+
+    def _repr_html_(self) -> str:
+        shown = self.astype(object).map(lambda cell: html.escape(str(cell)))
+        for metric in [column for column in self if column in METRICS and len(self) > 1]:
+            values = pd.to_numeric(self[metric], errors="coerce")
+            best = values == values.max()
+            shown.loc[best, metric] = "<strong>" + shown.loc[best, metric] + "</strong>"
+        return pd.DataFrame(shown).rename(index=html.escape, columns=html.escape).to_html(escape=False, border=0)
+
+
+def score_table(
+    scores: dict[str, Scores],
+    dataset: Dataset,
+    split: Split,
+    metrics: tuple[str, ...] = ("AUC", "ACC", "macro-F1", "balanced ACC"),
+) -> ScoreTable:
+    """One line per method and, always, the majority class first; a column for each of the `metrics` (METRICS names all)."""
+    if unknown := sorted(set(metrics) - set(METRICS)):
+        raise ValueError(f"there is no metric {unknown[0]!r}: metrics takes some of {', '.join(METRICS)}")
+    lines = {"majority class": majority_scores(dataset, split), **scores}
+    return ScoreTable({name: {metric: f"{line[metric]:.2f}" for metric in metrics} for name, line in lines.items()}).T

@@ -37,9 +37,15 @@ METHODS = {
 }
 CLASSES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")  # classes of points and images
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SHADES = ("#404040", "#9A9A9A", "#6E6E6E", "#B8B8B8")  # what is neither: colour stands for a method or a class
 
 
-def look(method: str) -> Look:
-    """The look of a method; a variant, such as "FixMatch, graph filter", has the look of the method it begins with."""
+def look(method: str, place: int | None = None) -> Look:
+    """The look of a method; a variant, such as "FixMatch, graph filter", has the look of the method it begins with.
+
+    What is no method gets a shade of grey and a marker by its `place` among those drawn with it, or always the same without one.
+    """
     known = [name for name in METHODS if method == name or method.startswith((f"{name},", f"{name} "))]
-    return METHODS[max(known, key=len)] if known else OTHER
+    if known:
+        return METHODS[max(known, key=len)]
+    return OTHER if place is None else Look(SHADES[place % len(SHADES)], CLASS_MARKERS[place % len(CLASS_MARKERS)])

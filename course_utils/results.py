@@ -3,6 +3,7 @@
 import json
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 
 from course_utils import __version__, settings
 from course_utils.datasets import Dataset, Split
-from course_utils.evaluation import METRICS, Scores, majority_scores
+from course_utils.evaluation import METRICS, Scores, ScoreTable, majority_scores
 from course_utils.labels import LabelSplit
 from course_utils.models import num_parameters
 from course_utils.training import Run
@@ -127,26 +128,48 @@ class Paired(NamedTuple):
         return f"{self.mean:.3f}" + (f" ({self.sd:.3f})" if self.n > 1 else "")
 
     @property
+    def gained(self) -> str:
+        """Gain ± its standard error; empty without a pair."""
+        return (f"{self.gain:+.3f}" + (f" ± {self.sem:.3f}" if self.pairs > 1 else "")) if self.pairs else ""
+
+    @property
+    def won(self) -> str:
+        """The number of wins, of how many; empty without a pair."""
+        return f"{self.wins} of {self.pairs}" if self.pairs else ""
+
+    @property
     def against(self) -> str:
         """Gain ± its standard error, and the number of wins; empty without a pair."""
-        error = f" ± {self.sem:.3f}" if self.pairs > 1 else ""
-        return f"{self.gain:+.3f}{error}, {self.wins} of {self.pairs}" if self.pairs else ""
+        return f"{self.gained}, {self.won}" if self.pairs else ""
 
 
 def paired(
     rows: list[dict] | pd.DataFrame, baseline: str = "supervised", metric: str = "macro-F1"
 ) -> dict[str, Paired]:
     """Each method of `rows` against the baseline, by name, in the order of the rows; of runs that repeat a pair the last counts."""
-    frame = pd.DataFrame(rows, columns=["method", *PAIR, metric]).dropna()
-    by_method = {
-        method: group.groupby(PAIR)[metric].last().astype(float)
-        for method, group in frame.groupby("method", sort=False)
-    }
     lines = {}
-    for method, own in by_method.items():
-        d = (own - by_method[baseline]).dropna() if baseline in by_method and method != baseline else own.iloc[:0]
+    pairs = differences(rows, baseline, metric)
+    for method, own in _by_pair(rows, metric).items():
+        d = pairs.get(method, own.iloc[:0])
         lines[method] = Paired(len(own), own.mean(), own.std(), len(d), d.mean(), d.sem(), int((d > 0).sum()))
     return lines
+
+
+def differences(
+    rows: list[dict] | pd.DataFrame, baseline: str = "supervised", metric: str = "macro-F1"
+) -> dict[str, pd.Series]:
+    """What each method has above the baseline, for each pair (label split, seed), by name: those with a pair, in the order of the rows."""
+    runs = _by_pair(rows, metric)
+    if baseline not in runs:
+        return {}
+    found = {method: (own - runs[baseline]).dropna() for method, own in runs.items() if method != baseline}
+    return {method: d for method, d in found.items() if len(d)}
+
+
+def _by_pair(rows: list[dict] | pd.DataFrame, metric: str) -> dict[str, pd.Series]:
+    frame = pd.DataFrame(rows, columns=["method", *PAIR, metric]).dropna()
+    groups = frame.groupby("method", sort=False)
+    return {method: group.groupby(PAIR)[metric].last().astype(float) for method, group in groups}
 
 
 def recipes() -> pd.DataFrame:
@@ -157,73 +180,84 @@ def recipes() -> pd.DataFrame:
 def compare(
     rows: list[dict],
     dataset: Dataset,
+    metric: str = "macro-F1",
+    methods: Sequence[str] | None = None,
     baseline: str = "supervised",
     allow_different: bool = False,
     split: Split | None = None,
-) -> pd.DataFrame:
-    """One line per method: the mean of each metric, and in macro-F1 the paired gain over the baseline ± its standard error.
+    full: bool = False,
+) -> ScoreTable:
+    """One line per method: the mean of the metric, and the paired gain over the baseline ± its standard error, with the wins.
 
-    Raises ValueError if the methods differ in dataset, label splits, network or steps, unless `allow_different`; then a column
-    says in what they differ. The majority class is the first line, scored on `split` (the test split): hand in the
-    one on which the rows were scored.
+    `methods` are the ones to show, in this order (default: all, in the order of the rows). `full` adds every metric and what
+    the runs cost. Raises ValueError if the methods differ in dataset, label splits, network or steps, unless
+    `allow_different`; then a column says in what they differ. The majority class is the first line, scored on
+    `split` (the test split): hand in the one on which the rows were scored.
     """
-    constant = majority_scores(dataset, split or dataset.test)
-    table = {"majority class": {name: f"{constant[name]:.3f}" for name in METRICS}}
-    if not rows:
-        return pd.DataFrame(table).T
-    frame = pd.DataFrame(rows)
-    protocols = {method: _protocol(group) for method, group in frame.groupby("method", sort=False)}
-    standard = protocols.get(baseline) or next(iter(protocols.values()))
-    differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in protocols.items()}
-    if any(differs.values()) and not allow_different:
-        lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items() if keys)
+    by_method = _by_method(rows, methods)
+    if unscored := [method for method, own in by_method.items() if metric not in own[0]]:
+        raise ValueError(f"the runs of {unscored[0]} have no {metric!r}: metric takes {', '.join(METRICS)}")
+    differs = _differences_in_protocol(by_method, baseline)
+    if differs and not allow_different:
+        lines = "; ".join(f"{method} differs in {', '.join(keys)}" for method, keys in differs.items())
         raise ValueError(
             f"these runs cannot be put side by side: {lines}. Run them alike, or say allow_different=True."
         )
-    gains_of = paired(rows, baseline)
-    for method, group in frame.groupby("method", sort=False):
-        line = {name: f"{group[name].mean():.3f}" for name in METRICS}
-        if baseline in protocols:
-            line[f"macro-F1 minus {baseline}"] = gains_of[method].against
-        line |= {
-            "runs": str(len(group)),
-            "steps": str(group["steps"].iloc[0]),
-            "images": f"{group['images'].mean():.0f}",
-            "seconds": f"{group['seconds'].mean():.0f}",
-        }
-        if any(differs.values()):
-            line["differs in"] = ", ".join(differs[method])
-        table[method] = line
-    return pd.DataFrame(table).T.fillna("")
+    columns = METRICS if full else (metric,)
+    constant = majority_scores(dataset, split or dataset.test).values
+    table = {"majority class": {name: f"{constant[name]:.2f}" for name in columns if name in constant}}
+    gains_of = paired([row for own in by_method.values() for row in own], baseline, metric)
+    gain = f"gain over {baseline}" + (f", {metric}" if full else "")
+    for method, own in by_method.items():
+        frame = pd.DataFrame(own)
+        table[method] = {name: f"{frame[name].mean():.2f}" for name in columns}
+        table[method] |= {gain: gains_of[method].gained, "wins": gains_of[method].won}
+        if full:
+            table[method] |= {"runs": str(len(own)), "steps": str(own[0]["steps"])}
+            table[method] |= {cost: f"{frame[cost].mean():.0f}" for cost in ("images", "seconds")}
+        table[method]["differs in"] = ", ".join(differs.get(method, ()))
+    shown = ScoreTable(table).T.fillna("")
+    return shown.loc[:, (shown != "").any()]
 
 
-def _protocol(group: pd.DataFrame) -> dict:
+def _by_method(rows: list[dict], methods: Sequence[str] | None) -> dict[str, list[dict]]:
+    found: dict[str, list[dict]] = {method: [] for method in methods or ()}
+    for row in rows:
+        if methods is None or row["method"] in found:
+            found.setdefault(row["method"], []).append(row)
+    return {method: own for method, own in found.items() if own}
+
+
+def _differences_in_protocol(by_method: dict[str, list[dict]], baseline: str) -> dict[str, list[str]]:
+    """In what the runs of a method are not like those of the baseline (or of the first method), where they are not."""
     names = {"dataset": "md5", "label splits": "label_split", "network": "network", "steps": "steps"}
-    return {name: set(group[column]) for name, column in names.items()}
+    protocols = {
+        method: {name: {row[column] for row in own} for name, column in names.items()}
+        for method, own in by_method.items()
+    }
+    standard = protocols.get(baseline) or next(iter(protocols.values()), {})
+    differs = {method: [key for key in standard if own[key] != standard[key]] for method, own in protocols.items()}
+    return {method: keys for method, keys in differs.items() if keys}
 
 
 def gains(
-    methods: list[str],
+    methods: Sequence[str],
     dataset: Dataset,
     baseline: str = "supervised",
     metrics: tuple[str, ...] = ("AUC", "macro-F1"),
     **of_reference,
 ) -> pd.DataFrame:
-    """What the reference runs say of methods against a baseline, in pairs with the same label split, one line per method.
+    """What the reference runs say of methods against a baseline in several metrics, in pairs with the same label split.
 
     Each cell: mean gain ± its standard error, and in how many of the pairs the method is above. `of_reference` are the
-    settings of `reference`.
+    settings of `reference`. `plots.show_gains` draws the same.
     """
     rows = reference(dataset, **of_reference)
-    lines: dict[str, dict[str, str]] = {}
+    cells: dict[str, list[str]] = {}
     for metric in metrics:
-        found = paired(rows, baseline, metric)
-        for method in methods:
-            cell = found[method].against if method in found and baseline in found else ""
-            lines.setdefault(f"{method} minus {baseline}", {})[metric] = cell or (
-                "" if method == baseline else "no reference runs"
-            )
-    return pd.DataFrame(lines).T
+        found = {method: one.against for method, one in paired(rows, baseline, metric).items()}
+        cells[metric] = [found.get(method) or "no reference runs" for method in methods]
+    return pd.DataFrame(cells, index=list(methods)).rename_axis(columns=f"gain over {baseline}")
 
 
 def reference_range(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:

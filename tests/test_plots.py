@@ -1,10 +1,16 @@
 """Every figure has a text; figures read without colour."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 import torch
+from lessons import SOURCES, notebook
+from matplotlib.text import Text
 
-from course_utils import evaluation, plots
+from course_utils import evaluation, looks, plots
+from course_utils.authoring.build import tags
 
 
 @pytest.fixture
@@ -40,10 +46,49 @@ def test_lines_differ_in_more_than_colour():
     assert len({line.get_linestyle() for line in lines}) == len({line.get_marker() for line in lines}) == 3
 
 
+def test_a_method_has_its_look_in_every_figure():
+    named = {"FixMatch": [1.0] * 80, "weak view": [2.0] * 80, "MixMatch, original recipe": [3.0] * 80}
+    lines = plots.curves(named, "loss", window=1, title="Three losses", ylim=(0, 4)).axes[0].lines
+    fixmatch, other, variant = [looks.Look(line.get_color(), line.get_marker()) for line in lines]
+    assert fixmatch == looks.METHODS["FixMatch"] and variant == looks.METHODS["MixMatch"]
+    assert other.color in looks.SHADES
+    bars = plots.class_bars({name: np.ones(2) for name in named}, ("x", "y"), "fraction").axes[0].patches
+    assert plots.plt.matplotlib.colors.to_hex(bars[0].get_facecolor()).upper() == fixmatch.color
+    colours = [look.color for look in looks.METHODS.values()]
+    assert not set(colours) & set(looks.SHADES) and looks.look("anything") == looks.OTHER
+    alike = {method for method, look in looks.METHODS.items() if list(looks.METHODS.values()).count(look) > 1}
+    assert alike == {"label propagation", "label spreading"}  # two of a kind; all others differ
+
+
+def test_lines_have_their_names_at_their_ends_and_no_two_on_each_other():
+    ends = {"one": 0.5, "another": 0.51, "a third": 0.49, "far": 0.9}
+    figure = plots.curves({name: [0.0] * 60 + [end] * 60 for name, end in ends.items()}, "loss", window=1)
+    figure.draw_without_rendering()
+    labels = {text.get_text(): Text.get_window_extent(text) for text in figure.axes[0].texts}  # without their leaders
+    assert set(labels) == set(ends) and figure.axes[0].get_legend() is None
+    by_height = sorted(labels, key=lambda name: labels[name].y0)
+    assert by_height == sorted(ends, key=ends.get)
+    assert all(labels[low].y1 <= labels[high].y0 for low, high in itertools.pairwise(by_height))
+    assert all(figure.bbox.contains(box.x1, box.y1) for box in labels.values())
+
+
+def test_places_move_as_little_as_possible():
+    assert plots.spread(np.array([0.0, 5.0, 9.0]), 2).tolist() == [0, 5, 9]
+    assert plots.spread(np.array([5.0, 5.0, 0.0]), 2).tolist() == [4, 6, 0]
+
+
+def test_lines_without_a_value_have_no_name():
+    figure = plots.curves({"known": [1.0, np.nan], "unknown": [np.nan, np.nan]}, "loss", window=1)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["known"]
+
+
 def test_bars_differ_in_more_than_colour():
-    figure = plots.class_bars({"a": np.ones(3), "b": np.ones(3)}, ("x", "y", "z"), "share")
-    assert len({bar.get_hatch() for bar in figure.axes[0].patches}) == 2
-    assert not figure.axes[0].texts
+    figure = plots.class_bars({"a": np.ones(3), "b": np.ones(3)}, ("x", "y", "z"), "share", title="Two")
+    (ax,) = figure.axes
+    assert len({bar.get_hatch() for bar in ax.patches}) == 2
+    assert not ax.texts and ax.get_title(loc="left") == "Two"
+    figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().y0 >= ax.bbox.y1  # the key covers no bar
 
 
 def test_unknown_bars_say_so():
@@ -60,7 +105,8 @@ def test_smooth():
 
 def test_images_of_both_kinds_are_drawn():
     array, tensor = np.full((28, 28, 3), 255, np.uint8), torch.ones(1, 28, 28)
-    figure = plots.image_grid([[array, array], [tensor]], ["array", "tensor"], ["one", "two"])
+    figure = plots.image_grid([[array, array], [tensor]], ["array", "tensor"], ["one", "two"], title="White")
+    assert figure.get_suptitle() == "White"
     drawn = [ax.images[0].get_array() for ax in figure.axes if ax.images]
     assert [image.shape for image in drawn] == [(28, 28, 3), (28, 28, 3), (28, 28)] and all(
         (image == 1).all() for image in drawn
@@ -69,5 +115,66 @@ def test_images_of_both_kinds_are_drawn():
 
 def test_the_confusion_matrix_shows_counts():
     scores = evaluation.Scores({}, np.array([1, 0]), np.array([[9, 1], [3, 0]]), "test")
-    figure = plots.confusion(scores, ("a", "b"))
+    figure = plots.confusion(scores, ("a", "b"), title="What is taken for what")
+    assert figure.axes[0].get_title(loc="left") == "What is taken for what"
     assert [text.get_text() for text in figure.axes[0].texts] == ["9", "1", "3", "0"]
+
+
+def runs(of: dict[str, list[float]], metric="macro-F1") -> list[dict]:
+    return [
+        {"method": method, "label_split": f"d{n}", "seed": n, "dataset": "digits", metric: value}
+        for method, values in of.items()
+        for n, value in enumerate(values)
+    ]
+
+
+THREE = runs({"supervised": [0.40, 0.50, 0.60], "FixMatch": [0.43, 0.52, 0.59], "MixMatch": [0.5]})
+
+
+def test_gains_are_drawn_in_pairs_and_told_in_words(shown):
+    figure = plots.gains(THREE)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["FixMatch", "MixMatch"]
+    assert figure.get_suptitle() == "Gain in macro-F1 over the supervised baseline, 3 label splits"
+    points = [line for line in ax.lines if line.get_color() == looks.METHODS["FixMatch"].color]
+    assert points[0].get_xdata().tolist() == pytest.approx([0.03, 0.02, -0.01])  # the single pairs
+    assert points[1].get_xdata().tolist() == pytest.approx([0.04 / 3]) and points[1].get_marker() == "P"
+    assert [text.get_text() for text in ax.texts] == ["wins", "2 of 3", "1 of 1"] and ax.get_legend() is None
+    words = plots.gains_in_words(THREE)
+    assert "FixMatch: +0.013 ± 0.012, 2 of 3; MixMatch: +0.100, 1 of 1." in words and "on digits" in words
+    plots.show_gains(THREE)
+    assert shown[0][0]["text/plain"] == words
+
+
+def test_gains_of_chosen_methods_in_two_metrics():
+    rows = [row | {"AUC": row["macro-F1"] + 0.2} for row in THREE]
+    figure = plots.gains(rows, ["MixMatch", "SGAN"], ("AUC", "macro-F1"), baseline="FixMatch")
+    assert [ax.get_xlabel() for ax in figure.axes] == ["gain in AUC on digits", "gain in macro-F1 on digits"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["wins", "1 of 1", "no runs"]
+    assert figure.get_suptitle() == "Gain over FixMatch, 1 label split"
+    assert "SGAN: no runs" in plots.gains_in_words(rows, ["MixMatch", "SGAN"], "AUC", "FixMatch")
+
+
+@pytest.mark.parametrize("rows", [[], THREE[:3], THREE[3:]])
+def test_where_nothing_can_be_paired_a_line_says_so(rows, shown, capsys):
+    plots.show_gains(rows)
+    assert not shown and "no gains to draw" in capsys.readouterr().out
+    with pytest.raises(LookupError, match="no run of FixMatch has the label split of a run of supervised"):
+        plots.gains(rows, ["FixMatch"])
+
+
+def test_many_methods_are_each_a_line():
+    many = runs({"supervised": [0.4, 0.5]} | {f"method {n}": [0.41, 0.52] for n in range(40)})
+    (ax,) = plots.gains(many).axes
+    assert len(ax.get_yticklabels()) == 40 and len(ax.texts) == 41
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_cells_that_draw_are_folded_and_their_words_come_last(source):
+    """One reads neither how a figure is drawn nor what it shows before one sees it."""
+    code = [cell for cell in notebook(source, student=True).cells if cell.cell_type == "code"]
+    assert not [cell.source for cell in code if re.search(r"^alt = ", cell.source, re.MULTILINE)]
+    shows = [cell for cell in code if re.search(r"^plots\.show", cell.source, re.MULTILINE)]
+    assert not [cell.source for cell in shows if "figure" not in tags(cell)]
+    folded = [cell for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert folded == [cell for cell in code if {"figure", "colab"} & set(tags(cell))]

@@ -75,7 +75,7 @@ def test_nothing_recorded_is_an_empty_table_with_the_constant_predictor(digits):
 def test_the_constant_predictor_is_scored_on_the_split_of_the_rows(digits):
     answer = np.bincount(digits.train.labels).argmax()
     easy = Split("easy", digits.val.images[:20], np.append(np.arange(10), [answer] * 10))
-    assert results.compare([], digits, split=easy).loc["majority class", "ACC"] == "0.550"
+    assert results.compare([], digits, "ACC", split=easy).loc["majority class", "ACC"] == "0.55"
 
 
 def test_comparison_of_runs_that_are_alike(digits):
@@ -87,10 +87,36 @@ def test_comparison_of_runs_that_are_alike(digits):
     ]
     table = results.compare(rows, digits)
     assert list(table.index) == ["majority class", "supervised", "FixMatch"]
-    assert table.loc["supervised", "macro-F1"] == "0.350"
+    assert list(table.columns) == ["macro-F1", "gain over supervised", "wins"]
+    assert table.loc["supervised"].tolist() == ["0.35", "", ""]
     # paired, the standard error of the mean difference: differences .05 and .03
-    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.040 ± 0.010, 2 of 2"
-    assert table.loc["FixMatch", "runs"] == "2"
+    assert table.loc["FixMatch"].tolist() == ["0.39", "+0.040 ± 0.010", "2 of 2"]
+
+
+def test_a_comparison_shows_what_is_asked_for(digits):
+    rows = [row(f1=0.40), row("FixMatch", f1=0.45, AUC=0.9), row("MixMatch", f1=0.3, AUC=0.7)]
+    table = results.compare(rows, digits, "AUC", ["MixMatch", "supervised", "never run"])
+    assert list(table.index) == ["majority class", "MixMatch", "supervised"]
+    assert table.loc["MixMatch"].tolist() == ["0.70", "-0.100", "0 of 1"]
+    assert list(results.compare(rows, digits, methods=["supervised"])) == ["macro-F1"]  # no empty columns
+    full = results.compare(rows, digits, full=True)
+    costs = ["runs", "steps", "images", "seconds"]
+    assert list(full) == [*evaluation.METRICS, "gain over supervised, macro-F1", "wins", *costs]
+    assert full.loc["FixMatch", ["AUC", *costs]].tolist() == ["0.90", "1", "1600", "51200", "10"]
+    with pytest.raises(ValueError, match="runs of supervised have no 'F1': metric takes AUC, ACC"):
+        results.compare(rows, digits, "F1")
+
+
+def test_the_best_is_bold_and_the_table_is_the_same_each_time(digits):
+    rows = [row(f1=0.404), row("<FixMatch>", f1=0.401), row("MixMatch", f1=0.3)]
+    table = results.compare(rows, digits)
+    shown = table._repr_html_()
+    assert shown == results.compare(rows, digits)._repr_html_() and " id=" not in shown
+    assert shown.count("<strong>0.40</strong>") == 2 == shown.count("<strong>")  # as far as one can see they are alike
+    assert "&lt;FixMatch&gt;" in shown and "<strong>" not in repr(table)
+    assert "<strong>" not in results.compare([], digits)._repr_html_()  # nothing to be better than
+    one = results.compare(rows, digits).loc[["MixMatch", "supervised"]]
+    assert one._repr_html_().count("<strong>0.40</strong>") == 1  # a part of a table has a best line of its own
 
 
 @pytest.mark.parametrize(
@@ -170,9 +196,9 @@ def test_with_all_labels_runs_are_paired_by_their_seed(recorded_row, digits, mon
     rows = [row(seed=seed, f1=f1) for seed, f1 in enumerate((0.40, 0.50))]
     rows += [row("FixMatch", seed=seed, f1=f1) for seed, f1 in enumerate((0.41, 0.53))]
     table = results.compare(rows, digits)
-    assert table.loc["FixMatch", "macro-F1 minus supervised"] == "+0.020 ± 0.010, 2 of 2"
+    assert table.loc["FixMatch"].tolist()[1:] == ["+0.020 ± 0.010", "2 of 2"]
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
-    assert results.gains(["FixMatch"], digits).loc["FixMatch minus supervised", "macro-F1"] == "+0.020 ± 0.010, 2 of 2"
+    assert results.gains(["FixMatch"], digits).loc["FixMatch", "macro-F1"] == "+0.020 ± 0.010, 2 of 2"
     results.runs_file().write_text("".join(json.dumps(line) + "\n" for line in rows + rows[:1]))
     assert len(results.recorded(digits)) == 0
     results.runs_file().write_text("".join(json.dumps(line | {"md5": digits.md5}) + "\n" for line in rows + rows[:1]))
@@ -187,9 +213,11 @@ def test_gains_are_paired_by_label_split(monkeypatch, digits):
     monkeypatch.setattr(results, "reference", lambda dataset: rows)
     table = results.gains(["FixMatch", "MixMatch", "SGAN"], digits, metrics=("macro-F1",))
     # by hand: differences .03, .02, -.01; mean .04 / 3, standard deviation .02082, divided by the root of 3
-    assert table.loc["FixMatch minus supervised", "macro-F1"] == "+0.013 ± 0.012, 2 of 3"
-    assert set(table["macro-F1"][1:]) == {"no reference runs"}
-    assert results.gains(["supervised"], digits, "FixMatch").loc["supervised minus FixMatch"].tolist() == [
+    assert (
+        table.loc["FixMatch", "macro-F1"] == "+0.013 ± 0.012, 2 of 3" and table.columns.name == "gain over supervised"
+    )
+    assert set(table["macro-F1"].iloc[1:]) == {"no reference runs"}
+    assert results.gains(["supervised"], digits, "FixMatch").loc["supervised"].tolist() == [
         "+0.000 ± 0.000, 0 of 3",
         "-0.013 ± 0.012, 1 of 3",
     ]
@@ -200,8 +228,8 @@ def test_gains_are_paired_by_label_split(monkeypatch, digits):
 def test_gains_of_other_settings(monkeypatch, digits):
     of_100 = [row("supervised", f1=0.4), row("FixMatch", f1=0.5)]
     monkeypatch.setattr(results, "reference", lambda dataset, num_labels=500: of_100 if num_labels == 100 else [])
-    table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), num_labels=100)
-    assert table["macro-F1"].tolist() == ["+0.100, 1 of 1", ""]  # one label split has no spread
+    table = results.gains(["FixMatch"], digits, metrics=("macro-F1",), num_labels=100)
+    assert table["macro-F1"].tolist() == ["+0.100, 1 of 1"]  # one label split has no spread
     assert results.gains(["FixMatch"], digits, metrics=("macro-F1",)).iloc[0, 0] == "no reference runs"
 
 
@@ -223,6 +251,20 @@ def test_the_one_statistic_by_hand():
     assert results.paired([]) == {}
     twice = [*rows, row("FixMatch", "d0", 0.40)]  # of two runs of a pair the later one counts
     assert results.paired(twice)["FixMatch"].gain == pytest.approx((0.0 + 0.02 - 0.01) / 3)
+
+
+def test_the_single_differences(digits):
+    rows = [row("supervised", f"d{n}", f1) for n, f1 in enumerate((0.40, 0.50))]
+    rows += [
+        row("FixMatch", "d1", 0.53),
+        row("FixMatch", "d0", 0.39),
+        row("FixMatch", "d9", 0.9),
+        row("SGAN", "d9", 0.9),
+    ]
+    found = results.differences(rows)
+    assert list(found) == ["FixMatch"]  # the only one with a partner
+    assert found["FixMatch"].to_dict() == pytest.approx({("d0", 0): -0.01, ("d1", 0): 0.03})
+    assert results.differences(rows, "MixMatch") == results.differences([]) == {}
 
 
 def test_runs_that_an_older_course_recorded_are_read(recorded_row, digits):
