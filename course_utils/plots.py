@@ -39,6 +39,7 @@ plt.rcParams.update(
         + cycler(linestyle=[*LINES, *LINES[:3]])
         + cycler(marker=looks.CLASS_MARKERS[:7]),
         "lines.markersize": 5,
+        "hatch.linewidth": 1.5,
     }
 )
 
