@@ -1,19 +1,22 @@
-"""The `course` command: run, benchmark, lab, speed."""
+"""The `course` command: what it takes, what it says when it cannot, and its commands run, benchmark, lab, speed."""
 
 import ast
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from course_utils import cli, evaluation, models, results, settings, training
+from course_utils import cli, evaluation, lab, models, results, settings, training
 from course_utils.authoring import build, commands
 from course_utils.benchmarks import lessons as benchmark
+from course_utils.check import events
 from course_utils.datasets import Dataset, load_dataset
 from course_utils.labels import split_labels
 
@@ -114,12 +117,69 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
 def test_lab_opens_the_first_lesson_and_hands_options_on(monkeypatch, user, as_root):
     called = []
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: called.append(command) or 0)
-    assert cli.main(["lab", "--port", "8889", "--no-browser"]) == 0
-    assert called[0][:4] == [sys.executable, "-m", "jupyter", "lab"] and called[0][4].endswith("00_start_here.ipynb")
-    assert called[0][5:] == [*as_root, "--port", "8889", "--no-browser"]
-    assert cli.main(["lab", "--", "--no-browser"]) == 0
-    assert called[1][5:] == [*as_root, "--no-browser"]
+    monkeypatch.setattr(cli, "become", lambda program, environment: called.append((program, environment)) or 0)
+    for words, handed_on in (
+        (["--port", "9999"], ["--port", "9999"]),
+        (["--port=9999", "--no-browser"], ["--port=9999", "--no-browser"]),
+        (["--no-browser", "-y", "--port", "9999"], ["--no-browser", "-y", "--port", "9999"]),
+        (["--help-all"], ["--help-all"]),
+        (["--", "--no-browser"], ["--no-browser"]),
+    ):
+        assert cli.main(["lab", *words]) == 0
+        program, environment = called.pop()
+        assert program[:3] == [sys.executable, "-m", "jupyterlab"] and program[3].endswith("00_start_here.ipynb")
+        assert program[4:] == [*as_root, *handed_on]
+        assert environment.items() >= {**os.environ, **lab.environment()}.items()
+
+
+@pytest.mark.parametrize(
+    "ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+)  # the last: a terminal that is closed
+def test_what_ends_course_lab_ends_jupyterlab(tmp_path, ending):
+    fake = "import os, sys, time; print(os.getpid(), os.getcwd(), *sys.argv[1:], flush=True); time.sleep(60)"
+    (tmp_path / "jupyterlab.py").write_text(fake)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [COURSE, "lab", "--port", "9999"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        number, folder, *words = process.stdout.readline().split()
+        process.send_signal(ending)
+        process.wait(30)
+    assert (int(number), folder, words[-2:]) == (process.pid, str(settings.ROOT), ["--port", "9999"])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(number), 0)
+
+
+def test_windows_waits_for_a_second_program(monkeypatch):
+    called = []
+    monkeypatch.setattr(cli, "os", SimpleNamespace(name="nt", chdir=called.append))
+    monkeypatch.setattr(cli.subprocess, "call", lambda program, env: called.append((program, env)) or 3)
+    assert cli.become(["python"], {"A": "1"}) == 3 and called == [settings.ROOT, (["python"], {"A": "1"})]
+
+
+def test_progress_has_a_total_a_bar_and_a_line_for_each_lesson(capsys):
+    events.note("0.1", "ok")
+    assert cli.main(["progress"]) == 0
+    total, bar, first, *others = capsys.readouterr().out.splitlines()
+    assert re.match(r"The course: 1 of \d+ exercises solved, \d+ to do; about .+ left$", total)
+    assert set(bar) <= set("█░") and first.startswith("00 ") and others[-1].startswith("10 ")
+
+
+def test_progress_of_lessons_and_of_one_that_is_not_there(capsys):
+    assert cli.main(["progress", "0", "06"]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("Lesson 00: 0 of 3") and second.startswith("Lesson 06: ") and "\n6.1 " in second
+    assert cli.main(["progress", "42"]) == 1
+    assert capsys.readouterr().err.startswith("course progress: no lesson '42'; there are 00, 01")
+
+
+def test_progress_waits_for_no_slow_import_and_needs_no_new_terminal():
+    slow = "{'torch', 'numpy', 'pandas', 'nbformat', 'IPython', 'matplotlib', 'ipywidgets', 'tqdm'}"
+    code = f"import sys; from course_utils import cli; print(cli.main(['progress']), {slow} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "0 set()" and run.stderr == "" and "?" in run.stdout
 
 
 def test_speed_starts_the_timings(monkeypatch):
@@ -176,15 +236,62 @@ def test_in_a_notebook_a_setting_is_one_line_too():
         (["--labels", "99999"], "neither 'all' nor a number from 1 to 3500"),
         (["--steps", "-3"], "'-3' is no whole number that is at least 1"),
         (["--seeds", "1.5"], "'1.5' is no whole number"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--stepps", "3"], "--stepps is not understood: did you mean --steps?"),
+        (["--ste", "3"], "--ste is not understood: did you mean --steps?"),
+        (["--nonsense"], "--nonsense is not understood (course benchmark --help lists all)"),
+        (["--steps"], "argument --steps: expected one argument"),
     ],
 )
-def test_a_bad_option_is_named(words, complaint, capsys):
+def test_a_bad_option_is_one_line(words, complaint, capsys):
     try:
-        assert cli.main(["benchmark", *words, "--datasets", "digits"]) == 1
+        assert cli.main(["benchmark", "--datasets", "digits", *words]) == 1
     except SystemExit as stopped:
         assert stopped.code == 2
-    assert complaint in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("course benchmark: ") and complaint in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("progess", "there is no command 'progess': did you mean progress?"),
+        ("Lab", "there is no command 'Lab': did you mean lab?"),
+        ("--nonsense", "there is no command '--nonsense' (course --help lists all)"),
+    ],
+)
+def test_a_command_that_is_not_there_is_one_line(words, complaint, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([words])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.startswith(f"course: {complaint}") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_the_help_groups_the_commands_one_a_line(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    printed = capsys.readouterr().out
+    assert stopped.value.code == 0 and max(map(len, printed.splitlines())) <= 80
+    students, authors = (part.split() for part in printed.partition("for students:")[2].split("for authors:"))
+    assert {"lab", "progress"} <= set(students) and "build" not in students
+    assert {one.run.__name__ for one in commands.COMMANDS} <= set(authors)
+
+
+def test_a_students_copy_shows_what_is_for_students(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "FOR_AUTHORS", [])
+    with pytest.raises(SystemExit):
+        cli.main([])
+    printed = capsys.readouterr().out
+    assert "for students:" in printed and "for authors" not in printed and "build" not in printed
+    with pytest.raises(SystemExit):
+        cli.main(["build"])
+
+
+def test_the_help_of_lab_says_where_options_go(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["lab", "--help"])
+    assert "--port 8889" in (printed := capsys.readouterr().out) and "[options of JupyterLab]" in printed
 
 
 def test_what_only_authors_use_is_named_where_it_is_not_installed():
@@ -204,7 +311,9 @@ def test_a_data_folder_without_data_is_one_line(monkeypatch, tmp_path, capsys):
 # From the lowest room to the highest; within `check`, and within `authoring`, too
 ORDER = [
     "commands",
+    "lab",
     "settings",
+    "looks",
     "device",
     "datasets",
     "labels",
@@ -215,6 +324,10 @@ ORDER = [
     "evaluation",
     "results",
     "plots",
+    "playground",
+    "widgets",
+    "first_gain",
+    "check.cards",
     "check.expect",
     "check.guard",
     "check.probe",
@@ -222,11 +335,12 @@ ORDER = [
     "check.cases",
     "check.lesson",
     "check.events",
-    "check.runner",
-    "check.grading",
     "check.headings",
     "check.lending",
     "check.overview",
+    "check.advice",
+    "check.runner",
+    "check.grading",
     "check.notebook",
     "check",
     "authoring.build",
@@ -246,7 +360,8 @@ def test_the_package_imports_downwards_only():
 
     def room_of(module: str) -> str:
         parts = re.sub(r"(?<=check\.lesson)\d\d", "", module).split(".")
-        return next(name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in ORDER)
+        rooms = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        return next((name for name in rooms if name in ORDER), f"{module}, which has no place in ORDER")
 
     for file in sorted(package.rglob("*.py")):
         name = ".".join(file.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
@@ -267,7 +382,9 @@ def test_the_package_imports_downwards_only():
                     package / module.replace(".", "/")
                 ).is_dir():
                     other = room_of(module)
-                    same = other.split(".")[0] == own.split(".")[0] and own.split(".")[0] in ("authoring", "benchmarks")
+                    floor = own.split(".")[0]
+                    same = other == own or floor == other.split(".")[0] and floor in ("authoring", "benchmarks")
+                    assert {own, other} <= {*ORDER}, f"{name} ({own}) imports {module} ({other})"
                     assert same or ORDER.index(other) < ORDER.index(own), f"{name} imports {module}"
 
 

@@ -138,7 +138,7 @@ def elsewhere(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     tools = tmp_path / "tools"
     tools.mkdir()
-    for tool in ("make", "sh", "bash", "touch", "rm", "env", "mkdir"):
+    for tool in ("make", "sh", "bash", "touch", "rm", "env", "mkdir", "grep"):
         (tools / tool).symlink_to(shutil.which(tool))
     return tmp_path
 
@@ -216,8 +216,48 @@ def test_uv_is_used_where_it_is_found(elsewhere):
     )
     assert make(elsewhere, "test").returncode == 0
     calls = (elsewhere / "calls").read_text()
-    assert "uv pip install --quiet --compile-bytecode" in calls and "-m pip" not in calls and "-m venv" not in calls
+    assert "uv pip install --compile-bytecode" in calls and "-m pip" not in calls and "-m venv" not in calls
     assert "-e .\n" in calls and "-e .[test]\n" in calls and "-r requirements.txt" not in calls
+
+
+PIP = """echo 'Collecting torch==2.14.1'
+echo '  Downloading torch-2.14.1-cp311.whl.metadata (29 kB)'
+echo '  Downloading torch-2.14.1-cp311.whl (898.1 MB)'
+echo '     ---- 898.1/898.1 MB 40.2 MB/s eta 0:00:00'
+echo '  Using cached scipy-1.17.1.whl (35.3 MB)'
+echo '  Downloading tqdm-4.67.whl (78.5 kB)'
+echo 'Installing collected packages: torch, scipy, tqdm'"""
+UV = """case "$1" in
+    venv) mkdir -p .venv/bin; cp tools/pip-python .venv/bin/python;;
+    *) printf 'Using Python 3.11\nResolved 130 packages in 1s\nDownloading torch (856.5MiB)\nInstalled 130 packages in 2s\n + torch==2.14.1\n' >&2;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("uv", "shown"),
+    [
+        (
+            None,
+            [
+                "Downloading torch-2.14.1-cp311.whl (898.1 MB)",
+                "Using cached scipy-1.17.1.whl (35.3 MB)",
+                "Installing collected packages",
+            ],
+        ),
+        (UV, ["Resolved 130 packages in 1s", "Downloading torch (856.5MiB)", "Installed 130 packages in 2s"]),
+    ],
+)
+def test_the_set_up_says_what_it_does_in_a_few_lines(elsewhere, uv, shown):
+    fake_python(elsewhere, pip=f'case "$*" in *--quiet*) ;; *) {PIP};; esac')
+    if uv:
+        script(elsewhere / "tools" / "uv", f'case "$*" in *--quiet*setuptools) exit 0;; esac; {uv}')
+    printed = make(elsewhere, "setup").stdout.replace("python3\n", "")  # that is the fake python, asked for its version
+    first, second, *middle, last = printed.splitlines()
+    assert first.startswith("[1/3] ") and second.startswith("[2/3] ") and middle == shown
+    assert re.fullmatch(r"\[3/3\] Ready after \d+ s\.", last)
+    assert "[1/3]" not in make(elsewhere, "setup").stdout
+    first, *middle, last = make(elsewhere, "test").stdout.splitlines()
+    assert "'test'" in first and middle == shown and last.startswith("Ready after ")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +287,7 @@ def test_the_command_is_installed():
 @pytest.fixture
 def with_uv(elsewhere):
     """The same with a uv that logs its calls, compiles to three lines, and lists two versions as installed."""
-    for tool in ("cp", "grep", "mv", "sed", "tee", "cat"):
+    for tool in ("cp", "mv", "sed", "tee", "cat"):
         (elsewhere / "tools" / tool).symlink_to(shutil.which(tool))
     script(elsewhere / "tools" / "pip-python", 'echo "$@" >> calls')
     script(elsewhere / "tools" / "python3", "echo python3")

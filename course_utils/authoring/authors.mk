@@ -23,9 +23,7 @@ classroom: $(READY)-classroom
 	@echo "nbgrader is there: source .venv/bin/activate, then go on with docs/guides/classroom.md"
 
 $(READY)-%: $(READY)
-	@echo "Adding to .venv what pyproject.toml lists under '$*' ..."
-	@$(call install,[$*])
-	@touch $@
+	@echo "Adding to .venv what pyproject.toml lists under '$*' ..." && $(call install,[$*]) && echo "Ready after $$SECONDS s." && touch $@
 
 # uv keeps the versions that stand in requirements.txt unless it is told to upgrade. The CUDA libraries are left out: the wheel
 # of torch pins them itself. setuptools builds the course, which is installed without build isolation.
