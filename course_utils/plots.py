@@ -35,9 +35,7 @@ plt.rcParams.update(
         "axes.titlelocation": "left",
         "figure.titlesize": 11,
         "figure.titleweight": "bold",
-        "axes.prop_cycle": cycler(color=looks.CLASSES[:7])
-        + cycler(linestyle=[*LINES, *LINES[:3]])
-        + cycler(marker=looks.CLASS_MARKERS[:7]),
+        "axes.prop_cycle": cycler(color=looks.SHADES, linestyle=LINES, marker=looks.CLASS_MARKERS[:4]),
         "lines.markersize": 5,
         "hatch.linewidth": 1.5,
     }
@@ -228,7 +226,7 @@ def gains(
     """
     found = _pairs(rows, methods, metric, baseline)
     shown = list(methods or next(iter(found.values())))
-    size = (4 + 3 * len(found), 1.3 + 0.3 * len(shown))
+    size = (max(6.6, 1 + 0.075 * max(map(len, shown)) + 2.6 * len(found)), 1.3 + 0.3 * len(shown))
     figure, axes = plt.subplots(1, len(found), sharey=True, squeeze=False, figsize=size)
     for ax, (name, pairs) in zip(axes[0], found.items()):
         ax.axvline(0, color=looks.INK, linewidth=0.8, linestyle="-", marker="")
@@ -236,6 +234,7 @@ def gains(
         for place, method in enumerate(shown):
             _gain(ax, place, method, pairs.get(method))
         ax.set(xlabel=f"gain in {name}{_where(rows)}", ylim=(len(shown) - 0.5, -0.5))
+        ax.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(shown)), shown)
     head(figure, f"Gain{_of(metric)} over {_known(baseline)}, {_num_pairs(found)}")
     figure.supxlabel("large: mean ± standard error, small: single pairs", fontsize=8, color=looks.INK)

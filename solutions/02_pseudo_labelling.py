@@ -55,9 +55,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
-    columns="seconds", errors="ignore"
-)
+results.compare(reference, dataset, methods=["supervised"])
 
 # %% [markdown]
 # ## 1 · Its own answers as targets
@@ -254,24 +252,30 @@ def predict(run):
 
 
 # %%
-figure, axes = plots.plt.subplots(1, 2, figsize=(8, 3))
 taus = np.linspace(0.2, 0.99, 80)
+tradeoff = {}
 for name, run in (("supervised", baseline), ("pseudo-labels, Lee", lee)):
     confidence, pseudo_label = predict(run)[unlabelled].max(dim=1)
     right = (pseudo_label == truth[unlabelled]).float()
     kept = [confidence >= tau for tau in taus]
-    fraction = [mask.float().mean() for mask in kept]
-    axes[0].plot(taus, fraction, label=name, markevery=10)
-    axes[1].plot(fraction, [right[mask].mean() for mask in kept], label=name, markevery=10)
-axes[0].set(xlabel="threshold", ylabel="fraction kept", ylim=(0, 1.05))
-axes[1].set(xlabel="fraction kept", ylabel="right, of those kept", ylim=(0, 1.05))
-axes[0].legend(frameon=False)
-alt = (
+    tradeoff[name] = [mask.float().mean() for mask in kept], [right[mask].mean() for mask in kept]
+
+# %% tags=["figure"]
+figure, (left, at_right) = plots.plt.subplots(1, 2, figsize=(9, 3))
+for name, (fraction, precision) in tradeoff.items():
+    look = plots.looks.look(name)._asdict()
+    left.plot(taus, fraction, label=name, markevery=10, **look)
+    at_right.plot(fraction, precision, markevery=10, **look)
+left.set(xlabel="threshold", ylabel="fraction kept", ylim=(0, 1.05))
+at_right.set(xlabel="fraction kept", ylabel="right, of those kept", ylim=(0, 1.05))
+plots.label_ends(left)
+plots.head(figure, "How many answers a threshold keeps, and how many of those are right")
+plots.show(
+    figure,
     "Two panels, one line for each of two networks. Left, over the threshold: the fraction of the unlabelled images that is "
     "kept falls as the threshold rises. Right, over the fraction kept: how many of those kept are right; the fewer are kept, "
-    "the more."
+    "the more.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # A threshold trades **number** for **purity**: the higher it is, the fewer answers pass (left), and the more of them are
@@ -555,11 +559,15 @@ bars = {
     "round 1": right_by_name(rounds[1][1]),
     f"round {len(rounds) - 1}": right_by_name(rounds[-1][1]),
 }
-alt = (
+
+# %% tags=["figure"]
+plots.show(
+    plots.class_bars(
+        bars, dataset.class_names, "fraction of right", title="How many pseudo-labels are right, by the class they name"
+    ),
     "Two bars for each class, for the first and for the last round: the fraction of right pseudo-labels among those that name "
-    "the class; n/a where no pseudo-label names it."
+    "the class; n/a where no pseudo-label names it.",
 )
-plots.show(plots.class_bars(bars, dataset.class_names, "fraction of right"), alt)
 
 # %% [markdown]
 # And how many are there of each?
@@ -659,22 +667,20 @@ survival = {
     "warm start, network asked again": [first] + [asked_again(run) for run, _ in warm[1:-1]],
     "warm start, the list": [targets for _, targets in warm[1:]],
 }
-figure, ax = plots.plt.subplots(figsize=(6, 3))
-for name, lists in survival.items():
-    fractions = [surviving_mistakes(first, targets, truth) for targets in lists]
+surviving = {name: [surviving_mistakes(first, targets, truth) for targets in lists] for name, lists in survival.items()}
+
+# %% tags=["figure"]
+figure, ax = plots.plt.subplots(figsize=(7, 3))
+for name, fractions in surviving.items():
     ax.plot(range(1, len(fractions) + 1), fractions, label=name)
-ax.set(
-    xlabel="round",
-    ylabel="first mistakes that still stand",
-    ylim=(0, 1.05),
-    xticks=range(1, NUM_ROUNDS + 1),
-)
-ax.legend(frameon=False)
-alt = (
+ax.set(xlabel="round", ylabel="first mistakes that still stand", ylim=(0, 1.05), xticks=range(1, NUM_ROUNDS + 1))
+ax.set_title("How many mistakes of round 1 still stand")
+plots.label_ends(ax)
+plots.show(
+    figure,
     "Three lines over the rounds, all beginning at 1: the fraction of the mistakes of the first round that still stand. The list of "
-    "the warm start stays at 1; the fresh start and the warm network, asked again, lie below it or on it."
+    "the warm start stays at 1; the fresh start and the warm network, asked again, lie below it or on it.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # The upper line says nothing new: who never revises keeps every mistake. The lower lines say how well the mistakes were
@@ -736,9 +742,7 @@ results.compare(own, dataset, baseline=short_names[0])
 # One label split says little. The same five, over the five label splits of the reference runs:
 
 # %% tags=["dataset"]
-columns = ["AUC", "ACC", "macro-F1", f"macro-F1 minus {short_names[0]}"]
-five_splits = [row for row in reference if row["method"] in short_names]
-results.compare(five_splits, dataset, baseline=short_names[0]).reindex(columns=columns)
+results.compare(reference, dataset, methods=short_names, baseline=short_names[0])
 
 # %% [markdown]
 # On DermaMNIST the lower thresholds are ahead in macro-F1, and the highest is no different from the short baseline. The purest pseudo-labels do
@@ -907,22 +911,21 @@ own = results.recorded(dataset, [*methods, "self-training, warm start"])
 results.compare([row for row in own if row["label_split"] == label_split.id], dataset, allow_different=True)
 
 # %% tags=["dataset"]
-shipped = [row for row in reference if row["method"] in methods]
-results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=methods)
 
 # %% [markdown]
 # Split by split against the baseline: the mean gain, its standard error, and on how many label splits the method is above.
 # (The warm start has trained a little longer by its last round, see above.)
 
-# %% tags=["dataset"]
+# %% tags=["dataset", "figure"]
 compared = [*methods[1:], "self-training, warm start"]
-results.gains(compared, dataset)
+plots.show_gains(reference, compared, ("AUC", "macro-F1", "balanced ACC"))
 
 # %% [markdown]
 # Then the control experiment: the same code and settings on the digits, whose classes are balanced.
 
-# %% tags=["dataset"]
-results.gains(compared, load_dataset("digits"))
+# %% tags=["dataset", "figure"]
+plots.show_gains(results.reference(load_dataset("digits")), compared)
 
 # %% [markdown]
 # **Analysis** Training on its own answers makes a network surer; whether it becomes better depends on which answers these are. On
