@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from scipy import sparse
 from sklearn.datasets import make_moons
 from sklearn.decomposition import PCA
@@ -60,9 +61,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
-    columns="seconds", errors="ignore"
-)
+results.compare(reference, dataset, methods=["supervised"])
 
 # %% [markdown]
 # ## 1 · A graph
@@ -122,6 +121,10 @@ check("3.1", gaussian_affinity)
 moons, moon_of = make_moons(80, noise=0.06, random_state=4)
 given = np.array([np.flatnonzero(moon_of == c)[0] for c in (0, 1)])
 
+# %% tags=["figure"]
+blue, orange = plots.looks.CLASSES[:2]
+one_or_other = LinearSegmentedColormap.from_list("one or other", [blue, "0.75", orange])
+
 
 def draw_graph(ax, W, title, colours=None):
     """Edges as lines, the darker the heavier; labelled points as large markers."""
@@ -129,21 +132,23 @@ def draw_graph(ax, W, title, colours=None):
     lines = LineCollection(moons[np.stack([i, j], 1)], colors="black", linewidths=0.8, alpha=W[i, j])
     ax.add_collection(lines)
     colours = np.full(len(moons), 0.5) if colours is None else colours
-    ax.scatter(*moons.T, c=colours, s=14, cmap="viridis", vmin=0, vmax=1)
-    for c, marker in enumerate("s^"):
-        ax.plot(*moons[given[c]], marker, color=plots.plt.cm.viridis(float(c)), ms=12, mec="black")
-    ax.set(title=title, xticks=[], yticks=[])
+    ax.scatter(*moons.T, c=colours, s=14, cmap=one_or_other, vmin=0, vmax=1)
+    for c, (colour, marker) in enumerate(zip((blue, orange), plots.looks.CLASS_MARKERS)):
+        ax.plot(*moons[given[c]], marker, color=colour, ms=11, mec="black")
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(title, fontweight="normal", fontsize=10)
 
 
-# %%
-figure, axes = plots.plt.subplots(1, 3, figsize=(9, 2.6))
+# %% tags=["figure"]
+figure, axes = plots.plt.subplots(1, 3, figsize=(9, 2.8))
 for ax, gamma in zip(axes, (2000.0, 30.0, 2.0)):
     draw_graph(ax, gaussian_affinity(moons, gamma), f"gamma {gamma:g}")
-alt = (
+plots.head(figure, "One cloud of points, three graphs: gamma says what near means")
+plots.show(
+    figure,
     "Three graphs on the same two moons. With a large gamma hardly any edge is left and most points are alone; with a "
-    "middle gamma each moon is a connected chain; with a small gamma edges run across, from one moon to the other."
+    "middle gamma each moon is a connected chain; with a small gamma edges run across, from one moon to the other.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # Too large, and the labels cannot leave home. Too small, and everything is connected with everything. In between,
@@ -197,15 +202,16 @@ def knn_graph(x: np.ndarray, k: int) -> np.ndarray:
 # %% tags=["check", "ex-3.2"]
 check("3.2", knn_graph)
 
-# %%
-figure, axes = plots.plt.subplots(1, 3, figsize=(9, 2.6))
+# %% tags=["figure"]
+figure, axes = plots.plt.subplots(1, 3, figsize=(9, 2.8))
 for ax, k in zip(axes, (1, 4, 20)):
     draw_graph(ax, knn_graph(moons, k), f"k = {k}")
-alt = (
+plots.head(figure, "Each point and its k nearest neighbours")
+plots.show(
+    figure,
     "Neighbour graphs on the two moons. k = 1: many small pieces. k = 4: each moon is connected in itself, with "
-    "no edge between them. k = 20: many edges run from one moon to the other."
+    "no edge between them. k = 20: many edges run from one moon to the other.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # The choice of the graph is the method. All that follows is bookkeeping.
@@ -291,19 +297,22 @@ W_moons = gaussian_affinity(moons, 30.0) * knn_graph(moons, 4)
 Y_moons = np.zeros((len(moons), 2))
 Y_moons[given, moon_of[given]] = 1
 is_given = np.isin(np.arange(len(moons)), given)
-figure, axes = plots.plt.subplots(2, 3, figsize=(9, 4.6))
-for ax, steps in zip(axes.flat, (0, 2, 5, 10, 20, 300)):
-    masses = label_propagation(W_moons, Y_moons, is_given, steps)
+moments = {steps: label_propagation(W_moons, Y_moons, is_given, steps) for steps in (0, 2, 5, 10, 20, 300)}
+print("right:", (moments[300].argmax(1) == moon_of).mean())
+
+# %% tags=["figure"]
+figure, axes = plots.plt.subplots(2, 3, figsize=(9, 4.8))
+for ax, (steps, masses) in zip(axes.flat, moments.items()):
     total = masses.sum(axis=1)
     fraction = np.divide(masses[:, 1], total, out=np.full(len(moons), np.nan), where=total > 0)
     draw_graph(ax, W_moons, f"after {steps} steps", fraction)
     ax.scatter(*moons[total == 0].T, c="0.75", marker="x", s=14)
-alt = (
+plots.head(figure, "Two labels travel along the edges")
+plots.show(
+    figure,
     "The two moons after 0, 2, 5, 10, 20 and 300 steps. At first only the two labelled points have a colour and all others "
-    "are grey crosses; then the colours spread along each moon, and at last each moon has its own."
+    "are grey crosses; then the colours spread along each moon, and at last each moon has its own.",
 )
-plots.show(figure, alt)
-print("right:", (masses.argmax(1) == moon_of).mean())
 
 # %% [markdown]
 # One label per moon is enough, because the edges follow the moons: images that are connected through other images belong
@@ -411,17 +420,18 @@ Y_seven[[0, 6], [0, 1]] = 1
 arrived = {f"alpha {a}": label_spreading(seven, Y_seven, a, 3000).sum(1) for a in (0.2, 0.5, 0.9, 0.99)}
 pd.DataFrame(arrived).T.round(4)
 
-# %%
-figure, ax = plots.plt.subplots(figsize=(6, 2.8))
+# %% tags=["figure"]
+figure, ax = plots.plt.subplots(figsize=(7, 3))
 for name, mass in arrived.items():
     ax.plot(range(7), mass, label=name)
 ax.set(xlabel="image in the chain", ylabel="mass that arrived", yscale="log")
-ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-alt = (
+ax.set_title("How far the labels of the two ends travel")
+plots.label_ends(ax)
+plots.show(
+    figure,
     "Mass against the position in the chain, on a logarithmic scale, one line per alpha. For alpha .2 it falls several "
-    "hundred-fold from the ends to the middle; for alpha .99 the line is nearly flat, a little lower at the two ends."
+    "hundred-fold from the ends to the middle; for alpha .99 the line is nearly flat, a little lower at the two ends.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # With `alpha=0.2` the masses of the neighbours are multiplied by $\alpha$, a fifth, in each step, *also where the image has
@@ -546,15 +556,18 @@ for name, (x, _) in (("pixels", pixels), ("network", network)):
     nearest = NearestNeighbors(n_neighbors=7).fit(x).kneighbors(x[chosen], return_distance=False)
     rows |= {f"{name} {i + 1}": dataset.train.images[line] for i, line in enumerate(nearest)}
     nodes.append(nearest)
-figure = plots.image_grid(list(rows.values()), list(rows), scale=0.85)
+
+# %% tags=["dataset", "figure"]
+title = "Three images, each beside its six nearest neighbours"
+figure = plots.image_grid(list(rows.values()), list(rows), scale=0.85, title=title)
 for ax, node in zip(figure.axes, np.concatenate(nodes).ravel()):
     truth = label_split.measure_labels(torch.tensor([node])).item()
     ax.set_xlabel(dataset.class_names[truth], fontsize=8, labelpad=1)
-alt = (
+plots.show(
+    figure,
     "Three images, each beside its six nearest neighbours: by pixels in the first three rows, by the network's features in the "
-    "last three. Under each image stands its true class. Many neighbours, by either, have another class than the first image."
+    "last three. Under each image stands its true class. Many neighbours, by either, have another class than the first image.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # The first column is the image itself, the others are its neighbours. (The class names are hidden labels, shown to look at the
@@ -599,17 +612,22 @@ auc = {f"gamma {g:g}": [held_out_auc(pixels[0], k, g) for k in neighbours] for g
 auc = pd.DataFrame(auc, index=[f"{k} neighbours" for k in neighbours])
 auc.round(3)
 
-# %%
-figure, ax = plots.plt.subplots(figsize=(6, 2.8))
+# %% tags=["figure"]
+figure, ax = plots.plt.subplots(figsize=(7, 3))
 for name in auc:
     ax.plot(neighbours, auc[name], label=name)
-ax.set(xlabel="neighbours", ylabel="AUC, held-out labels", xticks=neighbours)
-ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-alt = (
-    "AUC on held-out labels against the number of neighbours, one line for each gamma: the lines for small and middle gammas "
-    "lie close together and rise with the number of neighbours; the largest gamma is lower."
+ax.set(
+    xlabel="neighbours",
+    ylabel="AUC",
+    xticks=neighbours,
+    title="How well held-out labels are found, by the graph's two settings",
 )
-plots.show(figure, alt)
+plots.label_ends(ax)
+plots.show(
+    figure,
+    "AUC on held-out labels against the number of neighbours, one line for each gamma: the lines for small and middle gammas "
+    "lie close together and rise with the number of neighbours; the largest gamma is lower.",
+)
 
 # %% [markdown]
 # In the right unit the exact $\gamma$ matters little; only a large $\gamma$ leaves each image with its one or two nearest
@@ -1133,13 +1151,13 @@ evaluation.score_table(scores, dataset, dataset.test).loc[["supervised", name]]
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within(name, metric, scores[name][metric], dataset))
 
-# %%
-kept = {curve: filtered.curves[curve] for curve in ("confident", "and the graph agrees")}
-alt = (
+# %% tags=["figure"]
+kept = {f"FixMatch, {curve}": filtered.curves[curve] for curve in ("confident", "and the graph agrees")}
+plots.show(
+    plots.curves(kept, "fraction of the images", title="How many pseudo-labels pass the mask, and then the graph"),
     "Two lines over the training steps, both rising: the fraction of unlabelled images with a confident pseudo-label, and "
-    "below it the fraction for which the graph agrees as well."
+    "below it the fraction for which the graph agrees as well.",
 )
-plots.show(plots.curves(kept, "fraction of the images"), alt)
 
 # %% [markdown]
 # The filter can only take away: the lower line is what is left, and on DermaMNIST that is most of it. A second
@@ -1149,8 +1167,7 @@ plots.show(plots.curves(kept, "fraction of the images"), alt)
 # ## 9 · The running table
 #
 # Your runs with this label split, and then the five label splits of the reference runs. (A row of a graph counts the training of its embedding as its
-# steps; its seconds are those of training and graph together. The hybrid's row counts FixMatch's own steps, but the images
-# and seconds of both trainings. Raw pixels need no training and have no row here.)
+# steps. The hybrid's row counts FixMatch's own steps, not those of the network that made the graph. Raw pixels need no training and have no row here.)
 
 # %% tags=["nbval-ignore-output"]
 methods = ["supervised", "FixMatch", *list(scores)[1:]]
@@ -1158,21 +1175,20 @@ own = [row for row in results.recorded(dataset, methods) if row["label_split"] =
 results.compare(own, dataset)
 
 # %% tags=["dataset"]
-shipped = [row for row in reference if row["method"] in methods]
-results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=methods)
 
 # %% [markdown]
 # In pairs with the same label split, against the baseline: the mean gain ± its standard error, and on how many label splits
 # the method is above.
 
-# %% tags=["dataset"]
-results.gains(methods[1:], dataset)
+# %% tags=["dataset", "figure"]
+plots.show_gains(reference, methods[1:], ("AUC", "ACC", "macro-F1"))
 
 # %% [markdown]
 # Then the control experiment: the same code and settings on the digits, whose classes are balanced.
 
-# %% tags=["dataset"]
-results.gains(methods[1:], load_dataset("digits"))
+# %% tags=["dataset", "figure"]
+plots.show_gains(results.reference(load_dataset("digits")), methods[1:], ("AUC", "macro-F1"))
 
 # %% [markdown]
 # **Analysis** Computed in the right order, label propagation is far from guessing: on DermaMNIST its AUC is clearly above one half
@@ -1192,7 +1208,7 @@ results.gains(methods[1:], load_dataset("digits"))
 # cross-validation keeps the held-out images in the pool, so its rows are nearer to transduction than to the test table. A method that is chosen
 # among several on 500 labels is chosen with much noise. All images come from one collection, and some images of the pool
 # show a lesion of the test split: for a method that asks the nearest neighbours this may flatter even more than for others. And the
-# hybrid trains twice: its row counts FixMatch's own steps, but the images and seconds of both.
+# hybrid trains twice: its row counts FixMatch's own steps only.
 
 # %% [markdown]
 # ## Quiz
