@@ -142,7 +142,7 @@ def label_ends(ax: Axes) -> None:
     places = ax.transAxes.inverted().transform([end for _, end in ends])
     line_height = 1.25 * LABEL_SIZE / 72 * figure.dpi / ax.bbox.height
     for (line, _), place, height in zip(ends, places, spread(places[:, 1], line_height)):
-        leader = {"arrowstyle": "-", "color": line.get_color(), "linewidth": 0.8, "shrinkA": 0, "shrinkB": 3}
+        leader = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
         ax.annotate(
             str(line.get_label()),
             tuple(place),

@@ -49,9 +49,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
-    columns="seconds", errors="ignore"
-)
+results.compare(reference, dataset, methods=["supervised"])
 
 # %% [markdown]
 # ## 1 · Real or not: it is in the logits already
@@ -128,20 +126,25 @@ def probability_real(logits: torch.Tensor) -> torch.Tensor:
 # %% tags=["check", "ex-4.1"]
 check("4.1", probability_real)
 
-# %%
-figure, ax = plots.plt.subplots(figsize=(6, 3))
+# %% tags=["figure"]
+figure, ax = plots.plt.subplots(figsize=(7, 3))
 for others in (-6.0, 0.0, 2.0):
     first = torch.linspace(-6, 6, 61)
     rest = torch.full((61, 2), others)
     D = probability_real(torch.cat([first.view(-1, 1), rest], dim=1))
     ax.plot(first, D, label=f"the two others at {others:g}", markevery=10)
-ax.set(xlabel="logit of the first of three classes", ylabel="D", ylim=(0, 1.05))
-ax.legend(frameon=False)
-alt = (
-    "D against the logit of the first class, three lines. With the other two logits at -6 it is an S-shaped curve through "
-    "one half at 0; with the others at 0 it starts at two thirds, and with the others at 2 it is close to one everywhere."
+ax.set(
+    xlabel="logit of the first of three classes",
+    ylabel="D",
+    ylim=(0, 1.05),
+    title="How real D calls an image, by its logits",
 )
-plots.show(figure, alt)
+plots.label_ends(ax)
+plots.show(
+    figure,
+    "D against the logit of the first class, three lines. With the other two logits at -6 it is an S-shaped curve through "
+    "one half at 0; with the others at 0 it starts at two thirds, and with the others at 2 it is close to one everywhere.",
+)
 
 # %% [markdown]
 # One high logit is enough to be real. To be fake, an image must get *no* high logit: it belongs to no class. That is the
@@ -594,32 +597,35 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # What did the generator draw? Each row is a moment of the training; each column is the same noise.
 
 
-# %%
-def show_pages(pages, steps, alt):
+# %% tags=["figure"]
+def show_pages(pages, steps, title, alt):
     rows = [*(pages[step][:10] for step in steps), reals[:10]]
-    titles = [*(f"step {step}" for step in steps), "real"]
-    plots.show(plots.image_grid(rows, titles, scale=0.75), alt)
+    row_titles = [*(f"step {step}" for step in steps), "real"]
+    plots.show(plots.image_grid(rows, row_titles, scale=0.75, title=title), alt)
 
 
-# %% tags=["nbval-ignore-output"]
-alt = (
+# %% tags=["nbval-ignore-output", "figure"]
+show_pages(
+    pages,
+    (1, 100, 200, 400, 800, NUM_STEPS),
+    "What the generator draws from the same ten noises as it learns",
     "Rows of ten generated images at steps 1, 100, 200, 400, 800 and 1600, above a row of real ones. They begin as grey noise, "
-    "become coloured spots within a hundred steps, and at the end are blurred spots on skin, each of them different."
+    "become coloured spots within a hundred steps, and at the end are blurred spots on skin, each of them different.",
 )
-show_pages(pages, (1, 100, 200, 400, 800, NUM_STEPS), alt)
 
 # %% [markdown]
 # Out of `64` numbers of noise and a comparison of averages came pictures. Nobody told the generator what a lesion is; all it
 # knows came through the features of a small classifier.
 
-# %% tags=["nbval-ignore-output"]
-figure = plots.curves({name: run.curves[name] for name in ("real", "fake")}, "mean of D", window=25)
-figure.axes[0].set_ylim(0, 1)
-alt = (
+# %% tags=["nbval-ignore-output", "figure"]
+called_real = {"SGAN, real images": run.curves["real"], "SGAN, generated images": run.curves["fake"]}
+plots.show(
+    plots.curves(
+        called_real, "mean of D", window=25, title="How real the discriminator calls both kinds of images", ylim=(0, 1)
+    ),
     "The discriminator's mean belief that an image is real, against the step: one line for real unlabelled images, which stays "
-    "high, and one for generated images, which falls towards zero."
+    "high, and one for generated images, which falls towards zero.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # Is the discriminator ahead where the two lines are far apart? Yes, and for the classifier that is no harm: feature matching
@@ -643,12 +649,14 @@ evaluation.score_table(scores, dataset, dataset.test)
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within(name, metric, scores[name][metric], dataset))
 
-# %% tags=["nbval-ignore-output"]
-alt = (
+# %% tags=["nbval-ignore-output", "figure"]
+show_pages(
+    vanilla_pages,
+    (1, 200, 400, 800, NUM_STEPS),
+    "What the vanilla generator draws from the same noises",
     "Rows of ten images of the vanilla generator at steps 1, 200, 400, 800 and 1600, above a row of real ones. From step 200 on "
-    "they are spots on a background; at the end several columns look alike."
+    "they are spots on a background; at the end several columns look alike.",
 )
-show_pages(vanilla_pages, (1, 200, 400, 800, NUM_STEPS), alt)
 
 # %% [markdown]
 # Which of the two should make the better classifier? Vanilla aims at images that pass for real, matching only at the right
@@ -659,8 +667,7 @@ show_pages(vanilla_pages, (1, 200, 400, 800, NUM_STEPS), alt)
 
 # %% tags=["dataset"]
 methods = ["supervised", "SGAN", "SGAN, vanilla generator"]
-shipped = [row for row in reference if row["method"] in methods]
-results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=methods)
 
 # %% [markdown]
 # ## 9 · A collapse on purpose
@@ -726,26 +733,36 @@ how_diverse = pd.DataFrame(
 )
 how_diverse.loc[:SHORT_STEPS].round(2)
 
-# %% tags=["nbval-ignore-output"]
-figure, ax = plots.plt.subplots(figsize=(6, 3.6))
+# %% tags=["nbval-ignore-output", "figure"]
+figure, ax = plots.plt.subplots(figsize=(7, 3.4))
 for game in how_diverse:
-    ax.plot(how_diverse[game].dropna(), label=game, markevery=3)
-ax.axhline(1, color="black", linewidth=0.8)
-ax.set(xlabel="step", ylabel="diversity", ylim=(0, None))
-figure.legend(loc="outside upper center", ncols=2, frameon=False)
-alt = (
-    "Diversity of the generated images against the step, with a line at 1 for real images. The two long games lie near 1 "
-    "or above from the hundredth step or two on; the eager vanilla generator falls far below it, and matching together with real images stays low."
+    colour = plots.looks.look("SGAN").color if game.startswith("matching") else plots.looks.INK
+    rhythm = "--" if "eager" in game else ":" if "together" in game else "-"
+    ax.plot(how_diverse[game].dropna(), label=game, color=colour, linestyle=rhythm, marker="")
+ax.axhline(1, color="0.6", linewidth=0.8, linestyle="-", marker="", label="real images")
+ax.set(
+    xlabel="step",
+    xscale="log",
+    ylabel="diversity",
+    ylim=(0, None),
+    title="How different the generated images are from each other",
 )
-plots.show(figure, alt)
+plots.label_ends(ax)
+plots.show(
+    figure,
+    "Diversity of the generated images against the step, on a logarithmic axis, with a line at 1 for real images. The two long games lie near 1 "
+    "or above from the hundredth step or two on; the eager vanilla generator falls far below it, and matching together with real images stays low.",
+)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "figure"]
 rows = [*(game_pages[SHORT_STEPS][:10] for game_pages in albums.values()), reals[:10]]
-alt = (
+plots.show(
+    plots.image_grid(
+        rows, [*albums, "real"], scale=0.75, title=f"What the five generators draw after {SHORT_STEPS} steps"
+    ),
     "Ten images of each of the five generators after 150 steps, and ten real ones. Those of the eager vanilla generator are much "
-    "more alike than the others."
+    "more alike than the others.",
 )
-plots.show(plots.image_grid(rows, [*albums, "real"], scale=0.75), alt)
 
 # %% [markdown]
 # Compare the line of each eager game with that of the long run with the same aim, its calm twin. Few different images
@@ -803,14 +820,14 @@ results.compare(own, dataset)
 # %% [markdown]
 # Against the baseline with the same label split: the mean gain ± its standard error, and on how many label splits the method is above.
 
-# %% tags=["dataset"]
-results.gains(methods[1:], dataset)
+# %% tags=["dataset", "figure"]
+plots.show_gains(reference, methods[1:], ("AUC", "macro-F1", "balanced ACC"))
 
 # %% [markdown]
 # Then the control experiment: the same code and settings on the digits, whose classes are balanced.
 
-# %% tags=["dataset"]
-results.gains(methods[1:], load_dataset("digits"))
+# %% tags=["dataset", "figure"]
+plots.show_gains(results.reference(load_dataset("digits")), methods[1:], ("AUC", "macro-F1"))
 
 # %% [markdown]
 # **Analysis** On DermaMNIST the classifier that plays against feature matching is perhaps a little better than the equally trained baseline:
