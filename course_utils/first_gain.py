@@ -82,8 +82,10 @@ def _show_accuracy(table: pd.DataFrame, num_images: int) -> None:
         color, marker = looks.look(method)
         ax.plot(table.index, table[method], color=color, marker=marker, linestyle="-")
         last = table[method].iloc[-1]
-        place = {"xytext": (0, 9), "textcoords": "offset points", "ha": "right", "va": "bottom"}
-        ax.annotate(f"{words}: {last:.0%}", (table.index[-1], last), color=color, weight="bold", **place)
+        at = (table.index[-1], last)
+        ax.annotate(
+            f"{words}: {last:.0%}", at, (0, 9), textcoords="offset points", ha="right", color=color, weight="bold"
+        )
     ax.set(
         xlabel="training step", ylabel="accuracy on the test split", ylim=(None, 1), xlim=(0, 1.03 * table.index[-1])
     )

@@ -8,7 +8,7 @@
 # Both networks in the picture know the same labels. The right one also looked at the other points. That is **semi-supervised learning**:
 # learn from a few labels, and from many images that have none.
 #
-# **Time** 40 min, of which the computer trains for about one
+# **Time** 36 min, of which the computer trains for 1
 #
 # **You need** basic Python and PyTorch: tensors, shapes, a function with a docstring
 #

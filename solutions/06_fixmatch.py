@@ -9,7 +9,7 @@
 # FixMatch ([Sohn et al. 2020](https://arxiv.org/abs/2001.07685)) says yes, on one condition: be **sure on an easy view** of the image,
 # then give the **same answer on a hard view**.
 #
-# **Time** 100 min, of which the computer trains for about two
+# **Time** 85 min, of which the computer trains for 2
 #
 # **You need** lessons 00 and 01 (the metrics, the label split, the supervised baseline)
 #
@@ -461,12 +461,11 @@ print(f"one epoch of the original notebook sees {zip_coverage(500, 6507, 16, 64)
 # %% [markdown]
 # ## What we know
 #
-# - On the lesions FixMatch gains a little in macro-F1 over a baseline that was tuned as well, and nothing that five splits could show in
-#   accuracy. On the digits, where classes are balanced and far apart, it wins on every split.
-# - A baseline that sees as many images has the larger part of this gain without any unlabelled image.
-# - A step of FixMatch sees five times as many images as a supervised step, so equal steps are not equal work.
-# - Which part of the recipe helps? With this small network the ablations can't tell them apart
-#   ([all runs](../docs/results/dermamnist.md)).
+# - The dot plot in section 6 is all we can say about lesions: a mean over five label splits, and its error. Look at the row of the
+#   baseline that saw as many images: how much of the gain is left for FixMatch itself?
+# - A step of FixMatch sees five times as many images as a supervised step. Equal steps are not equal work.
+# - On digits, where classes are balanced and far apart, you saw the method at its best in lesson 00.
+# - With so small a network, our ablations can't tell which part of the recipe helps ([all runs](../docs/results/dermamnist.md)).
 # - All lesions come from one collection. We don't know how FixMatch does on another.
 
 # %% [markdown]

@@ -1,4 +1,7 @@
-"""What must hold of every lesson, without running it: each function returns the problems it found, in words."""
+"""What must hold of every lesson, without running it: each function returns the problems it found, in words.
+
+A lesson in the new form ends in "What we know"; its length, its tables and its minutes are held to limits.
+"""
 
 import re
 from pathlib import Path
@@ -22,11 +25,15 @@ from course_utils.authoring.build import (
 )
 from course_utils.check.headings import asked_objectives, mentioned_exercises, stated_objectives
 
+KNOWN = "## What we know"
+TIME = re.compile(r"\*\*Time\*\* (\d+) min, of which the computer trains for (\d+)")
+MOST_WORDS, MOST_KNOWN, MOST_POINTS, WORDS_A_MINUTE = 3500, 120, 4, 180
+
 
 def verify(source: Path) -> list[str]:
     """All problems of one lesson and its built notebooks."""
     lesson = read_source(source)
-    problems = objectives(lesson) + anatomy(lesson) + typed_numbers(lesson) + long_cells(lesson)
+    problems = objectives(lesson) + anatomy(lesson) + typed_numbers(lesson) + long_cells(lesson) + limits(lesson)
     if not student_path(source).is_file() or student_path(source).read_text() != to_text(student_notebook(source)):
         problems.append(f"notebooks/{student_path(source).name} is not what a fresh build makes")
     else:
@@ -72,9 +79,10 @@ def objectives(lesson: NotebookNode) -> list[str]:
 def anatomy(lesson: NotebookNode) -> list[str]:
     """The parts that every lesson has: times, prerequisites, an analysis, a quiz of three, at most five key points."""
     text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    result = KNOWN if KNOWN in text else "**Analysis**"
     problems = [
         f"no part {part!r}"
-        for part in ("**Time**", "**You need**", "**Objectives**", "**Analysis**", "## Quiz", "## Key points")
+        for part in ("**Time**", "**You need**", "**Objectives**", result, "## Quiz", "## Key points")
         if part not in text
     ]
     quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
@@ -91,6 +99,53 @@ def anatomy(lesson: NotebookNode) -> list[str]:
         if section.count("<summary>Hint") < 2:
             problems.append(f"exercise {match['number']} has fewer than two hints")
     return problems
+
+
+def limits(lesson: NotebookNode) -> list[str]:
+    """A lesson in the new form is short, and takes as long as it says."""
+    text = _prose(lesson)
+    if KNOWN not in text:
+        return []
+    found = facts(lesson)
+    known = len(text.partition(KNOWN)[2].partition("\n## ")[0].split())
+    points = len(re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE))
+    problems = [
+        f"{number} {what}, at most {most}"
+        for number, what, most in (
+            (found["words"], "words of prose", MOST_WORDS),
+            (known, "words of what we know", MOST_KNOWN),
+            (points, "key points", MOST_POINTS),
+        )
+        if number > most
+    ]
+    if TIME.search(text) is None:
+        problems.append("the time is not told as '**Time** 90 min, of which the computer trains for 2'")
+    elif abs(found["minutes stated"] - found["minutes"]) > 0.1 * found["minutes"]:
+        problems.append(
+            f"{found['minutes stated']} min stated, but reading, exercises and trainings are {found['minutes']}"
+        )
+    return problems
+
+
+def facts(lesson: NotebookNode) -> dict[str, int]:
+    """Words of prose, exercises, figures, and the minutes: stated, and counted from words, exercises and trainings."""
+    text = _prose(lesson)
+    headings = mentioned_exercises(lesson)
+    stated = TIME.search(text) or re.search(r"\*\*Time\*\* (\d+) min()", text)
+    words = len(re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split())
+    trains = int(stated[2] or 0) if stated else 0
+    return {
+        "words": words,
+        "exercises": len(headings),
+        "figures": sum("plots.show" in cell.source for cell in lesson.cells if cell.cell_type == "code")
+        + text.count("!["),
+        "minutes stated": int(stated[1]) if stated else 0,
+        "minutes": round(words / WORDS_A_MINUTE + sum(int(match["minutes"]) for match in headings) + trains),
+    }
+
+
+def _prose(lesson: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
 
 
 def typed_numbers(lesson: NotebookNode) -> list[str]:

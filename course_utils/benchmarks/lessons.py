@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
+import jupytext
 import pandas as pd
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
@@ -26,6 +27,7 @@ from course_utils.authoring import build, lessons
 from course_utils.datasets import load_dataset
 from course_utils.settings import TAUGHT_LABELS, TAUGHT_NETWORK, TAUGHT_STEPS
 
+ASIDES = Path(__file__).parent / "asides"  # experiments that use a lesson's functions and have no room in it
 # What a line says besides what `results.record` says of a run
 SETTINGS = ("dataset", "md5", "lesson", "code", "network", "num_labels", "num_steps", "method", "seed")
 
@@ -42,10 +44,13 @@ class Job:
     lesson: str
 
     def read(self) -> NotebookNode:
-        """The lesson, without its side experiments unless it runs with the settings with which it is taught."""
-        notebook = build.read_source(lessons([self.lesson])[0])
+        """The lesson; with the settings with which it is taught, also its side experiments, in it and in `asides/`."""
+        source = lessons([self.lesson])[0]
+        notebook, aside = build.read_source(source), ASIDES / source.name
         if (self.network, self.num_steps, self.num_labels) != (TAUGHT_NETWORK, TAUGHT_STEPS, TAUGHT_LABELS):
             notebook.cells = [cell for cell in notebook.cells if "aside" not in build.tags(cell)]
+        elif aside.is_file():
+            notebook.cells += jupytext.reads(aside.read_text(), fmt="py:percent").cells
         return notebook
 
     @property
