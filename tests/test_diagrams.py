@@ -45,7 +45,7 @@ def test_every_svg_has_a_source():
 @pytest.mark.parametrize("method", METHODS)
 def test_the_page_of_a_method_begins_with_its_diagram_in_words(method):
     page = (diagrams.PAGES / f"{method}.md").read_text()
-    words = " ".join(page[page.index("![") + 2 : page.index("](")].split())
+    words = page[page.index("![") + 2 : page.index("](")]
     assert re.match(rf"# .+\n\n!\[[^]]+\]\(\.\./figures/{method}\.svg\)\n\n## Idea\n", page)
     assert words == diagrams.read(diagrams.FIGURES / f"{method}.toml").words
     assert page == diagrams.with_words(page), "course diagrams"
@@ -226,8 +226,8 @@ def test_the_command_draws_and_renews(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(diagrams, "FIGURES", tmp_path)
     monkeypatch.setattr(diagrams, "PAGES", tmp_path)
     assert cli.main(["diagrams"]) == 0
-    page = " ".join((tmp_path / "page.md").read_text(encoding="utf-8").split())
-    assert "which is a constant.](../figures/small.svg) ![photo](a.png)" in page
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "which is a constant.](../figures/small.svg)\n\n![photo](a.png)" in page
     said = capsys.readouterr().out
     assert "(../docs/figures/small.svg)" in said and "words renewed" in said and (tmp_path / "small.svg").is_file()
     assert cli.main(["diagrams", "small"]) == 0 and "words renewed" not in capsys.readouterr().out

@@ -6,7 +6,6 @@ a column in common. `docs/figures/HOWTO.txt` tells all that a source may hold.
 """
 
 import re
-import textwrap
 import tomllib
 from itertools import combinations
 from pathlib import Path
@@ -340,9 +339,11 @@ def build(path: Path) -> Path:
 
 
 def markdown(path: Path, folder: str = "../docs/figures") -> str:
-    """What shows a diagram in a lesson (on a page: another `folder`); its words stand in for it where it cannot be seen."""
-    shown = f"![{read(path).words}]({folder}/{path.stem}.svg)"
-    return textwrap.fill(shown, 120, break_long_words=False, break_on_hyphens=False)
+    """What shows a diagram in a lesson (on a page: another `folder`), with its words for where it cannot be seen.
+
+    One line, however long: Sphinx would glue the last word of a line to the first of the next.
+    """
+    return f"![{read(path).words}]({folder}/{path.stem}.svg)"
 
 
 def with_words(page: str) -> str:
