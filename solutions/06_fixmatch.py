@@ -4,7 +4,7 @@
 # Your network has learnt from 500 labelled images. Now it looks at one without a label and is almost sure what it sees. Should it
 # learn from its own answer?
 #
-# ![FixMatch in one picture. A labelled image goes through the network into the labelled loss. An unlabelled image gives a weak and a strong view. The network's answer on the weak view becomes a pseudo-label, without a gradient; a mask keeps it where the answer is confident enough. The answer on the strong view has to match it: that is the unlabelled loss. Both losses are added.](../docs/figures/fixmatch.svg)
+# ![FixMatch. The network learns from weak views of the labelled images. Of each unlabelled image it sees two views. Its answer on the weak view passes the mask only if its highest probability is at least tau; its most probable class is then the pseudo-label, and no gradient flows through it. The answer on the strong view has to match the pseudo-label.](../docs/figures/fixmatch.svg)
 #
 # FixMatch ([Sohn et al. 2020](https://arxiv.org/abs/2001.07685)) says yes, on one condition: be **sure on an easy view** of the image,
 # then give the **same answer on a hard view**.
