@@ -46,8 +46,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-before = [row for row in reference if row["method"] in ("supervised", "FixMatch")]
-results.compare(before, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=["supervised", "FixMatch"])
 
 # %% [markdown]
 # And two pieces of lesson 06 that you will need again, shortened: confidence and pseudo-label on weak views, and the loss on
@@ -222,18 +221,18 @@ def flexible_thresholds(status: torch.Tensor, tau: float) -> torch.Tensor:
 # %% tags=["check", "ex-7.3"]
 check("7.3", flexible_thresholds)
 
-# %%
+# %% tags=["figure"]
 status = torch.linspace(0, 1, 51)
-figure, ax = plots.plt.subplots(figsize=(5, 3))
+figure, ax = plots.plt.subplots(figsize=(6, 3))
 ax.plot(status, flexible_thresholds(status, 0.95), label="x / (2 - x)", markevery=10)
 ax.plot(status, 0.95 * status, label="x, for comparison", markevery=10)
-ax.set(xlabel="learning status", ylabel="threshold")
-ax.legend(frameon=False)
-alt = (
+ax.set(xlabel="learning status", ylabel="threshold", title="From how well a class is learnt to its threshold")
+plots.label_ends(ax)
+plots.show(
+    figure,
     "Threshold against learning status: the convex curve runs below the straight line and meets it at status 0 "
-    "and at status 1, where the threshold is tau."
+    "and at status 1, where the threshold is tau.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # ## 4 · A failure on purpose: the rule reversed
@@ -473,26 +472,30 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 # threshold below that (the grey band) lets every pseudo-label of its class pass: it is no threshold.
 
 
-# %%
-def draw_thresholds(thresholds, class_names):
-    figure, ax = plots.plt.subplots(figsize=(7, 3.4))
-    for c, values in enumerate(torch.stack(thresholds).T):
-        ax.plot(values, label=class_names[c], markevery=(10 * c, len(values) // 6))
-    ax.axhspan(0, 1 / len(class_names), color="0.85", zorder=0)
-    ax.axhline(0.95, color="0.5", linewidth=0.8)
-    ax.text(0, 0.96, "tau", color="0.3", va="bottom", fontsize=9)
-    ax.text(0, 1 / len(class_names) + 0.01, "below: no threshold", color="0.3", va="bottom", fontsize=9)
-    ax.set(xlabel="step", ylabel="threshold", ylim=(-0.02, 1.05))
-    figure.legend(loc="outside right", frameon=False)
+# %% tags=["figure"]
+def draw_thresholds(thresholds, class_names, title):
+    columns = 7 if len(class_names) <= 7 else 5
+    rows = -(-len(class_names) // columns)
+    figure, axes = plots.plt.subplots(
+        rows, columns, figsize=(9, 0.6 + 1.6 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, name, values in zip(axes.flat, class_names, torch.stack(thresholds).T):
+        ax.axhspan(0, 1 / len(class_names), color="0.87", zorder=0)
+        ax.axhline(0.95, color="0.5", linewidth=0.8, linestyle=":", marker="")
+        ax.plot(values, color=plots.looks.look("FlexMatch").color, linewidth=2, marker="")
+        ax.set(ylim=(-0.02, 1.05), yticks=[0, 0.5, 0.95], yticklabels=["0", ".5", "tau"], xticks=[0, len(values)])
+        ax.set_title(name, fontweight="normal", fontsize=10)
+    figure.supxlabel("step", fontsize=10)
+    plots.head(figure, f"{title} (grey: too low to stop anything)")
     return figure
 
 
-# %%
-alt = (
-    "One line for each class: its threshold over the training steps. On DermaMNIST the line of nv rises to tau at once "
-    "and all others stay in the grey band at the bottom; on the digits all lines rise."
+# %% tags=["figure"]
+plots.show(
+    draw_thresholds(flexmatch.thresholds, dataset.class_names, "FlexMatch: the threshold of each class"),
+    "One panel for each class: its threshold over the training steps. On DermaMNIST the line of nv rises to tau at once "
+    "and all others stay in the grey band at the bottom; on the digits all lines rise.",
 )
-plots.show(draw_thresholds(flexmatch.thresholds, dataset.class_names), alt)
 
 # %% [markdown]
 # On DermaMNIST one class has a threshold, and the others have none: whatever the pseudo-label, if it is not *nevus*, it
@@ -514,8 +517,8 @@ truth = label_split.measure_labels(unlabelled)
 probabilities = torch.from_numpy(evaluation.predict(runs["FlexMatch"].ema, label_split.images[unlabelled]))
 confidence, pseudo_label = probabilities.max(dim=1)
 masks = {
-    "one threshold for all": (confidence >= 0.95).float(),
-    "flexible thresholds": (confidence >= flexmatch.thresholds[-1][pseudo_label]).float(),
+    "FixMatch, one threshold for all": (confidence >= 0.95).float(),
+    "FlexMatch, flexible thresholds": (confidence >= flexmatch.thresholds[-1][pseudo_label]).float(),
 }
 kept = {name: kept_by_class(pseudo_label, mask, truth) for name, mask in masks.items()}
 
@@ -526,16 +529,15 @@ summary = {
 }
 pd.DataFrame(summary).astype(float).T.round(3)
 
-# %%
-for position, what in enumerate(["fraction of the class that is kept", "precision of what is kept"]):
-    figure = plots.class_bars({name: pair[position] for name, pair in kept.items()}, dataset.class_names, what)
-    last = dataset.num_classes - 0.3
-    figure.axes[0].set(ylim=(0, 1.3), yticks=[0, 0.5, 1], xlim=(-0.7, last))  # room for legend and n/a
-    alt = (
+# %% tags=["figure"]
+titles = {"fraction kept": "How much of each class gets through", "precision": "How much is right of what gets through"}
+for position, (what, title) in enumerate(titles.items()):
+    bars = {name: pair[position] for name, pair in kept.items()}
+    plots.show(
+        plots.class_bars(bars, dataset.class_names, what, title=title),
         f"Bars for each class: {what}, with one threshold for all and with FlexMatch's. On DermaMNIST the flexible "
-        "thresholds keep much more of all classes but nv, whose precision stays low."
+        "thresholds keep much more of all classes but nv, whose precision stays low.",
     )
-    plots.show(figure, alt)
 
 # %% [markdown]
 # On DermaMNIST far more of every class but *nevus* gets through, and of all that gets through a smaller part is right (the
@@ -638,12 +640,12 @@ by_prior = FlexMatch(lambda memory: status_by_prior(memory, prior_on_device), nu
 fit("FlexMatch, status by prior", by_prior)
 evaluation.score_table(scores, dataset, dataset.test)
 
-# %%
-alt = (
-    "The thresholds over the steps with the corrected status. On DermaMNIST several classes leave the grey band and rise "
-    "to different heights; on the digits the lines are much as before."
+# %% tags=["figure"]
+plots.show(
+    draw_thresholds(by_prior.thresholds, dataset.class_names, "With the corrected status: the threshold of each class"),
+    "The thresholds over the steps with the corrected status, a panel for each class. On DermaMNIST several classes leave the grey band and rise "
+    "to different heights; on the digits the lines are much as before.",
 )
-plots.show(draw_thresholds(by_prior.thresholds, dataset.class_names), alt)
 
 # %% [markdown]
 # On DermaMNIST several classes now have a threshold that bites, and the thresholds rise as the network learns.
@@ -753,13 +755,13 @@ print(f"{shut} of {num_classes} classes have a threshold above 1 at the end: no 
 # %% [markdown]
 # The fraction of each batch that the masks let through, over time:
 
-# %%
-curves = {name: run.curves["mask"] for name, run in runs.items()}
-alt = (
+# %% tags=["figure"]
+curves = {name: run.curves["mask"] for name, run in {**runs, "FlexMatch, original recipe": original}.items()}
+plots.show(
+    plots.curves(curves, "fraction kept", title="How much of each batch the masks let through"),
     "The fraction of unlabelled images that pass the mask over the steps: FlexMatch starts near one, with the corrected status "
-    "it is close to it, FixMatch with alignment and the original notebook's rule start low and rise."
+    "it is close to it, FixMatch with alignment and the original notebook's rule start low and rise.",
 )
-plots.show(plots.curves({**curves, "original recipe": original.curves["mask"]}, "fraction kept"), alt)
 
 # %% [markdown]
 # ## 11 · The control experiment
@@ -783,12 +785,12 @@ evaluation.score_table(
     digits.test,
 )
 
-# %%
-alt = (
-    "The thresholds of the ten digits over the steps: all ten rise out of the grey band, at different speeds, and come "
-    "close to each other."
+# %% tags=["figure"]
+plots.show(
+    draw_thresholds(control.thresholds, digits.class_names, "FlexMatch on the digits: the threshold of each class"),
+    "The thresholds of the ten digits over the steps, a panel each: all ten rise out of the grey band, at different speeds, and come "
+    "close to each other.",
 )
-plots.show(draw_thresholds(control.thresholds, digits.class_names), alt)
 
 # %% [markdown]
 # Here the thresholds do what the paper meant: all classes rise out of the grey band, at different speeds, and the oracle's
@@ -805,34 +807,26 @@ own = [row for row in results.recorded(dataset, methods) if row["label_split"] =
 results.compare(own, dataset)
 
 # %% tags=["dataset"]
-shipped = [row for row in reference if row["method"] in methods]
-shipped.sort(key=lambda row: methods.index(row["method"]))
-results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=methods)
 
 # %% [markdown]
-# Split by split: the mean gain in macro-F1 over the supervised baseline, over FixMatch and over the original notebook's FixMatch, ± its
-# standard error (lesson 01), and the number of label splits above. First the dataset of this lesson, then the digits, then the
-# accuracy.
+# Split by split: the mean gain over the supervised baseline ± its standard error (lesson 01), and the number of label splits above.
+# First the dataset of this lesson, then the digits.
 
+# %% tags=["dataset", "figure"]
+plots.show_gains(reference, methods[1:])
 
-# %%
-def differences(dataset, metric="macro-F1"):
-    rows = results.reference(dataset)
-    table = {}
-    for other in methods[:3]:
-        found = results.paired(rows, other, metric)
-        table[f"minus {other}"] = [found[name].against if name in found else "" for name in methods[3:]]
-    return pd.DataFrame(table, index=methods[3:])
+# %% tags=["dataset", "figure"]
+plots.show_gains(results.reference(digits), methods[1:])
 
+# %% [markdown]
+# And over FixMatch, in accuracy, too; last the original notebook's FlexMatch over its FixMatch:
 
-# %% tags=["dataset"]
-differences(dataset)
+# %% tags=["dataset", "figure"]
+plots.show_gains(reference, methods[3:], ("macro-F1", "ACC"), baseline="FixMatch")
 
 # %% tags=["dataset"]
-differences(digits)
-
-# %% tags=["dataset"]
-differences(dataset, "ACC")
+results.gains(["FlexMatch, original recipe"], dataset, "FixMatch, original recipe")
 
 # %% [markdown]
 # **Analysis** On DermaMNIST FlexMatch, by the paper's rule, is below FixMatch in macro-F1 and in accuracy on every one of the
