@@ -97,11 +97,14 @@ def majority_scores(dataset: Dataset, split: Split) -> Scores:
 
 
 class ScoreTable(pd.DataFrame):
-    """A data frame of text; a notebook shows the best of each metric, as it is written, in bold."""
+    """A data frame of text, shown whole; a notebook has the best of each metric, as it is written, in bold."""
 
     @property
     def _constructor(self) -> type["ScoreTable"]:
         return ScoreTable
+
+    def __repr__(self) -> str:
+        return self.to_string()
 
     def _repr_html_(self) -> str:
         shown = self.astype(object).map(lambda cell: html.escape(str(cell)))

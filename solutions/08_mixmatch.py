@@ -49,10 +49,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-earlier = ["supervised", "FixMatch"]
-results.compare([row for row in reference if row["method"] in earlier], dataset).drop(
-    columns="seconds", errors="ignore"
-)
+results.compare(reference, dataset, methods=["supervised", "FixMatch"])
 
 # %% [markdown]
 # ## 1 · A soft pseudo-label
@@ -102,15 +99,15 @@ def sharpen(p: torch.Tensor, T: float) -> torch.Tensor:
 # %% tags=["check", "ex-8.1"]
 check("8.1", sharpen)
 
-# %%
+# %% tags=["figure"]
 example = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
 bars = {f"T = {T:g}": sharpen(example, T)[0].numpy() for T in (1.0, 0.5, 0.1)}
-figure = plots.class_bars(bars, ("class 0", "class 1", "class 2", "class 3"), "probability")
-alt = (
+names = ("class 0", "class 1", "class 2", "class 3")
+plots.show(
+    plots.class_bars(bars, names, "probability", title="One distribution, sharpened at three temperatures"),
     "Three groups of bars for one distribution: at T = 1 it falls gently from class 0 to class 3, at T = .5 more "
-    "steeply, and at T = .1 nearly all of it lies on class 0."
+    "steeply, and at T = .1 nearly all of it lies on class 0.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # The order of the classes stays, the distances grow. Towards $T = 0$ the pseudo-label becomes one single class, which is
@@ -238,16 +235,19 @@ labels = torch.eye(dataset.num_classes, device=DEVICE)
 lam = torch.linspace(0.5, 0.9, len(first), device=DEVICE)
 mixtures, mixed_labels = mixup(images, labels, images.roll(-1, 0), labels.roll(-1, 0), lam)
 
-# %% tags=["dataset"]
-figure = plots.image_grid([images, images.roll(-1, 0), mixtures], ["image", "partner", "mixture"], scale=0.95)
+# %% tags=["dataset", "figure"]
+rows = [images, images.roll(-1, 0), mixtures]
+figure = plots.image_grid(
+    rows, ["image", "partner", "mixture"], scale=0.95, title="Two images, two labels, one mixture of both"
+)
 for ax, label in zip(figure.axes[2 * len(first) :], mixed_labels.cpu()):
     parts = [f"{label[c]:.2f} {dataset.class_names[c]}" for c in label.argsort(descending=True)[:2]]
     ax.set_xlabel("\n".join(parts), fontsize=9)
-alt = (
+plots.show(
+    figure,
     "Three rows of images, one column for each class: an image, its partner from the next class, and their mixture. Under "
-    "each mixture stands its label, two classes with weights that add up to one; the first image has the larger weight."
+    "each mixture stands its label, two classes with weights that add up to one; the first image has the larger weight.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # Nobody would call the first of these mixtures photographs. They are an exercise for the network: between two images its
@@ -639,15 +639,13 @@ evaluation.score_table(scores, dataset, dataset.test)
 for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within(name, metric, scores[name][metric], dataset))
 
-# %% tags=["dataset"]
+# %% tags=["dataset", "figure"]
 recalls = {method: scores[method].recall for method in ("MixMatch", name)}
-figure = plots.class_bars(recalls, dataset.class_names, "recall")
-figure.axes[0].set_ylim(0, 1.35)  # room for the legend
-alt = (
+plots.show(
+    plots.class_bars(recalls, dataset.class_names, "recall", title="Which classes MixMatch finds, with either recipe"),
     "Bars of the recall of each class, for MixMatch and for the original recipe. On DermaMNIST the original recipe finds "
-    "nearly all images of nv and hardly any of another class; on the digits it finds all classes."
+    "nearly all images of nv and hardly any of another class; on the digits it finds all classes.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # On DermaMNIST this network scores like the majority class, in accuracy as in macro-F1. But look at the AUC: it
@@ -658,19 +656,17 @@ plots.show(figure, alt)
 # When did it happen? For each step, the fraction of the pseudo-labels that are the most frequent one, and for comparison
 # the fraction of the most frequent class among the labels:
 
-# %%
+# %% tags=["figure"]
 largest_fraction = (label_split.class_counts().max() / len(label_split.labelled)).item()
-curves = {"MixMatch": run.curves["largest"], "original recipe": original.curves["largest"]}
-figure = plots.curves(curves, "fraction of the most frequent pseudo-label", window=25)
-figure.axes[0].axhline(largest_fraction, color="black", linestyle=":", label="most frequent class")
-figure.axes[0].set(ylim=(0, 1.05))
-figure.axes[0].legend(frameon=False, loc="lower right")
-alt = (
+curves = {"MixMatch": run.curves["largest"], "MixMatch, original recipe": original.curves["largest"]}
+curves["most frequent class"] = [largest_fraction] * NUM_STEPS
+title = "How many pseudo-labels of a batch name the same class"
+plots.show(
+    plots.curves(curves, "fraction of the most frequent", window=25, title=title, ylim=(0, 1.05)),
     "The fraction of the most frequent pseudo-label in each batch against the step, for both runs, with the fraction of the "
-    "most frequent class as a dotted line. On DermaMNIST the original recipe stays at one, and MixMatch is much nearer to the "
-    "dotted line; on the digits both stay low after the first steps."
+    "most frequent class as a level line. On DermaMNIST the original recipe stays at one, and MixMatch is much nearer to the "
+    "level line; on the digits both stay low after the first steps.",
 )
-plots.show(figure, alt)
 
 # %% [markdown]
 # It happens within the first few dozen steps and never ends. Here is a suspicion how. A young network has learnt one thing: the class fractions.
@@ -749,32 +745,12 @@ pd.DataFrame(rows, index=columns).T.astype(float).round(3)
 
 # %% tags=["dataset"]
 names = [short_name(factor) for factor in rows]
-shipped = [row for row in reference if row["method"] in names]
-results.compare(shipped, dataset, baseline=names[0]).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=names, baseline=names[0])
 
-
-# %%
-five = {
-    **results.paired(list(rows.values())),
-    **results.paired(shipped),
-}  # your own run where there are no reference runs
-values = {factor: five[short_name(factor)] for factor in ["as it was", "EMA", *list(rows)[1:-1]]}
-figure, ax = plots.plt.subplots(figsize=(6, 3.6))
-means = [one.mean for one in values.values()]
-ax.barh(list(values), means, color="0.75", hatch="//", edgecolor="white")
-spread = [one.sd for one in values.values()]
-ax.errorbar(means, list(values), xerr=spread, color="black", linestyle="", marker="o", capsize=3)
-majority = evaluation.majority_scores(dataset, dataset.test)["macro-F1"]
-ax.axvline(majority, color="black", linestyle=":", label="majority class")
-ax.invert_yaxis()
-ax.set(xlabel="macro-F1: mean and standard deviation over the reference label splits", xlim=(0, None))
-figure.legend(loc="outside upper center", frameon=False)
-alt = (
-    "One bar of macro-F1 for each factor, with its spread, and a dotted line for the majority class. On DermaMNIST the run "
-    "as it was, EMA, K = 2, the ramp, lambda per image, all four together and the logit adjustment end near the dotted line or "
-    "below; a smaller lambda_U lies clearly above it. On the digits all are alike and high."
-)
-plots.show(figure, alt)
+# %% tags=["dataset", "figure"]
+plots.show_gains(
+    [*rows.values(), *reference], names[1:], baseline=names[0]
+)  # your own run where there are no reference runs
 
 # %% [markdown]
 # On DermaMNIST neither two views, nor the ramp, nor one $\lambda$ per image, nor the average of the weights cures it, and all
@@ -876,11 +852,13 @@ own = [row for row in results.recorded(dataset, methods) if row["label_split"] =
 results.compare(own, dataset, allow_different=True)
 
 # %% tags=["dataset"]
-shipped = [row for row in reference if row["method"] in methods]
-results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
+results.compare(reference, dataset, methods=methods)
+
+# %% tags=["dataset", "figure"]
+plots.show_gains(reference, methods[1:], ("AUC", "macro-F1"))
 
 # %% [markdown]
-# Label split by label split, against the plain baseline, against the fair opponent and against FixMatch: the mean difference, its standard
+# MixMatch itself, label split by label split, over the plain baseline, over the fair opponent and over FixMatch: the mean difference, its standard
 # error, and on how many label splits MixMatch is above. Then the control experiment, the digits (where the adjustment changes
 # nothing).
 
@@ -888,8 +866,8 @@ results.compare(shipped, dataset).drop(columns="seconds", errors="ignore")
 # %%
 def against_each(dataset):
     metrics = ("macro-F1", "AUC", "balanced ACC")
-    lines = [results.gains(["MixMatch"], dataset, baseline, metrics) for baseline in methods[:3]]
-    return pd.concat(lines)
+    gains = {over: results.gains(["MixMatch"], dataset, over, metrics).loc["MixMatch"] for over in methods[:3]}
+    return pd.DataFrame(gains).T.rename_axis(columns="MixMatch over")
 
 
 # %% tags=["dataset"]
