@@ -21,14 +21,15 @@ PIP_SAYS := { grep --line-buffered -oE '(Downloading|Using cached) [^ ]+ \([0-9]
 UV_SAYS := { grep --line-buffered -vE '^ [-+~] |^Using Python' || true; }
 
 # install,EXTRAS: the course, with extras such as [test], in the versions of requirements.txt. uv where it is found, plain pip where
-# not; byte-compiled either way, which saves seconds at each kernel start.
+# not; byte-compiled on all cores either way, which saves seconds at each kernel start.
 define install
 { set -o pipefail; if command -v uv >/dev/null; then \
 	uv pip install --quiet --python $(BIN)/python -c requirements.txt setuptools && \
 	uv pip install --compile-bytecode --python $(BIN)/python -c requirements.txt --no-build-isolation -e ".$(1)" 2>&1 | $(UV_SAYS) ; \
 else \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt setuptools && \
-	$(BIN)/python -m pip install --disable-pip-version-check -c requirements.txt --no-build-isolation -e ".$(1)" | $(PIP_SAYS) ; \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c requirements.txt --no-build-isolation -e ".$(1)" | $(PIP_SAYS) && \
+	echo "Compiling them for quick starts" && { $(BIN)/python -m compileall -qq -j 0 .venv/lib || true; } ; \
 fi; } || { echo; \
 	echo "Set-up failed; the reason stands above. What helps:"; \
 	echo "  - no network or a time-out: check the connection and run the same command again, it goes on where it stopped;"; \

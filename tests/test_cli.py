@@ -383,7 +383,7 @@ def test_the_package_imports_downwards_only():
                 ).is_dir():
                     other = room_of(module)
                     floor = own.split(".")[0]
-                    same = other == own or floor == other.split(".")[0] and floor in ("authoring", "benchmarks")
+                    same = other == own or (floor == other.split(".")[0] and floor in ("authoring", "benchmarks"))
                     assert {own, other} <= {*ORDER}, f"{name} ({own}) imports {module} ({other})"
                     assert same or ORDER.index(other) < ORDER.index(own), f"{name} imports {module}"
 

@@ -242,6 +242,7 @@ esac"""
                 "Downloading torch-2.14.1-cp311.whl (898.1 MB)",
                 "Using cached scipy-1.17.1.whl (35.3 MB)",
                 "Installing collected packages",
+                "Compiling them for quick starts",
             ],
         ),
         (UV, ["Resolved 130 packages in 1s", "Downloading torch (856.5MiB)", "Installed 130 packages in 2s"]),
