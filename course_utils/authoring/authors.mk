@@ -2,7 +2,7 @@
 # make test       set up once, then run the whole test suite
 # make run        set up once, then execute every lesson and print the comparison table
 # make site       set up once, then build the course as a static site into build/site
-# make classroom  set up once what grades a class: docs/guides/classroom.md
+# make classroom  set up once what grades a class: docs/teachers/classroom.md
 # make pins       write requirements.txt anew from pyproject.toml; make pins UPGRADE=--upgrade takes the newest versions
 # make newest     run the tests with the newest versions that pyproject.toml allows, in an environment of their own
 TESTS := -m pytest -n auto --maxprocesses 4 --dist loadfile tests solutions
@@ -20,7 +20,7 @@ site: $(READY)-site
 	@$(BIN)/course site
 
 classroom: $(READY)-classroom
-	@echo "nbgrader is there: source .venv/bin/activate, then go on with docs/guides/classroom.md"
+	@echo "nbgrader is there: source .venv/bin/activate, then go on with docs/teachers/classroom.md"
 
 $(READY)-%: $(READY)
 	@echo "Adding to .venv what pyproject.toml lists under '$*' ..." && $(call install,[$*]) && echo "Ready after $$SECONDS s." && touch $@
