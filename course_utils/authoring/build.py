@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 
 from course_utils import NOTEBOOKS
 from course_utils.authoring import repository
-from course_utils.check.headings import mentioned_exercises
+from course_utils.check import cards
+from course_utils.check.headings import HEADING, mentioned_exercises
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CELL_TIMEOUT = 600  # seconds
@@ -108,10 +109,15 @@ def _validate(notebook: NotebookNode, path: Path) -> None:
         )
 
 
-def student_notebook(path: Path) -> NotebookNode:
-    """The notebook that the student opens: stubs in place of the solutions, no outputs, and a first cell for Colab."""
+def student_notebook(path: Path, framed: bool = True) -> NotebookNode:
+    """The notebook that the student opens: stubs in place of the solutions, no outputs, and a first cell for Colab.
+
+    Without `framed` the exercises stand in plain Markdown, for whoever frames them in another way.
+    """
     notebook = read_source(path)
     for cell in notebook.cells:
+        if framed and cell.cell_type == "markdown":
+            cell.source = _framed(cell.source)
         if "exercise" in tags(cell):
             cell.source = _stub(cell.source, exercise_number(cell))
         if "figure" in tags(cell):
@@ -119,6 +125,16 @@ def student_notebook(path: Path) -> NotebookNode:
     first = next(position for position, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     notebook.cells.insert(first, _colab_cell())
     return notebook
+
+
+def _framed(text: str) -> str:
+    """The text with its exercise, from the heading on, in a box; where styles are not read it is plain Markdown."""
+    heading = HEADING.search(text)
+    if heading is None:
+        return text
+    before, exercise = text[: heading.start()], text[heading.start() :].strip()
+    sign = cards.badge("exercise", style="float:right; ")
+    return f'{before}<div style="{cards.frame("exercise")}">{sign}\n\n{exercise}\n\n</div>'
 
 
 def _colab_cell() -> NotebookNode:

@@ -37,6 +37,6 @@ def _ways_on(number: str) -> list[str]:
         return []
     title, hint = found[min(tries, len(found) + 1) - 2]
     ways = cards.prose(
-        f"Still stuck? `reveal({number!r})` shows the course's solution; `borrow({number!r})` lends it to you, so that the lesson goes on."
+        f"Still stuck? `reveal({number!r})` shows the course's solution, and `borrow({number!r})` lends it to you, so that you can go on."
     )
     return [f"<strong>{title}:</strong> {hint}", *([ways] if tries >= TRIES and can_lend() else [])]

@@ -21,7 +21,7 @@ LINE = 100  # characters; JupyterLab breaks longer lines of plain text in the mi
 class Kind(NamedTuple):
     """How a card of this kind is marked; white text on `color` has a contrast of at least 4.5:1."""
 
-    sign: str  # DejaVu has it, and so has every system
+    sign: str  # no emoji: DejaVu has it, and no system paints it in colours of its own
     word: str
     color: str
 
@@ -32,8 +32,9 @@ KINDS = {
     "todo": Kind("○", "to do", "#57606A"),
     "not yet": Kind("○", "not yet", "#57606A"),
     "borrowed": Kind("⇄", "borrowed", "#6639BA"),
-    "stopped": Kind("▶", "stopped here", "#9A6700"),
+    "stopped": Kind("!", "stopped here", "#9A6700"),
     "progress": Kind("→", "progress", "#0B5CAD"),
+    "exercise": Kind("✎", "your turn", "#0B5CAD"),
 }
 TINT = 0.1  # of the kind's colour in a card's background
 
@@ -47,7 +48,9 @@ def tell(kind: str, subject: str, message: str, more: Sequence[str] = ()) -> Non
     """Say `message` about `subject` ("Exercise 6.2", or nothing), and below it each of `more`, which are HTML."""
     text = [line(kind, subject, message), *filter(None, map(plain, more))]
     wrapped = "\n".join(textwrap.fill(part, LINE, break_long_words=False) for part in text)
-    show(card(kind, subject, prose(message), *more), wrapped)
+    sentence = message[:1].upper() + message[1:] + ("" if message.endswith((".", "?", "!")) else ".")
+    head = (f"{subject}: {message}",) if kind == "ok" else (subject, prose(sentence))
+    show(card(kind, *head, *more), wrapped)
 
 
 def show(card: str, text: str) -> None:
@@ -70,41 +73,49 @@ def shell() -> Any:
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
-def card(kind: str, subject: str, *parts: str) -> str:
-    """The HTML of a card; the parts are HTML. Styles are inline, for nothing else is left of them in VS Code and on GitHub."""
+def card(kind: str, title: str, *parts: str) -> str:
+    """The HTML of a card with a title in plain text; the parts are HTML."""
+    head = f"<div>{badge(kind)} <strong>{prose(title)}</strong></div>"
+    rest = "".join(f'<div style="margin-top:0.35em">{part}</div>' for part in parts if part)
+    return f'<div style="max-width:60em; {frame(kind)}">{head}{rest}</div>'
+
+
+def frame(kind: str) -> str:
+    """The style of a box of this kind; inline, because VS Code and JupyterLab leave no other."""
     color = KINDS[kind].color
-    style = (
-        f"box-sizing:border-box; max-width:60em; margin:0.3em 0; padding:0.6em 1em; border:1px solid {color}; "
+    return (
+        f"box-sizing:border-box; margin:0.3em 0; padding:0.6em 1em; border:1px solid {color}; "
         f"border-left:0.4em solid {color}; border-radius:6px; background:{_tint(color)}; line-height:1.5; "
         "white-space:normal; word-break:normal; overflow-wrap:break-word"
     )
-    head = f"{badge(kind)} <strong>{prose(subject)}</strong>"
-    rest = "".join(f'<div style="margin-top:0.35em">{part}</div>' for part in parts if part)
-    return f'<div style="{style}"><div>{head}</div>{rest}</div>'
 
 
-def badge(kind: str, word: str | None = None) -> str:
-    """The sign and the word of a kind, white on its colour; another `word` takes its place."""
+def badge(kind: str, word: str | None = None, style: str = "") -> str:
+    """The sign and the word of a kind, white on its colour; another `word` takes its place, `style` is added."""
     sign, usual, color = KINDS[kind]
-    style = f"background:{color}; color:#FFFFFF; border-radius:4px; padding:0.1em 0.5em; font-weight:bold; white-space:nowrap"
+    style += f"background:{color}; color:#FFFFFF; border-radius:4px; padding:0.1em 0.5em; font-weight:bold; white-space:nowrap"
     return f'<span style="{style}">{sign} {html.escape(usual if word is None else word)}</span>'
 
 
-def bar(solved: int, borrowed: int, total: int) -> str:
+def bar(solved: int, borrowed: int, total: int, width: str = "30em") -> str:
     """How much is done, as a bar without words; what is borrowed stands behind what is solved."""
     parts = {"ok": solved, "borrowed": borrowed}
     filled = "".join(
         f'<div style="width:{100 * part / max(total, 1):.1f}%; height:100%; background:{KINDS[kind].color}"></div>'
         for kind, part in parts.items()
     )
-    style = "display:flex; height:0.6em; max-width:30em; border-radius:0.3em; overflow:hidden; background:rgba(127,127,127,0.3)"
+    style = (
+        f"display:flex; height:0.6em; width:{width}; max-width:100%; border-radius:0.3em; overflow:hidden; "
+        "background:rgba(127,127,127,0.35)"
+    )
     return f'<div role="img" aria-label="{solved} of {total} solved" style="{style}">{filled}</div>'
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells of HTML, without lines and stripes."""
-    style = "text-align:left; padding:0.15em 1em 0.15em 0; border:none; background:none; vertical-align:top"
-    lines = ("".join(f'<td style="{style}">{cell}</td>' for cell in row) for row in rows)
+    """Rows of cells of HTML, without lines and stripes; in a narrow window the second cell, the title, gives way."""
+    style = "text-align:left; padding:0.15em 1em 0.15em 0; border:none; background:none; vertical-align:middle"
+    styles = [f"{style}; white-space:{'normal' if column == 1 else 'nowrap'}" for column in range(max(map(len, rows), default=0))]
+    lines = ("".join(f'<td style="{style}">{cell}</td>' for style, cell in zip(styles, row)) for row in rows)
     body = "".join(f'<tr style="background:none">{line}</tr>' for line in lines)
     return f'<table style="border-collapse:collapse; border:none; margin:0; font-size:inherit">{body}</table>'
 

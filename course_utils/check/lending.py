@@ -38,7 +38,7 @@ def reveal(number: str) -> None:
         return
     if not now.solved and now.tries < TRIES:
         when = f"it is revealed once it is solved, or after {TRIES} different answers to its check (so far {now.tries})."
-        meanwhile = f"There are two hints above it, and `borrow({number!r})` lets the lesson go on."
+        meanwhile = f"There are two hints above it, and `borrow({number!r})` lets you go on."
         cards.tell("not yet", f"Exercise {number}", when, [cards.prose(meanwhile)])
         return
     note(number, "revealed")

@@ -51,6 +51,7 @@ class_fractions = Exercise(
     "0.1",
     "class_fractions",
     "the fraction of each class",
+    why="Look at these fractions before you look at any score: with one large class, many a number flatters.",
     observe=returns(Part("the result", "float tensor")),
     cases=[
         Case("for 5 classes in [0, 2, 2, 3, 0, 2, 3, 2]", (torch.tensor([0, 2, 2, 3, 0, 2, 3, 2]), 5), [0.25, 0.0, 0.5, 0.25, 0.0]),
@@ -156,6 +157,7 @@ majority_accuracy = Exercise(
     "0.2",
     "majority_accuracy",
     "what the majority class scores",
+    why="This is the score to beat: you get it without looking at a single image.",
     observe=returns(Part("the accuracy", "number")),
     cases=[
         Case("for training labels [0, 1, 1, 1, 1, 2, 2, 2]", _labels([0, 1, 1, 1, 1, 2, 2, 2], [2, 2, 2, 1, 0, 2, 1, 2, 2, 2]), 0.2),
@@ -261,6 +263,7 @@ macro_f1 = Exercise(
     "0.3",
     "macro_f1",
     "macro-F1 from the confusion matrix",
+    why="Here every class counts the same, so a rare disease can no longer hide behind a frequent one.",
     observe=returns(Part("the macro-F1", "number")),
     cases=[
         Case("of [[8, 1, 1], [2, 3, 0], [2, 2, 1]]", _matrix([8, 1, 1], [2, 3, 0], [2, 2, 1]), (16 / 22 + 6 / 11 + 2 / 7) / 3),

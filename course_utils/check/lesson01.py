@@ -175,6 +175,7 @@ stratified_split = Exercise(
     "1.1",
     "stratified_split",
     "a stratified label split",
+    why="With few labels, chance alone can lose a whole class; your split keeps each of them in.",
     observe=_counts,
     cases=[
         Case("for classes of 33, 15, 11, 4 and 1 images, 16 labels,", (_FIVE, 16), [8, 3, 2, 1, 1]),
@@ -414,6 +415,7 @@ supervised_loss = Exercise(
     "1.2",
     "supervised_loss",
     "the supervised loss",
+    why="Every method to come ends in a pair like this one: a loss to lower, and numbers to watch.",
     observe=loss_and_logs("accuracy", of=("x_l",), passes=_once),
     cases=[
         Case(
@@ -633,6 +635,7 @@ predict_probabilities = Exercise(
     "1.3",
     "predict_probabilities",
     "predicting probabilities",
+    why="You will judge every network with these lines, and a network left in the wrong mode gives wrong answers without a word.",
     observe=_predicted,
     changes=("mode",),
     cases=[
@@ -749,6 +752,7 @@ adjusted_cross_entropy = Exercise(
     "1.4",
     "adjusted_cross_entropy",
     "logit adjustment",
+    why="One line of prior knowledge, and the rare classes get a fair hearing; keep it in your toolbox for any uneven data.",
     observe=returns(Part("the loss", "tensor"), gradient={0: "the logits"}),
     cases=[
         Case("with strength 2.5", (_Z, _Y, _PRIOR, 2.5), _closed(2.5)),
@@ -892,6 +896,7 @@ paired_difference = Exercise(
     "1.5",
     "paired_difference",
     "the paired difference",
+    why="Comparing on the same label split takes the luck of the split out, so you see small gains that are real.",
     observe=_pair,
     cases=[
         Case(

@@ -58,6 +58,7 @@ lee_weight = Exercise(
     "2.1",
     "lee_weight",
     "a weight that grows",
+    why="Early pseudo-labels are often wrong: starting at nothing gives the network time to learn from the true labels first.",
     observe=_weight_at,
     cases=[
         _w(3, 0, 4, 8.0, 6.0),
@@ -263,6 +264,7 @@ lee_loss = Exercise(
     "2.2",
     "lee_loss",
     "Lee's loss",
+    why="With this short loss of 2013 much of the field began: the network becomes its own teacher.",
     observe=_lee_seen,
     cases=[
         _l("of the worked example", _EXAMPLE, 0.7, {"the loss": _LOSS_L + 0.7 * _LOSS_U, "logs['unlabelled']": _LOSS_U}),
@@ -431,6 +433,7 @@ select_confident = Exercise(
     "2.3",
     "select_confident",
     "the confident ones",
+    why="Which answers you believe decides what the network learns next; the threshold is your filter.",
     observe=returns(Part("positions", "int64 tensor"), Part("labels", "int64 tensor")),
     cases=[
         Case("of seven images at tau = .75", (_P, _AT, 0.75), ([0, 3, 5, 6], [1, 2, 0, 1])),
@@ -593,6 +596,7 @@ merge = Exercise(
     "2.4",
     "merge",
     "a merge that touches nothing",
+    why="True labels are the only firm ground you have, and now no pseudo-label can overwrite one.",
     observe=_merged,
     cases=[
         _m([0, -1, 2, -1, -1, 1], [1, 4], [0, 2], [0, 0, 2, -1, 2, 1]),
@@ -786,6 +790,7 @@ self_train = Exercise(
     "2.5",
     "self_train",
     "the rounds",
+    why="You have built self-training, one of the oldest ideas in the field, and it works with any model.",
     observe=_train,
     cases=[
         _r("in three rounds", _ROUNDS, 3, *_FOUR),
@@ -948,6 +953,7 @@ surviving_mistakes = Exercise(
     "2.6",
     "surviving_mistakes",
     "the mistakes that survive",
+    why="A mistake that feeds on itself is the great danger of pseudo-labels, and you can now measure it.",
     observe=returns(Part("the fraction", "number")),
     cases=[
         _s(
@@ -1080,6 +1086,7 @@ choose_round = Exercise(
     "2.7",
     "choose_round",
     "the stop rule",
+    why="Knowing when to stop is half of self-training: more rounds can also make things worse.",
     observe=_chosen,
     cases=[
         _c([0.25, 0.5, 0.375, 0.625, 0.375, 0.6875, 0.75, 0.5], 0.25, 1),

@@ -112,6 +112,7 @@ gaussian_affinity = Exercise(
     "3.1",
     "gaussian_affinity",
     "the Gaussian affinity",
+    why="You have decided what near means, and in a graph method that decision is the model.",
     observe=_array("W"),
     cases=[
         Case("for (0, 0), (.5, .5), (1.5, 0) and gamma .6", (_PLACES, 0.6), _weights(0.6, 3, 0.5, 2.25, 1.25)),
@@ -268,6 +269,7 @@ knn_graph = Exercise(
     "3.2",
     "knn_graph",
     "the neighbour graph",
+    why="Keeping only near neighbours makes the graph small, and lets it follow the shape of the data.",
     observe=_array("A", ""),
     cases=[
         Case("for 0, 1, 3, 7, 15 on a line and k = 1", (_LINE, 1), _chain(1, 1, 1, 1)),
@@ -579,6 +581,7 @@ label_propagation = Exercise(
     "3.3",
     "label_propagation",
     "label propagation",
+    why="Labels now flow from point to point like heat: no network, no gradient, and still semi-supervised.",
     observe=_flow,
     cases=[
         Case("after 1 step over edges of weight 2 and 1", (_2_1, *_ends(3), 1), [[1, 0], [2 / 3, 1 / 3], [0, 1]]),
@@ -696,6 +699,7 @@ label_spreading = Exercise(
     "3.4",
     "label_spreading",
     "label spreading",
+    why="This version may also doubt the labels it was given, which helps when some of them are wrong.",
     observe=_flow,
     cases=[
         Case("after 0 steps", (_FOUR, _Y4, 0.5, 0), _Y4),
@@ -837,6 +841,7 @@ class_factors = Exercise(
     "3.5",
     "class_factors",
     "class mass normalisation",
+    why="What you know about the class fractions can repair what the graph alone gets wrong.",
     observe=_array("the result"),
     cases=[
         Case("for the masses 2 and 1 and the prior (.7, .3)", (_SUMS_2_1, _prior(7, 3)), [1.05, 0.9]),
@@ -974,6 +979,7 @@ predict_new = Exercise(
     "3.6",
     "predict_new",
     "ask the neighbours",
+    why="A graph knows only its own nodes; with this it can answer for images that come tomorrow.",
     observe=_array("the result"),
     cases=[
         Case("for two new images", _to(*_NEW, 0.5), _rows_rescaled(_HEARD @ _MASSES)),
@@ -1121,6 +1127,7 @@ second_opinion = Exercise(
     "3.7",
     "second_opinion",
     "a second opinion",
+    why="Two methods that go wrong in different ways make a good filter: believe what both say.",
     observe=_mask,
     cases=[
         Case("of ten images", _of(*_TEN, mask=_SURE), [0, 1, 0, 0, 1, 1, 0, 1, 1, 1]),

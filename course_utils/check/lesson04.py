@@ -52,6 +52,7 @@ probability_real = Exercise(
     "4.1",
     "probability_real",
     "D from K logits",
+    why="One network, two jobs: it names the class, and the very same logits tell real from fake.",
     observe=returns(Part("D", "float tensor")),
     cases=[
         Case(
@@ -150,6 +151,7 @@ real_fake_losses = Exercise(
     "4.2",
     "real_fake_losses",
     "losses on real and fake images",
+    why="Losses that stay exact for extreme logits are what keeps a training like this from blowing up.",
     observe=returns("loss_real", "loss_fake", gradient={0: "logits_real", 1: "logits_fake"}),
     cases=[
         Case(
@@ -379,6 +381,7 @@ discriminator_loss = Exercise(
     "4.3",
     "discriminator_loss",
     "the discriminator's loss",
+    why="Unlabelled images have a task at last: to look real. That is how a GAN learns from them.",
     observe=_discriminating,
     cases=[
         _of("of the worked example", _EXAMPLE, _known(1.6071254, 0.8941640, 0.7783297)),
@@ -513,6 +516,7 @@ feature_matching = Exercise(
     "4.4",
     "feature_matching",
     "feature matching",
+    why="Matching averages is a calmer game than fooling the discriminator, and easier to keep in balance.",
     observe=returns("the loss", gradient={1: "features_fake"}),
     cases=[
         Case(
@@ -784,6 +788,7 @@ generator_step = Exercise(
     "4.5",
     "generator_step",
     "the generator's step",
+    why="Two networks, two optimisers, and only one of them moves: you now control who learns when.",
     observe=_moving,
     changes=("gradients", "weights"),  # the generator's; _hands_off looks after the model's
     cases=[
@@ -943,6 +948,7 @@ diversity = Exercise(
     "4.6",
     "diversity",
     "diversity",
+    why="A generator can cheat by painting one image over and over; you can now tell by a number.",
     observe=returns(Part("the diversity", "number")),
     cases=[
         Case(

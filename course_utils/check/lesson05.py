@@ -64,6 +64,7 @@ consistency_loss = Exercise(
     "5.1",
     "consistency_loss",
     "the consistency loss",
+    why="The same image, seen twice, deserves the same answer: this one line carries half of the field.",
     observe=returns(Part("the loss", "tensor"), gradient={0: "the logits", 1: "the target"}),
     cases=[
         Case("of two images", (_Z, _T), 0.130562),
@@ -157,6 +158,7 @@ ramp_up = Exercise(
     "5.2",
     "ramp_up",
     "the ramp",
+    why="At first the answers are noise, so agreement means little; a gentle start keeps the noise from teaching.",
     observe=returns(Part("the factor", "number")),
     cases=[
         *(_at(100 * n, 400, math.exp(exponent)) for n, exponent in enumerate((-5, -2.8125, -1.25, -0.3125, 0))),
@@ -343,6 +345,7 @@ consistency_step = Exercise(
     "5.3",
     "consistency_step",
     "one step",
+    why="Swap the teacher, and this one step is the Π-model or the mean teacher: a whole family in your hands.",
     observe=_losses,
     cases=[
         _one_step("of the worked example, with weight 5", _EXAMPLE, 5.0, _LOSS_L + 5 * _LOSS_U, _LOSS_U),
@@ -515,6 +518,7 @@ ensemble_update = Exercise(
     "5.4",
     "ensemble_update",
     "temporal ensembling",
+    why="An average over many epochs is steadier than any single answer, and it costs only memory.",
     observe=returns(
         Part("Z", "float tensor", constant=True), Part("counts", "int64 tensor"), Part("the target", "float tensor", constant=True)
     ),
@@ -774,6 +778,7 @@ update_teacher = Exercise(
     "5.5",
     "update_teacher",
     "the teacher follows",
+    why="A slow copy of a network is often better than the network itself; you meet this trick all over deep learning.",
     observe=_follow,
     changes=("weights", "buffers"),
     cases=[
@@ -955,6 +960,7 @@ soft_dice = Exercise(
     "5.6",
     "soft_dice",
     "soft Dice",
+    why="When most pixels are background, accuracy says little; overlap says what a doctor wants to know.",
     observe=_scores,
     cases=[
         Case(
@@ -1223,6 +1229,7 @@ same_warp = Exercise(
     "5.7",
     "same_warp",
     "one warp for two",
+    why="Image and mask must move together, or the network learns from wrong masks and nobody notices.",
     observe=returns("the image", "the target"),
     rules=[_each_by_itself, _goes_on],
     battery={

@@ -122,6 +122,7 @@ flip_each = Exercise(
     "6.1",
     "flip_each",
     "a random draw for each image",
+    why="Chance for each image by itself is what makes augmented views worth their name; you will draw millions of them.",
     observe=returns("the batch"),
     rules=[_each_by_itself, _goes_on],
     errors={"must match": "one random number for each image needs the shape (B, 1, 1, 1)"},
@@ -181,6 +182,7 @@ pseudo_label_and_mask = Exercise(
     "6.2",
     "pseudo_label_and_mask",
     "pseudo-label and mask",
+    why="Two lines, and the network teaches itself, but only where it is sure and never through its own answer.",
     observe=returns(Part("the pseudo-label", "int64 tensor", constant=True), Part("the mask", "float tensor", constant=True)),
     cases=[
         Case("for confidences .97, .60, .96, .96 at tau = .95", (_leaf(_LOGITS_W), 0.95), (_LABEL, _MASK)),
@@ -291,6 +293,7 @@ unlabelled_loss = Exercise(
     "6.3",
     "unlabelled_loss",
     "the unlabelled loss",
+    why="A shy start comes for free: as long as few images pass the mask, this loss stays small.",
     observe=returns(Part("the loss", "tensor"), gradient={0: "the strong logits"}),
     cases=[
         Case("of the worked example", (_LOGITS_S, _LABEL, _MASK), _LOSS_U),
@@ -493,6 +496,7 @@ fixmatch_loss = Exercise(
     "6.4",
     "fixmatch_loss",
     "FixMatch",
+    why="You wrote FixMatch, the method that most later work is compared with, and it fits on one screen.",
     observe=loss_and_logs("mask", passes=_passes),
     cases=[
         Case("of the worked example", (Probe(), _EXAMPLE), {"the loss": _LOSS_L + (_LOSSES * _MASK).mean(), "logs['mask']": 0.75}),
@@ -660,6 +664,7 @@ kept_by_class = Exercise(
     "6.5",
     "kept_by_class",
     "what the mask keeps, class by class",
+    why="One total hides what happens to the rare classes; now you see who gets in, and under which name.",
     observe=returns(Part("the fraction that is kept", "float tensor"), Part("the precision", "float tensor")),
     cases=[
         Case("of eight images of four classes", (*_EIGHT, 4), ([2 / 3, 2 / 3, 1 / 2, _NAN], [1 / 2, 1.0, _NAN, _NAN])),
@@ -759,6 +764,7 @@ zip_coverage = Exercise(
     "6.6",
     "zip_coverage",
     "where zip stops",
+    why="A loop can be right in every line and still see only a part of its data; from now on you will spot it.",
     observe=returns(Part("the fraction", "number")),
     cases=[
         _zip(500, 6507, 16, 64, 2048 / 6507),

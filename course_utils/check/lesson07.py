@@ -73,6 +73,7 @@ remember = Exercise(
     "7.1",
     "remember",
     "remember the confident pseudo-labels",
+    why="The method now has a memory of what it once was sure about: its own record of how the learning goes.",
     observe=_remembered,
     cases=[
         Case("of the worked example", (*_EXAMPLE, _CONFIDENCE, 0.95), [1, 0, -1, 2, 1, 0, 2, 3]),
@@ -196,6 +197,7 @@ learning_status = Exercise(
     "7.2",
     "learning_status",
     "the learning status",
+    why="Classes learn at different speeds, and you have found a way to see it without a single extra label.",
     observe=returns(Part("the status", "float tensor")),
     cases=[
         Case("for counts 40, 10, 0 and 50 images without a note", (_pool_of(40, 10, 0, 50), 3), [0.8, 0.2, 0.0]),
@@ -263,6 +265,7 @@ flexible_thresholds = Exercise(
     "7.3",
     "flexible_thresholds",
     "thresholds",
+    why="A class that lags behind gets an easier test, so that it is not left out for good.",
     observe=returns(Part("the thresholds", "float tensor")),
     cases=[
         Case("for status .8, .2, .5 at tau = .95", (_STATUS, 0.95), [0.95 * 2 / 3, 0.95 / 9, 0.95 / 3]),
@@ -414,6 +417,7 @@ select = Exercise(
     "7.4",
     "select",
     "select, then remember",
+    why="Select first, remember afterwards: with this order no batch sets its own threshold.",
     observe=_selected,
     cases=[
         Case(
@@ -625,6 +629,7 @@ flexmatch_loss = Exercise(
     "7.5",
     "flexmatch_loss",
     "FlexMatch",
+    why="You turned FixMatch into FlexMatch by changing a single part: good methods are built like that.",
     observe=_stepped,
     cases=[
         Case("of the worked example", _STEP, _right((_LOSSES * _KEPT).mean(), 0.8)),
@@ -769,6 +774,7 @@ status_by_prior = Exercise(
     "7.6",
     "status_by_prior",
     "the status, corrected by the prior",
+    why="A count means something only beside what was to be expected; with uneven classes that changes everything.",
     observe=returns(Part("the status", "float tensor")),
     cases=[
         Case("for counts 45, 6, 14 of 100 images, prior .5, .3, .2", (_pool_of(45, 6, 14, 35), _PRIOR), [1.0, 0.2 / 0.9, 0.7 / 0.9]),
@@ -866,6 +872,7 @@ align = Exercise(
     "7.7",
     "align",
     "distribution alignment",
+    why="If the answers lean towards one class, pull them back: a small correction that many methods share.",
     observe=returns(Part("the aligned predictions", "float tensor")),
     cases=[
         Case(

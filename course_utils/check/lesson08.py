@@ -53,6 +53,7 @@ sharpen = Exercise(
     "8.1",
     "sharpen",
     "sharpening",
+    why="A sharper answer pushes the network away from the fence, without the hard yes or no of a threshold.",
     observe=returns(Part("the distribution", "float tensor")),
     cases=[
         Case("for [.6, .3, .1] and [.25, .75, 0] at T = .5", (_P, 0.5), [[36 / 46, 9 / 46, 1 / 46], [0.1, 0.9, 0]]),
@@ -167,6 +168,7 @@ guess_labels = Exercise(
     "8.2",
     "guess_labels",
     "the averaged pseudo-label",
+    why="Asking about several views and averaging is the cheapest committee there is.",
     observe=_usable,
     cases=[
         Case("for two views of two images at T = .5", lambda: (_Z.clone().requires_grad_() * 1, 0.5), _SHARP),
@@ -286,6 +288,7 @@ mixup = Exercise(
     "8.3",
     "mixup",
     "MixUp",
+    why="Straight lines between images are a strong and simple regulariser; MixUp helps in supervised learning, too.",
     observe=returns(Part("the mixed images", "float tensor"), Part("the mixed labels", "float tensor")),
     cases=[
         Case("for lambda .3, .8, .9", (_X1, torch.eye(3), _X2, _P2, _LAM), (_MIXED, _MIXED_P)),
@@ -409,6 +412,7 @@ mixmatch_losses = Exercise(
     "8.4",
     "mixmatch_losses",
     "two losses",
+    why="The bounded loss forgives a wrong pseudo-label; the other one would punish it without end.",
     observe=returns(Part("loss_l", "tensor"), Part("loss_u", "tensor"), gradient={0: "logits_l", 2: "logits_u"}),
     cases=[
         Case("of two labelled and four unlabelled images", (_Z_L, _P_L, _Z_U, _P_U), (0.5326059644, 0.1866898127)),
@@ -528,6 +532,7 @@ ramp = Exercise(
     "8.5",
     "ramp",
     "the ramp",
+    why="Three lines that decide how early the network listens to itself.",
     observe=returns(Part("the weight", "number")),
     cases=[
         _at(4096, 16384, 75.0, 18.75),
@@ -726,6 +731,7 @@ mixmatch_loss = Exercise(
     "8.6",
     "mixmatch_loss",
     "MixMatch",
+    why="You assembled MixMatch from your own pieces, and each piece works elsewhere as well.",
     observe=_step_seen,
     cases=[
         Case("of the worked example", _example(3.0), (_L + 3 * _U, _U)),
@@ -875,6 +881,7 @@ break_even = Exercise(
     "8.7",
     "break_even",
     "from which weight on the collapse pays",
+    why="A loss gets what it pays for: you can now compute when an empty answer becomes the cheapest one.",
     observe=_with_infinity,
     cases=[
         _costs(0.8, 0.006, 0.85, 0.002, right=12.5),

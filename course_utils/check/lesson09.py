@@ -86,6 +86,7 @@ macro_auc = Exercise(
     "9.1",
     "macro_auc",
     "AUC by counting pairs",
+    why="Once you have counted the pairs yourself, you know what an AUC says, and what it does not say.",
     observe=returns(Part("the macro AUC", "number")),
     cases=[
         Case("of seven images with ties, classes of 1, 4 and 2 images", (_SEVEN, _SEVEN_LABELS), (1 + 5.5 / 12 + 8 / 10) / 3),
@@ -229,6 +230,7 @@ sign_flip_p = Exercise(
     "9.2",
     "sign_flip_p",
     "the exact sign-flip test",
+    why="No bell curve and no table: with a handful of runs you can count every outcome, and be exact.",
     observe=_fraction_of_patterns,
     cases=[  # of the first five the sum is 8; of 32 flipped sums 11 are >= 8 and 11 are <= -8
         Case("for the differences 7, -3, 5, -9, 8", (_a([7.0, -3, 5, -9, 8]),), 22 / 32),
@@ -382,6 +384,7 @@ not_dominated = Exercise(
     "9.3",
     "not_dominated",
     "the methods that no other dominates",
+    why="Better is not enough, it also has a price: on the front are the methods that are worth it.",
     observe=_booleans("method"),
     cases=[
         Case("for the methods A to K (A, B, D, G and J are dominated)", (_COST, _GAIN), _STAY),
@@ -526,6 +529,7 @@ unseen_lesions = Exercise(
     "9.4",
     "unseen_lesions",
     "test images of unseen lesions",
+    why="If the same lesion stands in both splits, the test rewards memory; now you can test what is new.",
     observe=_booleans("test image"),
     cases=[
         Case("for seven test and six training images", (_TEST, _TRAIN), [True, True, False, True, True, False, False]),
@@ -725,6 +729,7 @@ reliability = Exercise(
     "9.5",
     "reliability",
     "the bins of a reliability diagram",
+    why="Whoever acts on a probability needs it to mean what it says; here you see whether it does.",
     observe=_three,
     cases=[
         Case(
@@ -846,6 +851,7 @@ calibration_error = Exercise(
     "9.6",
     "calibration_error",
     "the expected calibration error",
+    why="One number for honesty: how far a network's confidence is from how often it is right.",
     observe=returns(Part("the ECE", "number")),
     cases=[
         Case("of ten images in five bins (gaps .5, -.3 and -.2333, fractions .2, .5 and .3)", (*_TEN, 5), 0.32),
@@ -944,6 +950,7 @@ committee = Exercise(
     "9.7",
     "committee",
     "the committee",
+    why="Asking a committee is one of the most dependable gains in machine learning, and you know how.",
     observe=_committee_and_sums,
     cases=[
         # the members' sums are 1.8, .6, .6 and 1.2, .6, 1.2; the factors at strength .5 are 1 / .8, 1 / .5, 1 / root of .11

@@ -85,6 +85,7 @@ to_bytes = Exercise(
     "10.1",
     "to_bytes",
     "bytes",
+    why="Bugs like this one raise no error: the images only come out a little wrong, for ever.",
     observe=returns(Part("the result", "uint8 tensor")),
     cases=[
         Case("for -1, -.5, .25, .5, .99 and 1", (torch.tensor([-1, -0.5, 0.25, 0.5, 0.99, 1]),), [0, 64, 159, 191, 254, 255]),
@@ -279,6 +280,7 @@ teacher_consistency = Exercise(
     "10.2",
     "teacher_consistency",
     "student and teacher",
+    why="Who is in which mode, and where the gradient goes, decides whether a teacher teaches.",
     observe=_of_two_networks,
     cases=[
         _pair("of the worked example", _Z_W, _Z_S, 0.2231966),
@@ -462,6 +464,7 @@ vote = Exercise(
     "10.3",
     "vote",
     "a vote that may abstain",
+    why="To say that you don't know is better than a confident answer that rests on nothing.",
     observe=returns(Part("the answers", "integer array")),
     cases=[
         Case("about seven images", (_WEIGHTS, _ONE_HOT), _VOTES),
@@ -596,6 +599,7 @@ uda_loss = Exercise(
     "10.4",
     "uda_loss",
     "UDA's divergence",
+    why="Swapped arguments and a lost gradient look just like a method that does not work; now you check first.",
     observe=returns(
         Part("the loss", "tensor"),
         gradient={1: "the strong logits"},
@@ -778,6 +782,7 @@ tsa_loss = Exercise(
     "10.5",
     "tsa_loss",
     "hold back what is known",
+    why="Holding back the easy images keeps a few labels from being learnt by heart too soon.",
     observe=_hanging,
     cases=[
         Case(
@@ -934,6 +939,7 @@ keep_rates = Exercise(
     "10.6",
     "keep_rates",
     "the fraction to keep",
+    why="Sorted here, class numbers there: mixing up two orders is a bug that everybody writes once.",
     observe=returns(Part("the result", "float tensor")),
     cases=[
         Case(
@@ -1183,6 +1189,7 @@ accuracy = Exercise(
     "10.7",
     "accuracy",
     "look, and leave no trace",
+    why="Measuring must not change what is measured, or your curves depend on how often you look.",
     observe=_looked,
     changes=("mode",),  # of which this check has more to say
     cases=[
@@ -1341,6 +1348,7 @@ reported_score = Exercise(
     "10.8",
     "reported_score",
     "the number for the paper",
+    why="Choosing by the test score is the most common way to fool oneself; you no longer can.",
     observe=returns(Part("the score", "number")),
     cases=[
         Case("for val .601, .804, .703, .804, .65, .62, .801 and test .72, .75, .71, .853, .90, .70, .68", (_VAL, _TEST), 0.75),
@@ -1493,6 +1501,7 @@ diagnosis = Exercise(
     "10.9",
     "diagnosis",
     "name them",
+    why="Reading someone's curves and naming the bug behind them is a skill that colleagues will ask you for.",
     observe=returns("the letters"),
     rules=[_named_rightly],
     battery=none("nothing comes in: eight letters are named, once and for all"),
@@ -1789,6 +1798,7 @@ hybrid_loss = Exercise(
     "10.10",
     "hybrid_loss",
     "a hybrid of your own",
+    why="It is your own method now: write it down, test it fairly, and tell others about it.",
     observe=returns("the loss", "logs"),
     changes=("buffers",),  # BatchNorm's, in training mode
     rules=[

@@ -2,9 +2,19 @@
 
 import re
 import sys
+import time
 
 from course_utils.check import cards
 from course_utils.check.lending import can_lend
+
+# After "Run all" JupyterLab shows the last cell, wherever it stopped. Not when the notebook is opened again later.
+COME_INTO_VIEW = """
+<script>
+{
+    const cell = document.currentScript.closest(".jp-Notebook .jp-Cell");
+    if (cell && Date.now() - %d < 60000) setTimeout(() => cell.scrollIntoView({block: "nearest"}), 500);
+}
+</script>"""
 
 
 def friendly_unsolved() -> None:
@@ -31,9 +41,7 @@ def friendly_unsolved() -> None:
 def _stopped(number: str) -> None:
     needs = f"This cell needs Exercise {number}"
     cure = "scroll up to it, solve it, then run this cell again."
-    way_on = f"Or go on without: borrow({number!r}) lends you the course's function." if can_lend() else ""
-    parts = [f"It is not solved yet: {cure}", way_on.replace(f"borrow({number!r})", f"`borrow({number!r})`")]
-    cards.show(
-        cards.card("stopped", needs, *map(cards.prose, parts)),
-        f"{needs}, which is not solved yet: {cure} {way_on}".rstrip(),
-    )
+    way_on = f"Or go on without: `borrow({number!r})` lends you the course's function." if can_lend() else ""
+    card = cards.card("stopped", needs, cards.prose(f"It is not solved yet: {cure}"), cards.prose(way_on))
+    text = f"{needs}, which is not solved yet: {cure} {way_on}".rstrip()
+    cards.show(card + COME_INTO_VIEW % (1000 * time.time()), text)

@@ -34,12 +34,11 @@ def _lines(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 def summary(lesson: str) -> dict[str, Any]:
     """A lesson in one line: lesson, title, exercises, solved, borrowed, to do, minutes, minutes left."""
     notebook = lesson_notebook(lesson)
-    title = notebook["cells"][0]["source"].partition("\n")[0].partition(" · ")[2]
-    found = _lines(notebook)
+    found, first = _lines(notebook), next(iter(notebook["cells"]), {"source": ""})
     states, minutes = [line["state"] for line in found], [line["minutes"] for line in found]
     return {
         "lesson": lesson,
-        "title": title,
+        "title": first["source"].partition("\n")[0].partition(" · ")[2],
         "exercises": len(found),
         "solved": sum(state.solved for state in states),
         "borrowed": sum(state.borrowed and not state.solved for state in states),
@@ -83,12 +82,12 @@ def text(lesson: str | None = None) -> str:
         table = [[line["exercise"], line["title"], f"{line['minutes']} min", str(line["state"])] for line in lines(lesson)]
     widths = [max(map(len, column)) for column in zip(*table)]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]
-    filled = BAR * counts["solved"] // counts["exercises"]
+    filled = BAR * counts["solved"] // max(counts["exercises"], 1)
     return "\n".join([f"{head}: {words(counts)}", "█" * filled + "░" * (BAR - filled), *shown])
 
 
 def _of_lesson(row: dict[str, Any]) -> list[str]:
-    left = f"{duration(row['minutes left'])} left" if row["minutes left"] else "done"
+    left = duration(row["minutes left"]) if row["minutes left"] else "done"
     return [row["lesson"], row["title"], f"{row['solved']} of {row['exercises']}", left]
 
 
@@ -111,15 +110,13 @@ def progress(lesson: str | None = None) -> None:
 
 def _lesson_card(lesson: str) -> str:
     row = summary(lesson)
-    table = [
-        [line["exercise"], cards.prose(line["title"]), f"{line['minutes']} min", _badge(line["state"])] for line in lines(lesson)
-    ]
+    table = [[line["exercise"], cards.prose(line["title"]), f"{line['minutes']} min", _badge(line["state"])] for line in lines(lesson)]
     return cards.card("progress", f"Lesson {lesson} · {row['title']}", *_bar_and_words(row), cards.table(table))
 
 
 def _course_card() -> str:
     rows = summaries()
-    table = [[*map(cards.prose, _of_lesson(row)), _bar(row)] for row in rows]
+    table = [[*map(cards.prose, _of_lesson(row)), _bar(row, "6em")] for row in rows]
     return cards.card("progress", "The course", *_bar_and_words(total(rows)), cards.table(table))
 
 
@@ -127,8 +124,8 @@ def _bar_and_words(counts: dict[str, Any]) -> tuple[str, str]:
     return _bar(counts), cards.prose(words(counts))
 
 
-def _bar(counts: dict[str, Any]) -> str:
-    return cards.bar(counts["solved"], counts["borrowed"], counts["exercises"])
+def _bar(counts: dict[str, Any], width: str = "30em") -> str:
+    return cards.bar(counts["solved"], counts["borrowed"], counts["exercises"], width)
 
 
 def _badge(state: State) -> str:

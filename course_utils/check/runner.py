@@ -90,9 +90,7 @@ def _unchecked(number: Any, function: Any) -> Verdict | None:
         how = f"check({exercise.number!r}, {exercise.name})"
         return Verdict(exercise.number, "todo", f"hand over your function, too: {how}")
     if getattr(function, "borrowed", None):
-        return Verdict(
-            exercise.number, "borrowed", "this is the course's function. Write your own in the exercise's cell and run it."
-        )
+        return Verdict(exercise.number, "borrowed", "this is the course's function. Write your own in the exercise's cell and run it.")
     return None
 
 
