@@ -5,7 +5,7 @@ instructor = tags.has("instructor")  # noqa: F821 (Sphinx puts `tags` here)
 project = "Semi-supervised learning, step by step"
 html_title = f"{project} · Instructor's edition" if instructor else project
 language = "en"
-extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
+extensions = ["myst_nb", "sphinx_design", "sphinxcontrib.bibtex", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True  # what a default is called, not what it is on this machine
@@ -15,7 +15,7 @@ suppress_warnings = ["myst.header"]  # a part of lesson 10 starts with an exerci
 nb_execution_mode = "off"
 nb_merge_streams = True
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
 

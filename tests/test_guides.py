@@ -3,12 +3,12 @@
 import re
 
 import mistakes
-from lessons import ALL_EXERCISES, SOURCES, numbers
+from lessons import ALL_EXERCISES, SOURCES
 
 from course_utils import ROOT
 from course_utils.check import battery, cases, expect, runner, verdict
 
-GUIDES = ROOT / "docs" / "guides"
+GUIDES = ROOT / "docs" / "teachers"
 
 
 def test_the_plan_teaches_every_exercise_once_and_in_order():
@@ -22,12 +22,6 @@ def test_the_plan_teaches_every_exercise_once_and_in_order():
     assert taught == [number for _, number in ALL_EXERCISES]
 
 
-def test_the_readme_counts_the_exercises_of_each_lesson():
-    rows = re.findall(r"^\| (\d\d) \|.*?\| (\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    counted = [(source.name[:2], str(len(numbers(source)))) for source in SOURCES]
-    assert rows == counted
-
-
 def test_the_page_of_mistakes_is_up_to_date():
     text = (GUIDES / "mistakes.md").read_text()
     parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
@@ -35,7 +29,7 @@ def test_the_page_of_mistakes_is_up_to_date():
     for number in (0, 6):  # all would take longer than this test is worth
         fresh = mistakes.page([SOURCES[number]])
         assert fresh.startswith(parts[0]) and fresh.endswith(parts[number + 1].rstrip() + "\n"), (
-            "python tests/mistakes.py > docs/guides/mistakes.md"
+            "python tests/mistakes.py > docs/teachers/mistakes.md"
         )
     assert re.findall(r"^### (\d+\.\d+) ", text, re.MULTILINE) == [number for _, number in ALL_EXERCISES]
 

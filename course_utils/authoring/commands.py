@@ -162,6 +162,37 @@ def site(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@command(option("names", nargs="*", help="diagrams, such as fixmatch (default: all)"))
+def diagrams(arguments: argparse.Namespace) -> int:
+    """Draw the diagrams of docs/figures from their sources, and bring their words on the methods' pages up to date."""
+    from course_utils.authoring import diagrams as drawing
+
+    for source in drawing.sources(arguments.names):
+        print(f"drawn: {drawing.build(source)}; what shows it in a lesson:\n{drawing.markdown(source)}\n")
+    for page in drawing.renew_pages():
+        print(f"words renewed: {page}")
+    return 0
+
+
+@command()
+def renew(arguments: argparse.Namespace) -> int:
+    """Fill README, home page and pages of results in from their templates, the lessons and the shipped runs."""
+    from course_utils.authoring import readme
+
+    print(f"renewed: {readme.renew()} and the pages in {readme.DOCS} that have a template")
+    return 0
+
+
+@command(option("address", help="such as https://github.com/me/ssl-course"))
+def address(arguments: argparse.Namespace) -> int:
+    """Give the repository its address: badges and links of the README, the notebooks' cells for Colab, CITATION.cff."""
+    from course_utils.authoring import readme
+
+    readme.set_address(arguments.address)
+    print(f"the repository's address is {arguments.address}; commit what has changed, then make test")
+    return 0
+
+
 @command(option("--ship", action="store_true", help="put the table into the README"))
 def speed(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the original notebook's, and say where its time goes."""
@@ -190,4 +221,4 @@ def release(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = [build, verify, run, benchmark, site, speed, release]
+COMMANDS = [build, verify, run, benchmark, diagrams, renew, site, speed, release, address]

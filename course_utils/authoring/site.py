@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 
 from course_utils import ROOT, results
 from course_utils.authoring import build as builder
-from course_utils.authoring import lessons, readme
+from course_utils.authoring import lessons, pages
 from course_utils.datasets import load_dataset
 from course_utils.evaluation import METRICS, majority_scores
 from course_utils.settings import TAUGHT_NETWORK, TAUGHT_STEPS
@@ -29,9 +29,20 @@ from course_utils.settings import TAUGHT_NETWORK, TAUGHT_STEPS
 DOCS = ROOT / "docs"
 MAJORITY = results.shipped_file("majority_class")
 DATASETS = {"dermamnist": "DermaMNIST", "digits": "Digits"}
-BASELINES = ("supervised", "supervised, batches of 160")
+BASELINES = (pages.BASELINE, pages.LARGER)
 RESULTS = re.compile(r"^<!-- results: (.+) -->$", re.MULTILINE)
-PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinxcontrib.bibtex", "sphinx-mathjax-offline")
+PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_design", "sphinxcontrib.bibtex", "sphinx-mathjax-offline")
+TEACHERS = """
+```{toctree}
+:caption: For teachers and authors
+:maxdepth: 1
+:hidden:
+:glob:
+
+teachers/index
+teachers/*
+```
+"""
 
 
 def build(output: Path, solutions: bool = False, check_external: bool = False) -> None:
@@ -78,11 +89,17 @@ def _may_be_replaced(folder: Path) -> bool:
 
 
 def stage(folder: Path, solutions: bool) -> None:
-    """Lay out what Sphinx reads: `docs/` with its tables made, the lessons, and MathJax, so that formulas need no network."""
-    shutil.copytree(DOCS, folder)
+    """Lay out what Sphinx reads: `docs/` with its tables made, the lessons, and MathJax, so that formulas need no network.
+
+    The pages for teachers hold answers, so only the instructor's edition has them.
+    """
+    shutil.copytree(DOCS, folder, ignore=shutil.ignore_patterns("templates", *([] if solutions else ["teachers"])))
+    if solutions:
+        with (folder / "index.md").open("a") as home:
+            home.write(TEACHERS)
     for page in folder.rglob("*.md"):
         text = page.read_text().replace("../notebooks/", "lessons/")  # where the lessons lie for Sphinx
-        page.write_text(_unbroken(with_results(readme.with_tables(text))))
+        page.write_text(_unbroken(with_results(text)))
     mathjax = Path(str(importlib.resources.files("sphinx-mathjax-offline"))) / "static" / "mathjax"
     shutil.copy(mathjax / "tex-svg.js", folder / "_static" / "mathjax.js")
     (folder / "lessons").mkdir()
@@ -107,7 +124,8 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
     cells = []
     for cell, done in zip(page.cells, executed.cells):
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"`((\d\d)_\w+)\.ipynb`", r"[lesson \2](\1.ipynb)", _formulas_in_hints(cell.source))
+            text = _formulas_in_hints(cell.source).replace("](../docs/", "](../")  # where `docs` lies for Sphinx
+            cell.source = _framed(re.sub(r"`((\d\d)_\w+)\.ipynb`", r"[lesson \2](\1.ipynb)", text))
             cells.append(cell)
         else:
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
@@ -122,6 +140,14 @@ def _one_title(page: NotebookNode) -> None:
     if any(re.search(r"^# ", cell.source, re.MULTILINE) for cell in text):
         for cell in text:
             cell.source = re.sub(r"^#+ ", r"#\g<0>", cell.source, flags=re.MULTILINE)
+
+
+def _framed(text: str) -> str:
+    """An exercise, below its heading, in a box."""
+    heading = re.search(r"^#+ Exercise .+\n", text, re.MULTILINE)
+    if heading is None:
+        return text
+    return f"{text[: heading.end()]}\n:::{{container}} exercise\n{text[heading.end() :].strip()}\n:::"
 
 
 def _with_directions(text: str, source: Path, solutions: bool) -> str:
@@ -183,25 +209,25 @@ def _results_of(methods: list[str]) -> str:
         if unknown:
             raise ValueError(f"a page asks for the results of {', '.join(unknown)}: no such run ships for {dataset}")
         at_500 = rows[rows["num_labels"] == 500]
-        table = readme.by_method(at_500, BASELINES).reindex(shown)
+        table = pages.by_method(at_500, BASELINES).reindex(shown)
         constant = pd.read_csv(MAJORITY, index_col="dataset").loc[dataset]
-        table.loc["majority class"] = [f"{constant[name]:.3f}" for name in readme.METRICS] + [""] * len(BASELINES)
+        table.loc["majority class"] = [f"{constant[name]:.3f}" for name in pages.COLUMNS] + [""] * len(BASELINES)
         splits = at_500["label_split"].nunique()
         parts.append(
             f"### {title}, 500 labels\n\n"
             f"SimpleCNN, 1,600 steps, test split: mean (standard deviation) over {splits} label splits, each with its own "
             "initial weights. The last columns: the mean of the paired differences in macro-F1 ± its standard error, and on "
             "how many of the label splits the method is above.\n\n"
-            + readme.markdown(table.loc[["majority class", *shown]].rename_axis("method"))
+            + pages.markdown(table.loc[["majority class", *shown]].rename_axis("method"))
         )
-        metric = "macro-F1" if dataset == "dermamnist" else "ACC"
+        metric = pages.METRIC[dataset]
         others = rows[rows["num_labels"].isin(rows.loc[rows["method"].isin(methods), "num_labels"])]
         if others["num_labels"].nunique() > 1:
             parts.append(
                 f"### {title}, other numbers of labels\n\n{metric}: mean (standard deviation) over the label splits, and the mean "
                 "of the paired differences to the supervised baseline ± its standard error. The settings are those chosen for "
                 f"500 labels. The majority class has {constant[metric]:.3f}, however many labels there are.\n\n"
-                + readme.markdown(readme.by_labels(others, metric).rename_axis("method"))
+                + pages.markdown(pages.by_labels(others, metric).rename_axis("method"))
             )
     return "\n\n".join(parts)
 
