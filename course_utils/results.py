@@ -255,8 +255,9 @@ def gains(
     rows = reference(dataset, **of_reference)
     cells: dict[str, list[str]] = {}
     for metric in metrics:
-        found = {method: one.against for method, one in paired(rows, baseline, metric).items()}
-        cells[metric] = [found.get(method) or "no reference runs" for method in methods]
+        found = {method: one.against for method, one in paired(rows, baseline, metric).items() if one.pairs}
+        found[baseline] = ""
+        cells[metric] = [found.get(method, "no reference runs") for method in methods]
     return pd.DataFrame(cells, index=list(methods)).rename_axis(columns=f"gain over {baseline}")
 
 

@@ -748,9 +748,8 @@ names = [short_name(factor) for factor in rows]
 results.compare(reference, dataset, methods=names, baseline=names[0])
 
 # %% tags=["dataset", "figure"]
-plots.show_gains(
-    [*rows.values(), *reference], names[1:], baseline=names[0]
-)  # your own run where there are no reference runs
+runs = [*rows.values(), *reference]  # your own where there are no reference runs
+plots.show_gains(runs, names[1:], baseline=names[0])
 
 # %% [markdown]
 # On DermaMNIST neither two views, nor the ramp, nor one $\lambda$ per image, nor the average of the weights cures it, and all

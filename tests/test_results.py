@@ -114,6 +114,10 @@ def test_the_best_is_bold_and_the_table_is_the_same_each_time(digits):
     assert shown == results.compare(rows, digits)._repr_html_() and " id=" not in shown
     assert shown.count("<strong>0.40</strong>") == 2 == shown.count("<strong>")  # as far as one can see they are alike
     assert "&lt;FixMatch&gt;" in shown and "<strong>" not in repr(table)
+    wide = results.compare(
+        [row(), row("A method with a name that is rather long, as some are", f1=0.5)], digits, full=True
+    )
+    assert "..." not in repr(wide)
     assert "<strong>" not in results.compare([], digits)._repr_html_()  # nothing to be better than
     one = results.compare(rows, digits).loc[["MixMatch", "supervised"]]
     assert one._repr_html_().count("<strong>0.40</strong>") == 1  # a part of a table has a best line of its own
@@ -228,8 +232,8 @@ def test_gains_are_paired_by_label_split(monkeypatch, digits):
 def test_gains_of_other_settings(monkeypatch, digits):
     of_100 = [row("supervised", f1=0.4), row("FixMatch", f1=0.5)]
     monkeypatch.setattr(results, "reference", lambda dataset, num_labels=500: of_100 if num_labels == 100 else [])
-    table = results.gains(["FixMatch"], digits, metrics=("macro-F1",), num_labels=100)
-    assert table["macro-F1"].tolist() == ["+0.100, 1 of 1"]  # one label split has no spread
+    table = results.gains(["FixMatch", "supervised"], digits, metrics=("macro-F1",), num_labels=100)
+    assert table["macro-F1"].tolist() == ["+0.100, 1 of 1", ""]  # one label split has no spread
     assert results.gains(["FixMatch"], digits, metrics=("macro-F1",)).iloc[0, 0] == "no reference runs"
 
 
