@@ -102,8 +102,7 @@ def test_each_slider_changes_the_picture_and_the_words(name, show):
     for slider, value in zip(sliders, values.values()):
         before = page.value
         slider.value = value
-        picture, words = page.value.split("<p role='status'>")
-        assert picture != before.split("<p role='status'>")[0] and words != before.split("<p role='status'>")[1]
+        assert all(new != old for new, old in zip(page.value.split("<p "), before.split("<p ")))
         assert not slider.continuous_update and slider.description
     assert show(widget, **values).words in page.value.replace("&amp;", "&")
 
@@ -135,7 +134,7 @@ def test_an_error_of_a_students_function_is_seen(show):
 
     slider, page = show(widgets.sharpening, stops).live().children
     slider.value = 0.1
-    assert page.value == "<p role='status'>RuntimeError: p &lt;0</p>"
+    assert page.value.startswith("<p role='status'") and ">RuntimeError: p &lt;0</p>" in page.value
     slider.value = 0.6
     assert "<img" in page.value
 

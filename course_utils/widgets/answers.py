@@ -67,7 +67,7 @@ def threshold(
             _strip(ax, 4.7, 0.57 + 1.2 * line, [pixels(images[i]) for i in shown], captions)
         counts = "; ".join(f"{title}: {members.sum():,}" for title, members in groups.items())
         return figure, (
-            f"Threshold τ = {tau:.2f}. {counts}. Kept of each true class: {_in_words(names, fraction)}. "
+            f"Threshold τ = {tau:.2f}: {counts}. Kept of each true class: {_in_words(names, fraction)}. "
             f"Right among the kept, by pseudo-label: {_in_words(names, precision)}."
         )
 

@@ -35,7 +35,7 @@ def play(draw: Drawing, **sliders: Slider) -> None:
             try:
                 page.value = _page(*draw(**{name: handle.value for name, handle in handles.items()}))
             except Exception as error:  # a slider has no cell in which an error of the student's function could be seen
-                page.value = f"<p role='status'>{html.escape(f'{type(error).__name__}: {error}')}</p>"
+                page.value = _status(f"{type(error).__name__}: {error}")
 
         for handle in handles.values():
             handle.observe(redraw, "value")
@@ -52,8 +52,12 @@ def _page(figure: Figure, words: str) -> str:
     image = base64.b64encode(buffer.getvalue()).decode()
     return (
         f"<img alt='' decoding='sync' width='{width}' height='{height}' style='max-width: 100%; height: auto' "
-        f"src='data:image/png;base64,{image}'><p role='status'>{html.escape(words)}</p>"
+        f"src='data:image/png;base64,{image}'>{_status(words)}"
     )
+
+
+def _status(words: str) -> str:
+    return f"<p role='status' style='line-height: 1.4; margin: 0'>{html.escape(words)}</p>"
 
 
 # --------------------------------------------------------------------------------------------------------------- one look
