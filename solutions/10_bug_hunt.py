@@ -48,9 +48,7 @@ print(label_split)
 
 # %% tags=["dataset"]
 reference = results.reference(dataset)
-results.compare([row for row in reference if row["method"] == "supervised"], dataset).drop(
-    columns="seconds", errors="ignore"
-)
+results.compare(reference, dataset, methods=["supervised"])
 
 # %% [markdown]
 # # Part one: eight cases
@@ -78,14 +76,15 @@ def broken_bytes(x):
     return whole.byte()
 
 
-# %%
+# %% tags=["figure"]
 x_bytes = weak(label_split.images[label_split.labelled[:10]], generator(SEED, "bytes"))
 
 
 def look_at_bytes(convert, alt):
     as_bytes = convert(x_bytes).permute(0, 2, 3, 1).cpu().numpy()
     rows = [x_bytes, list(as_bytes)]
-    plots.show(plots.image_grid(rows, ["floats", "bytes"], scale=0.8), alt)
+    title = "Ten images before and after the conversion"
+    plots.show(plots.image_grid(rows, ["floats", "bytes"], scale=0.8, title=title), alt)
 
 
 look_at_bytes(
@@ -129,7 +128,7 @@ def to_bytes(x: torch.Tensor) -> torch.Tensor:
 # %% tags=["check", "ex-10.1"]
 check("10.1", to_bytes)
 
-# %%
+# %% tags=["figure"]
 look_at_bytes(
     to_bytes,
     "Ten images in the first row, and under each the same image after the conversion by to_bytes: the two rows look alike.",
@@ -179,13 +178,16 @@ def train_with_teacher(consistency, label):
     return train(new_model(dataset, SEED), loss, stream, 100, label=label)
 
 
+untaught = train_with_teacher(broken_consistency, "case 2")
+
+
+# %% tags=["figure"]
 def show_agreement(run, alt):
     named = {name: run.curves[name] for name in ("consistency loss", "answers that differ")}
-    plots.show(plots.curves(named, "loss, fraction", window=10), alt)
+    title = "What the loss reports, and how often teacher and student differ"
+    plots.show(plots.curves(named, "loss, fraction", window=10, title=title), alt)
 
 
-# %%
-untaught = train_with_teacher(broken_consistency, "case 2")
 show_agreement(
     untaught,
     "Two lines over a hundred steps. The fraction of images on which student and teacher differ is above zero. The "
@@ -233,6 +235,8 @@ check("10.2", teacher_consistency)
 
 # %%
 taught = train_with_teacher(teacher_consistency, "case 2, mended")
+
+# %% tags=["figure"]
 show_agreement(
     taught,
     "Two lines over a hundred steps: the fraction of images on which student and teacher differ, and the consistency loss, which "
@@ -272,6 +276,7 @@ Y = np.eye(dataset.num_classes)[label_split.y_l.numpy()]
 in_pool_labels = label_split.measure_labels(torch.from_numpy(in_pool)).numpy()
 
 
+# %% tags=["figure"]
 def show_votes(vote, alt, gamma=20.0):
     votes = vote(np.exp(-gamma * distances), Y)
     names = (*dataset.class_names, "unknown")
@@ -279,10 +284,10 @@ def show_votes(vote, alt, gamma=20.0):
         label: np.array([np.mean(values == c) for c in (*range(dataset.num_classes), -1)])
         for label, values in (("truth", in_pool_labels), ("answer", votes))
     }
-    plots.show(plots.class_bars(bars, names, "fraction of images"), alt)
+    title = "How many images are of each class, and how many are answered so"
+    plots.show(plots.class_bars(bars, names, "fraction of images", title=title), alt)
 
 
-# %%
 show_votes(
     broken_vote,
     "For each class two bars, its true fraction and the fraction of answers: practically all answers are the first class, "
@@ -322,7 +327,7 @@ def vote(W: np.ndarray, Y: np.ndarray) -> np.ndarray:
 # %% tags=["check", "ex-10.3"]
 check("10.3", vote)
 
-# %%
+# %% tags=["figure"]
 show_votes(
     vote,
     "For each class two bars, its true fraction and the fraction of answers. Practically all answers are now in a bar of their own: "
@@ -388,14 +393,13 @@ def confidence_over_time(loss, steps=300, T=0.4):
     return confidence
 
 
+# %% tags=["figure"]
 def show_confidence(loss, alt):
     curves = {"strong view": confidence_over_time(loss), "weak view": [0.6] * 300}
-    figure = plots.curves(curves, "confidence", window=1)
-    figure.axes[0].set_ylim(0, 1)
-    plots.show(figure, alt)
+    title = "How sure the answer to the strong view becomes"
+    plots.show(plots.curves(curves, "confidence", window=1, title=title, ylim=(0, 1)), alt)
 
 
-# %%
 show_confidence(
     broken_uda,
     "Confidence over 300 steps. The weak view's is a constant .6. The strong view starts there and falls, quickly at first, to a "
@@ -438,7 +442,7 @@ def uda_loss(logits_w: torch.Tensor, logits_s: torch.Tensor, T: float) -> torch.
 # %% tags=["check", "ex-10.4"]
 check("10.4", uda_loss)
 
-# %%
+# %% tags=["figure"]
 show_confidence(
     uda_loss,
     "Confidence over 300 steps. The weak view's is a constant .6. The strong view starts there and rises to a level clearly above.",
@@ -470,24 +474,28 @@ def broken_tsa(logits, y, eta):
 
 
 # %%
-def show_held_back(rule, alt, eta=0.6):
+def held_back(rule, eta=0.6):
+    """Which labelled images send no gradient; the probability of the true class, and the highest one, of each."""
     x = strong(label_split.images[label_split.labelled], generator(SEED, "case 5"))
     with torch.no_grad():
         z = untaught.ema(x).cpu()
     (gradient,) = torch.autograd.grad(rule(z.requires_grad_(), label_split.y_l, eta), z)
-    held = (gradient == 0).all(1)
     p = torch.softmax(z.detach(), 1)
-    of_truth, highest = p[torch.arange(len(p)), label_split.y_l], p.amax(1)
-    figure, ax = plots.plt.subplots(figsize=(6, 3.2))
-    ax.plot(of_truth[~held], highest[~held], "o", fillstyle="none", label="takes part")
-    ax.plot(of_truth[held], highest[held], "x", label="held back")
-    ax.axvline(eta, color="black", linewidth=0.8, linestyle=":")
+    return (gradient == 0).all(1), p[torch.arange(len(p)), label_split.y_l], p.amax(1)
+
+
+# %% tags=["figure"]
+def show_held_back(rule, alt, eta=0.6):
+    held, of_truth, highest = held_back(rule, eta)
+    figure, ax = plots.plt.subplots(figsize=(7, 3.4))
+    ax.plot(of_truth[~held], highest[~held], "o", color="0.35", fillstyle="none")
+    ax.plot(of_truth[held], highest[held], "x", color=plots.looks.CLASSES[5])
+    ax.axvline(eta, color="black", linewidth=0.8, linestyle=":", marker="")
     ax.set(xlabel="probability of the true class", ylabel="highest probability")
-    ax.legend(frameon=False)
+    ax.set_title("Which labelled images take part (o), and which are held back (x)")
     plots.show(figure, alt)
 
 
-# %%
 show_held_back(
     broken_tsa,
     "Each labelled image is a point: to the right the probability of its true class, upwards the highest probability. "
@@ -528,7 +536,7 @@ def tsa_loss(logits: torch.Tensor, y: torch.Tensor, eta: float) -> torch.Tensor:
 # %% tags=["check", "ex-10.5"]
 check("10.5", tsa_loss)
 
-# %%
+# %% tags=["figure"]
 show_held_back(
     tsa_loss,
     "The same points. The crosses now lie to the right of a vertical line only, on the diagonal: images that the network gets right "
@@ -563,12 +571,14 @@ derma_names = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 derma_counts = torch.tensor([228.0, 359, 769, 80, 779, 4693, 99])
 
 
+# %% tags=["figure"]
 def show_rates(rule, alt):
     bars = {
         "fraction of the labels": (derma_counts / derma_counts.sum()).numpy(),
         "fraction of pseudo-labels kept": rule(derma_counts, 1 / 3).numpy(),
     }
-    plots.show(plots.class_bars(bars, derma_names, "fraction"), alt)
+    title = "How frequent each class is, and how much of it is kept"
+    plots.show(plots.class_bars(bars, derma_names, "fraction", title=title), alt)
 
 
 show_rates(
@@ -612,7 +622,7 @@ def keep_rates(counts: torch.Tensor, alpha: float) -> torch.Tensor:
 # %% tags=["check", "ex-10.6"]
 check("10.6", keep_rates)
 
-# %%
+# %% tags=["figure"]
 show_rates(
     keep_rates,
     "Two bars for each class: its fraction of the labels and the fraction of its pseudo-labels that are kept. The rarer the "
@@ -666,12 +676,13 @@ def running_mean_over_time(accuracy, label):
     return lengths
 
 
+# %% tags=["figure"]
 def show_running_mean(accuracy, label, alt):
     lengths = running_mean_over_time(accuracy, label)
-    plots.show(plots.curves({"running mean": lengths}, "length", window=1), alt)
+    title = "How BatchNorm's running mean moves, with a look every 50 steps"
+    plots.show(plots.curves({"running mean": lengths}, "length", window=1, title=title), alt)
 
 
-# %%
 show_running_mean(
     broken_accuracy,
     "case 7",
@@ -714,7 +725,7 @@ def accuracy(model, x: torch.Tensor, y: torch.Tensor) -> float:
 # %% tags=["check", "ex-10.7"]
 check("10.7", accuracy)
 
-# %%
+# %% tags=["figure"]
 show_running_mean(
     accuracy,
     "case 7, mended",
@@ -751,17 +762,18 @@ test_looks = rng.binomial(2005, 0.7, (400, 100)) / 2005
 num_looks = [1, 2, 5, 10, 20, 50, 100]
 
 
+# %% tags=["figure"]
 def show_reported(report, alt):
     reported = [np.mean([report(val[:k], test[:k]) for val, test in zip(val_looks, test_looks)]) for k in num_looks]
-    figure, ax = plots.plt.subplots(figsize=(6, 3))
+    figure, ax = plots.plt.subplots(figsize=(7, 3))
     ax.plot(num_looks, reported, label="reported")
-    ax.axhline(0.7, color="black", linestyle="--", label="true")
+    ax.axhline(0.7, color="black", linestyle="--", marker="", label="true")
     ax.set(xlabel="number of looks", xscale="log", ylabel="accuracy", ylim=(0.68, 0.74))
-    ax.legend(frameon=False)
+    ax.set_title("What is reported of a network that does not change")
+    plots.label_ends(ax)
     plots.show(figure, alt)
 
 
-# %%
 show_reported(
     broken_report,
     "The reported accuracy against the number of looks, on a logarithmic axis: it starts at the true value and climbs with every "
@@ -800,7 +812,7 @@ def reported_score(val_scores: np.ndarray, test_scores: np.ndarray) -> float:
 # %% tags=["check", "ex-10.8"]
 check("10.8", reported_score)
 
-# %%
+# %% tags=["figure"]
 show_reported(
     reported_score,
     "The reported accuracy against the number of looks: a line that stays at the true value, however often one has looked.",
@@ -1026,34 +1038,24 @@ runs = {
 print(f"{sum(run.seconds for those in runs.values() for run in those):.0f} s")
 
 # %% [markdown]
-# The leaderboard shows all that you have recorded on these label splits, today or last week: on the validation split, the mean of each metric,
-# and in macro-F1 the paired gain over the baseline ± its standard error. A method that has not been run on all three says so.
+# The leaderboard shows all that you have recorded on these label splits, today or last week: on the validation split, the mean macro-F1,
+# and the paired gain over the baseline ± its standard error. A method that has not been run on all three says so.
 
 
 # %%
-def leaderboard():
-    rows = results.recorded(dataset)
-    rows = [row for row in rows if row["method"].startswith(LEADERBOARD) and row["seed"] in SEEDS]
-    table = results.compare(rows, dataset, LEADERBOARD + "supervised", allow_different=True, split=dataset.val)
-    table = table.rename(index=lambda name: name.removeprefix(LEADERBOARD)).rename_axis("on val")
-    return table.rename(columns=lambda name: name.replace(LEADERBOARD, ""))
+def on_leaderboard():
+    return [
+        row | {"method": row["method"].removeprefix(LEADERBOARD)}
+        for row in results.recorded(dataset)
+        if row["method"].startswith(LEADERBOARD) and row["seed"] in SEEDS
+    ]
 
 
 # %% tags=["nbval-ignore-output"]
-leaderboard()
+results.compare(on_leaderboard(), dataset, allow_different=True, split=dataset.val).rename_axis("on val")
 
-# %% tags=["nbval-ignore-output"]
-figure, ax = plots.plt.subplots(figsize=(6, 3))
-for place, those in enumerate(runs.values()):
-    values = [evaluation.evaluate(run.ema, dataset.val)["macro-F1"] for run in those]
-    ax.plot(values, [place] * len(values), linestyle="none", fillstyle="none", markersize=8)
-    ax.plot(np.mean(values), place, "|", color="black", markersize=18)
-ax.set(yticks=range(len(runs)), yticklabels=list(runs), xlabel="macro-F1 on val", ylim=(-0.5, None))
-alt = (
-    "One line for each method of the leaderboard, on it the macro-F1 on the validation split for each of the three label "
-    "splits, and a bar at their mean."
-)
-plots.show(figure, alt)
+# %% tags=["nbval-ignore-output", "figure"]
+plots.show_gains(on_leaderboard(), metric=("AUC", "macro-F1", "balanced ACC"))
 
 # %% [markdown]
 # Before you open the test split, decide from this leaderboard what you would use, and write down why. Look at the errors first: a gain
