@@ -5,11 +5,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 from objectives import table
 
 from course_utils import cli, settings
 from course_utils.authoring import build, lessons, verify
 from course_utils.authoring.build import SourceError
+from course_utils.check.headings import mentioned_exercises
 
 SOURCE = '''# %% [markdown]
 # # 06 · A toy lesson
@@ -111,6 +114,20 @@ def test_the_student_gets_a_stub_and_no_outputs(house):
     assert cell.source == f'def add(a, b):\n    """Sum."""\n{last}'
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in student.cells)
     assert "total = a + b" not in build.student_path(house).read_text()
+
+
+def test_the_students_exercise_is_framed_and_its_heading_stays_a_heading(house):
+    house.write_text(SOURCE.replace("# ### Exercise 6.1", "# ## 1 · Sums\n#\n# Before it.\n#\n# ### Exercise 6.1"))
+    student = build.student_notebook(house)
+    (text,) = (cell.source for cell in student.cells if "### Exercise" in cell.source)
+    page = BeautifulSoup(MarkdownIt().render(text), "html.parser")  # CommonMark, as every notebook page reads it
+    frame = page.div
+    assert frame.h3.get_text() == "Exercise 6.1 · Add" and len(frame("details")) == 2 and frame.code.get_text() == "a"
+    assert "your turn" in frame.get_text() and "border" in frame["style"]
+    assert page.h2.parent is page and page.p.get_text() == "Before it." and page.p.parent is page
+    assert [match["title"] for match in mentioned_exercises(student)] == ["Add"]
+    plain = build.student_notebook(house, framed=False)
+    assert "<div" not in build.to_text(plain) + build.to_text(build.read_source(house))
 
 
 @pytest.mark.parametrize(

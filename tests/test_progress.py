@@ -200,7 +200,9 @@ def test_the_progress_of_the_course(capsys):
     events.note("6.2", "borrowed")
     rows = {row["lesson"]: row for row in overview.summaries()}
     assert list(rows) == [f"{n:02d}" for n in range(11)] and rows["06"]["title"] == "FixMatch"
-    assert {key: rows["00"][key] for key in ("exercises", "solved", "borrowed", "to do", "minutes", "minutes left")} == {
+    assert {
+        key: rows["00"][key] for key in ("exercises", "solved", "borrowed", "to do", "minutes", "minutes left")
+    } == {
         "exercises": 3,
         "solved": 1,
         "borrowed": 0,
@@ -213,12 +215,19 @@ def test_the_progress_of_the_course(capsys):
     assert whole["minutes left"] == whole["minutes"] - 5
     overview.progress()
     assert capsys.readouterr().out == overview.text() + "\n"
-    assert overview.text().startswith(f"The course: 1 of 72 exercises solved, 1 borrowed, 70 to do; about {whole['minutes left'] // 60} h")
+    assert overview.text().startswith(
+        f"The course: 1 of 72 exercises solved, 1 borrowed, 70 to do; about {whole['minutes left'] // 60} h"
+    )
     assert overview.text().count("\n") == 12
 
 
 def test_minutes_in_words():
-    assert [overview.duration(minutes) for minutes in (5, 119, 120, 838)] == ["5 min", "119 min", "2 h 00 min", "13 h 58 min"]
+    assert [overview.duration(minutes) for minutes in (5, 119, 120, 838)] == [
+        "5 min",
+        "119 min",
+        "2 h 00 min",
+        "13 h 58 min",
+    ]
 
 
 def test_the_progress_is_read_without_torch_or_pandas():
