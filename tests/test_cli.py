@@ -100,8 +100,7 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
 
     monkeypatch.setattr(benchmark, "run", run)
     monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / "shipped.csv")
-    monkeypatch.setattr("course_utils.authoring.readme.README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("Words without a table.\n")
+    monkeypatch.setattr("course_utils.authoring.readme.renew", lambda: "the pages of results")
     settings = ["--labels", "40", "all", "--seeds", "1", "--networks", "ResNet", "--steps", "5", "--datasets", "digits"]
     out = ["--output", str(tmp_path / "out"), "--jobs", "1"]
     assert cli.main(["benchmark", "06", "07", *settings, *out, "--ship"]) == 1  # one failed
@@ -110,6 +109,7 @@ def test_benchmark_runs_what_is_asked_for_and_prints_and_ships_it(monkeypatch, t
     assert sorted(seen) == sorted(expected)
     printed = capsys.readouterr()
     assert "FixMatch" in printed.out and "0.500" in printed.out and "shipped.csv" in printed.out
+    assert "written to the pages of results" in printed.out
     assert "its last line says why" in printed.err and "tried again by the same command" in printed.err
 
 
