@@ -1,0 +1,15 @@
+"""The playground: points in the plane, a tiny network, and your own loss, whose border you can watch as it moves.
+
+    from course_utils import playground
+
+    playground.watch(fixmatch_loss, title="FixMatch")
+    playground.watch(lambda model, batch: fixmatch_loss(model, batch, tau=0.8), title="FixMatch", kind="blobs")
+    playground.watch({"supervised": supervised_loss, "FixMatch": fixmatch_loss})
+
+`watch` trains with `training.train`, shows a strip of decision borders (in a live notebook a player), and returns what was seen.
+"""
+
+from course_utils.playground.plane import KINDS, points
+from course_utils.playground.watching import Watched, watch, watch_gan, watch_graph
+
+__all__ = ["KINDS", "Watched", "points", "watch", "watch_gan", "watch_graph"]

@@ -1,0 +1,142 @@
+"""Films as pictures: a strip of a few moments, and the frames of the player."""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from course_utils.looks import CLASS_MARKERS, CLASSES, INK, PAPER, look
+from course_utils.playground.films import GRID, Film, Frame
+from course_utils.playground.plane import NUM_CLASSES
+from course_utils.plots import plt
+
+FAINT, NOT_YET = "#C8C8C8", "#8C8C8C"
+PANEL = (2.24, 1.6)  # inches, in the shape of the grid
+GAP, NAME, TITLE = 0.08, 0.3, 0.24  # inches: between panels, above a row for its name, above a panel for its title
+
+
+def _tint(color: str) -> tuple[float, float, float]:
+    red, green, blue = to_rgb(color)
+    return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2
+
+
+SHADE = LinearSegmentedColormap.from_list("certainty", [_tint(CLASSES[0]), to_rgb(PAPER), _tint(CLASSES[1])])
+
+
+def percent(fraction: float) -> str:
+    """Rounded, but 100 % only if it is all."""
+    return ">99 %" if 0.995 <= fraction < 1 else f"{100 * fraction:.0f} %"
+
+
+def caption(film: Film, frame: Frame) -> str:
+    """The step, and how many points are right; the rare class by itself where one is rare."""
+    if frame.step == 0:
+        return f"{film.unit} 0: only the labels"
+    sizes = np.bincount(film.truth)
+    rare = f", rare {percent(film.right(frame)[sizes.argmin()])}" if sizes.min() < 0.3 * len(film.truth) else ""
+    return f"{film.unit} {frame.step}: {percent(film.accuracy(frame))} right{rare}"
+
+
+class Panel:
+    """The plane in a pair of axes. `show(frame)` puts a moment into it: the plane shaded by certainty, the border, each point of
+    the pool with the colour and marker of the class that it is given, the generated points, and the labelled ones large."""
+
+    def __init__(self, ax: Axes, film: Film, scale: float = 1.0):
+        self.ax, self.film, self.scale = ax, film, scale
+        self.border: QuadContourSet | None = None
+        left, right, bottom, top = film.window
+        self.across, self.up = np.linspace(left, right, GRID[0]), np.linspace(bottom, top, GRID[1])
+        nothing = np.full(GRID[::-1], 0.5)
+        extent = (left, right, bottom, top)
+        self.shade = ax.imshow(nothing, SHADE, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
+        if film.edges is not None:
+            ax.add_collection(LineCollection(list(film.x[film.edges]), colors=FAINT, linewidths=0.5 * scale))
+        self.pool = [self._dots(4, NOT_YET, "o")]
+        self.pool += [self._dots(6, CLASSES[c], CLASS_MARKERS[c]) for c in range(NUM_CLASSES)]
+        self.samples = self._dots(9, look("SGAN").color, look("SGAN").marker)
+        for c in range(NUM_CLASSES):
+            given = film.x[film.points.labelled[film.points.y_l == c]]
+            (large,) = ax.plot(given[:, 0], given[:, 1], CLASS_MARKERS[c], color=CLASSES[c], zorder=4)
+            large.set(markersize=9 * scale, markeredgewidth=1.4 * scale, markeredgecolor="black")
+        ax.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top), aspect="auto")
+        ax.spines[:].set(visible=True, color=FAINT, linewidth=0.8)
+
+    def _dots(self, size: float, color: str, marker: str) -> PathCollection:
+        return self.ax.scatter([], [], s=size * self.scale**2, c=color, marker=marker, linewidths=0, zorder=3)
+
+    def show(self, frame: Frame) -> None:
+        if frame.plane is not None:
+            self.shade.set_data(frame.plane)
+            if self.border is not None:
+                self.border.remove()
+            self.border = None
+            if frame.plane.min() < 0.5 < frame.plane.max():
+                width = 1.6 * self.scale
+                self.border = self.ax.contour(self.across, self.up, frame.plane, [0.5], colors=INK, linewidths=width)
+        for c, dots in enumerate(self.pool, start=-1):
+            dots.set_offsets(self.film.x[frame.named == c])
+        if frame.samples is not None:
+            self.samples.set_offsets(frame.samples)
+
+
+def strip(films: list[Film]) -> Figure:
+    """A row of moments for each film; rows and panels have one size, whatever they show."""
+    width, height = 4 * PANEL[0] + 5 * GAP, NAME + TITLE + PANEL[1] + GAP
+    figure = plt.figure(figsize=(width, height * len(films)))
+    figure.set_layout_engine("none")
+    for film, row in zip(films, figure.subfigures(len(films), 1, squeeze=False)[:, 0]):
+        _title(row, film, GAP / width, 1 - (NAME / 2 + 0.04) / height)
+        for column, frame in enumerate(film.strip):
+            left = GAP + column * (PANEL[0] + GAP)
+            ax = row.add_axes((left / width, GAP / height, PANEL[0] / width, PANEL[1] / height))
+            Panel(ax, film).show(frame)
+            ax.set_title(caption(film, frame), fontsize=9, fontweight="normal", pad=4)
+    return figure
+
+
+def _title(row, film: Film, x: float, y: float) -> None:
+    """What is seen, with the method's marker in front."""
+    style, half = look(film.name), 0.01
+    row.add_artist(Line2D([x + half], [y], marker=style.marker, color=style.color, markersize=9))
+    words = f"{film.name}: {percent(film.accuracy())} of the points without a label end up right"
+    row.text(x + 2.4 * half, y, words, va="center", fontsize=11, fontweight="bold")
+
+
+def player_pictures(films: list[Film], steps: list[int], scale: float = 2.0) -> list[Image.Image]:
+    """The films side by side, one picture for each step, with `scale` pixels for each of the page."""
+    size = 1.5 if len(films) == 1 else 1.2
+    panel_width, panel_height = size * PANEL[0], size * PANEL[1]
+    width, height = len(films) * (panel_width + GAP) + GAP, panel_height + 2 * TITLE + GAP
+    figure = Figure(figsize=(width, height), dpi=80 * scale)
+    figure.set_layout_engine("none")
+    canvas, panels, pictures = FigureCanvasAgg(figure), [], []
+    for column, film in enumerate(films):
+        left = GAP + column * (panel_width + GAP)
+        ax = figure.add_axes((left / width, GAP / height, panel_width / width, panel_height / height))
+        panels.append(Panel(ax, film, size))
+    for step in steps:
+        for panel in panels:
+            frame = panel.film.at(step)
+            panel.show(frame)
+            panel.ax.set_title(f"{panel.film.name}\n{caption(panel.film, frame)}", fontsize=10, pad=4)
+        canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    return pictures
+
+
+def to_png(pictures: list[Image.Image]) -> list[bytes]:
+    """Small PNGs of one palette, that of the last picture, which has all colours."""
+    palette = pictures[-1].quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    found = []
+    for picture in pictures:
+        buffer = io.BytesIO()
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, "PNG")
+        found.append(buffer.getvalue())
+    return found
