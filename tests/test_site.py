@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from sphinx.search.en import SearchEnglish
 
 from course_utils import cli, results
-from course_utils.authoring import build, site, verify
+from course_utils.authoring import build, readme, site, verify
 from course_utils.datasets import load_dataset
 from course_utils.evaluation import majority_scores
 
@@ -65,6 +65,12 @@ def shown(page: Path) -> str:
     return soup(page).get_text()
 
 
+def search_index(edition: Path) -> dict:
+    """What the search of this edition knows."""
+    index = (edition / "searchindex.js").read_text()
+    return json.loads(index.removeprefix("Search.setIndex(").rstrip().removesuffix(")"))
+
+
 def leaked(source: Path, texts: list[str]) -> list[str]:
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join(texts))])
     return verify.leaks(notebook(source), page, "")
@@ -89,7 +95,9 @@ def test_nothing_else_holds_the_lessons(editions):
     """No source of a page, no notebook and no notes of Sphinx lie beside the pages."""
     for edition in editions.values():
         offered = {path.name for path in (edition / "_downloads").rglob("*.*")}
-        assert offered == {"jupyterhub_config.py"}  # by the guide to the hub
+        assert offered == (
+            {"jupyterhub_config.py"} if edition == editions["instructor"] else set()
+        )  # the guide to the hub
         kinds = {path.suffix for path in edition.rglob("*") if path.is_file() and path.name not in offered}
         assert not kinds & {".ipynb", ".md", ".py", ".pickle", ".doctree"}, kinds
         assert not (edition / ".doctrees").exists()
@@ -102,8 +110,7 @@ def test_the_search_knows_no_word_that_only_solutions_have(editions):
         return {stem(word) for word in set(re.findall(r"\w+", text.lower()))}
 
     def words(edition: str) -> set[str]:
-        index = (editions[edition] / "searchindex.js").read_text()
-        return set(json.loads(index.removeprefix("Search.setIndex(").rstrip().removesuffix(")"))["terms"])
+        return set(search_index(editions[edition])["terms"])
 
     solved = stems("\n".join(line for source in SOURCES for line in verify.solution_lines(notebook(source))))
     open_text = [cell.source for source in SOURCES for cell in notebook(source, student=True).cells]
@@ -111,6 +118,18 @@ def test_the_search_knows_no_word_that_only_solutions_have(editions):
     assert len(secret) > 10
     assert not secret & words("student")
     assert len(secret & words("instructor")) > 0.9 * len(secret)
+
+
+def test_the_students_edition_has_no_page_for_teachers(editions):
+    """They hold answers; the search of the other edition finds them."""
+    teachers = {f"teachers/{path.stem}" for path in (site.DOCS / "teachers").glob("*.md")}
+    assert {"teachers/mistakes", "teachers/classroom", "teachers/index"} <= teachers
+    assert teachers <= set(search_index(editions["instructor"])["docnames"])
+    assert not [name for name in search_index(editions["student"])["docnames"] if "teachers" in name]
+    assert not (editions["student"] / "teachers").exists()
+    known = "softmax before cross-entropy"  # a mistake that the page names
+    assert known in shown(editions["instructor"] / "teachers" / "mistakes.html")
+    assert not [page for page in pages(editions["student"]) if known in shown(page)]
 
 
 def test_each_exercise_shows_its_stub_or_its_solution(editions):
@@ -140,9 +159,15 @@ def test_each_lesson_is_complete(editions, edition):
         executed = nbformat.read(build.solution_path(source), as_version=4)
         outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
         alts = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
-        assert [image["alt"] for image in page.select("article img")] == alts
-        folded = sum(cell.source.count("<details>") for cell in executed.cells if cell.cell_type == "markdown")
-        assert len(page.find_all("details")) == folded + len(alts)
+        text = "\n".join(cell.source for cell in executed.cells if cell.cell_type == "markdown")
+        diagrams = re.findall(r"!\[(.+?)\]\(\.\./docs/figures/", text)
+        assert [image["alt"] for image in page.select("article .cell_output img")] == alts
+        assert [
+            image["alt"] for image in page.select("article img") if not image.find_parent(class_="cell_output")
+        ] == diagrams
+        code = sum("figure" in build.tags(cell) for cell in executed.cells)
+        assert len(page.select("article details.hide")) == code
+        assert len(page.select("article details:not(.hide)")) == text.count("<details>") + len(alts)
         assert f"notebooks/{source.stem}.ipynb" in page.select_one("article .note").get_text()
         assert len(page.select("article h1")) == 1
 
@@ -171,6 +196,39 @@ def test_every_link_inside_the_site_leads_somewhere(editions, edition):
                 assert unquote(fragment) in ids(target), f"{page.name}: no {fragment} in {target.name}"
             count += 1
     assert count > 1000
+
+
+@pytest.mark.parametrize("edition", ["student", "instructor"])
+def test_each_exercise_is_framed(editions, edition):
+    for source in SOURCES:
+        frames = soup(lesson_html(editions[edition], source)).select("article section > div.exercise")
+        titles = [frame.find_parent("section").find(re.compile("h[2-4]")).get_text() for frame in frames]
+        assert [title.split()[1] for title in titles] == numbers(source)
+        assert all(re.search(r"your turn\s+\d+ min · difficulty", frame.get_text()) for frame in frames)
+        assert all(len(frame.select("details")) >= 2 for frame in frames)
+
+
+def test_the_home_page_has_a_card_for_each_lesson_and_a_button_that_starts(editions):
+    page = soup(editions["student"] / "index.html").select_one("article")
+    cards = {card.select_one("a")["href"]: card.get_text(" ", strip=True) for card in page.select(".lessons .sd-card")}
+    assert list(cards) == [f"lessons/{source.stem}.html" for source in SOURCES]
+    for card, lesson in zip(cards.values(), readme.overview()):
+        assert card.startswith(f"{lesson.number} · {lesson.title} {lesson.builds[0].upper()}{lesson.builds[1:]}.")
+        assert f"{lesson.minutes} minutes · {len(lesson.exercises)} exercises" in card
+        assert ("short path" in card) == (lesson.number in readme.SHORT_PATH)
+    assert page.select_one("a.sd-btn.start")["href"] == f"lessons/{SOURCES[0].stem}.html"
+    (moving,) = page.select("img")
+    assert moving["src"].endswith("moons.gif") and len(moving["alt"].split()) > 20
+
+
+def test_methods_side_by_side_begins_with_the_dot_plot(editions):
+    page = soup(editions["student"] / "methods" / "index.html").select_one("article")
+    assert (
+        page.find(["img", "p", "table"], class_=lambda name: name != "sd-d-none")
+        .find_next("img")["src"]
+        .endswith("overview.png")
+    )
+    assert page.find("img").find_previous("table") is None
 
 
 def test_formulas_in_hints_are_formulas(editions):
@@ -263,29 +321,30 @@ def small(tmp_path, monkeypatch):
     shutil.copy(site.DOCS / "conf.py", docs)
     shutil.copytree(site.DOCS / "_static", docs / "_static")
     (docs / "references.bib").write_text("")
-    (docs / "index.md").write_text("# Small\n\n```{toctree}\n:glob:\n\nguides/*\n```\n")
-    (docs / "guides").mkdir()
-    (docs / "guides" / "one.md").write_text("# One\n\nText.\n")
+    (docs / "index.md").write_text("# Small\n\nText.\n")
+    (docs / "teachers").mkdir()
+    for name in ("index", "one"):
+        (docs / "teachers" / f"{name}.md").write_text("# One\n\nText.\n")
     monkeypatch.setattr(site, "DOCS", docs)
     monkeypatch.setattr(site, "lessons", list)
     return docs
 
 
-def test_a_file_among_the_guides_is_a_page_and_a_new_build_leaves_nothing_of_the_old(small, tmp_path, capsys):
+def test_a_file_among_the_teachers_pages_is_a_page_and_a_new_build_leaves_nothing_of_the_old(small, tmp_path, capsys):
     output = tmp_path / "out"
-    assert cli.main(["site", "--output", str(output)]) == 0
+    assert cli.main(["site", "--solutions", "--output", str(output)]) == 0
     assert f"open {output / 'index.html'}" in capsys.readouterr().out
-    assert (output / "guides" / "one.html").is_file()
-    (small / "guides" / "one.md").rename(small / "guides" / "two.md")
-    site.build(output)
-    assert (output / "guides" / "two.html").is_file() and not (output / "guides" / "one.html").exists()
+    assert (output / "teachers" / "one.html").is_file()
+    (small / "teachers" / "one.md").rename(small / "teachers" / "two.md")
+    site.build(output, solutions=True)
+    assert (output / "teachers" / "two.html").is_file() and not (output / "teachers" / "one.html").exists()
 
 
 def test_a_dead_link_stops_the_build_and_leaves_the_old_site(small, tmp_path, capsys):
     output = tmp_path / "out"
     output.mkdir()
     (output / "objects.inv").write_text("an older site")
-    (small / "guides" / "one.md").write_text("# One\n\n[nowhere](two.md)\n")
+    (small / "index.md").write_text("# Small\n\n[nowhere](two.md)\n")
     assert cli.main(["site", "--output", str(output)]) == 1
     assert "Sphinx found fault with the site" in capsys.readouterr().err
     assert [path.name for path in output.iterdir()] == ["objects.inv"]
@@ -315,7 +374,14 @@ def test_outputs_of_another_source_are_not_shown(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------------------------------------- browser
 
-LOOKED_AT = ["index.html", "lessons/06_fixmatch.html", "methods/fixmatch.html", "glossary.html", "search.html?q=mask"]
+LOOKED_AT = [
+    "index.html",
+    "lessons/06_fixmatch.html",
+    "methods/fixmatch.html",
+    "results/labels.html",
+    "glossary.html",
+    "search.html?q=mask",
+]
 
 
 def axe(page: Page, rules: list[str]) -> list[tuple[str, str]]:
@@ -406,6 +472,26 @@ def test_wcag_aa(visit, name, mode):
 
 
 @needs_chromium
+def test_dark_mode_dims_no_picture_and_leaves_no_bright_slab(visit):
+    page = visit("lessons/06_fixmatch.html", mode="dark")
+    look = "element => { const style = getComputedStyle(element); return [style.filter, style.padding] }"
+    assert page.locator("article .cell_output img").first.evaluate(look) == ["none", "0px"]
+    words = page.locator("article .text_html:has(> details)").first
+    assert words.evaluate("element => getComputedStyle(element).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+@needs_chromium
+def test_the_moving_picture_stands_still_where_less_motion_is_asked_for_and_can_be_started(visit):
+    page = visit("index.html")  # with reduced motion
+    still, moving = page.locator("article canvas"), page.locator("article img[src$='.gif']")
+    assert still.count() == 1 and moving.count() == 0 and len(still.get_attribute("aria-label").split()) > 20
+    page.get_by_role("button", name="Play").press("Enter")
+    assert still.count() == 0 and moving.count() == 1
+    page.get_by_role("button", name="Pause").press("Enter")
+    assert still.count() == 1 and moving.count() == 0
+
+
+@needs_chromium
 def test_by_keyboard(visit):
     """Tab reaches the skip link first, then the search, the dark mode and a hint; Enter uses them."""
     page = visit("lessons/06_fixmatch.html")
@@ -425,8 +511,8 @@ def test_by_keyboard(visit):
     tab_to(".theme-change-button[data-mode=dark]", most=5)
     page.keyboard.press("Enter")
     page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-    tab_to("article section > details > summary")
-    hint = page.locator("article section > details").first
+    tab_to("article .exercise > details > summary")
+    hint = page.locator("article .exercise > details").first
     assert hint.get_attribute("open") is None and hint.inner_text() == hint.locator("summary").inner_text()
     page.keyboard.press("Enter")
     assert hint.get_attribute("open") is not None and len(hint.inner_text()) > 80

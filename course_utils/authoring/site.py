@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 from course_utils import ROOT, results
 from course_utils.authoring import build as builder
 from course_utils.authoring import lessons, pages
+from course_utils.check import cards
 from course_utils.datasets import load_dataset
 from course_utils.evaluation import METRICS, majority_scores
 from course_utils.settings import TAUGHT_NETWORK, TAUGHT_STEPS
@@ -117,7 +118,7 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
         raise RuntimeError(
             f"solutions/{source.stem}.ipynb was executed from another source: course build {source.name[:2]}"
         )
-    page = executed if solutions else builder.student_notebook(source)
+    page = executed if solutions else builder.student_notebook(source, framed=False)
     page.cells = [cell for cell in page.cells if "colab" not in builder.tags(cell)]
     _one_title(page)
     page.cells[0].source = _with_directions(page.cells[0].source, source, solutions)
@@ -129,6 +130,8 @@ def lesson_page(source: Path, solutions: bool) -> NotebookNode:
             cells.append(cell)
         else:
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            if "figure" in builder.tags(cell):  # its code, with the words of the figure, is folded
+                cell.metadata["tags"] = [*builder.tags(cell), "hide-input"]
             cells += _with_alt_texts(cell)
     page.cells = cells
     return page
@@ -143,11 +146,11 @@ def _one_title(page: NotebookNode) -> None:
 
 
 def _framed(text: str) -> str:
-    """An exercise, below its heading, in a box."""
+    """An exercise, below its heading, in a box; the box that the notebooks have would tear the page's sections apart."""
     heading = re.search(r"^#+ Exercise .+\n", text, re.MULTILINE)
     if heading is None:
         return text
-    return f"{text[: heading.end()]}\n:::{{container}} exercise\n{text[heading.end() :].strip()}\n:::"
+    return f"{text[: heading.end()]}\n:::{{container}} exercise\n{cards.badge('exercise')}\n{text[heading.end() :].strip()}\n:::"
 
 
 def _with_directions(text: str, source: Path, solutions: bool) -> str:
