@@ -149,6 +149,13 @@ def test_a_threshold_of_zero_keeps_everything(show):
     assert {"kept, right: 3", "kept, wrong: 2", "rejected: 0", "a, is b", "n/a"} <= set(shown.texts)
 
 
+def test_what_is_kept_counts_by_true_class_and_what_is_right_by_pseudo_label(show):
+    words = show(widgets.threshold, P, TRUTH, COLOUR, NAMES).words
+    assert "kept, right: 1; kept, wrong: 1; rejected: 3" in words
+    assert "Kept of each true class: all 40%, a 50%, b 33%, c n/a." in words
+    assert words.endswith("Right among the kept, by pseudo-label: all 50%, a 50%, b n/a, c n/a.")
+
+
 def test_a_threshold_of_one_keeps_what_is_certain(show):
     shown = show(widgets.threshold, P, TRUTH, COLOUR, NAMES, tau=1.0)
     assert shown.title == "τ = 1.00 keeps 0% of the pool" and "rejected: 5" in shown.texts
