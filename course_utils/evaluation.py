@@ -107,12 +107,15 @@ class ScoreTable(pd.DataFrame):
         return self.to_string()
 
     def _repr_html_(self) -> str:
-        shown = self.astype(object).map(lambda cell: html.escape(str(cell)))
+        def escaped(cell: object) -> str:
+            return html.escape(str(cell))
+
+        shown = self.astype(object).map(escaped)
         for metric in [column for column in self if column in METRICS and len(self) > 1]:
             values = pd.to_numeric(self[metric], errors="coerce")
             best = values == values.max()
             shown.loc[best, metric] = "<strong>" + shown.loc[best, metric] + "</strong>"
-        return pd.DataFrame(shown).rename(index=html.escape, columns=html.escape).to_html(escape=False, border=0)
+        return pd.DataFrame(shown).rename(index=escaped, columns=escaped).to_html(escape=False, border=0)
 
 
 def score_table(

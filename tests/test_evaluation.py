@@ -62,6 +62,16 @@ def test_metrics_by_hand():
 def test_the_table_always_has_the_constant_predictor(best_dataset):
     table = evaluation.score_table({}, best_dataset, best_dataset.test)
     assert list(table.columns) == ["AUC", "ACC", "macro-F1", "balanced ACC"] and table.index[0] == "majority class"
+    answer = evaluation.majority_scores(best_dataset, best_dataset.test)
+    some = evaluation.score_table({"same": answer}, best_dataset, best_dataset.test, ("weighted-F1", "ACC"))
+    assert some.loc["same"].tolist() == [f"{answer['weighted-F1']:.2f}", f"{answer['ACC']:.2f}"]
+    with pytest.raises(ValueError, match="there is no metric 'F1': metrics takes some of AUC, ACC"):
+        evaluation.score_table({}, best_dataset, best_dataset.test, ("F1",))
+
+
+def test_what_a_table_of_scores_holds_is_text():
+    shown = evaluation.ScoreTable({"ACC": ["0.5", "n/a"], "note": ["<b>", ""]})._repr_html_()
+    assert "<strong>0.5</strong>" in shown and "&lt;b&gt;" in shown
 
 
 def test_predictions_in_another_order_are_refused():

@@ -174,7 +174,7 @@ def test_cells_that_draw_are_folded_and_their_words_come_last(source):
     """One reads neither how a figure is drawn nor what it shows before one sees it."""
     code = [cell for cell in notebook(source, student=True).cells if cell.cell_type == "code"]
     assert not [cell.source for cell in code if re.search(r"^alt = ", cell.source, re.MULTILINE)]
-    shows = [cell for cell in code if re.search(r"^plots\.show", cell.source, re.MULTILINE)]
+    shows = [cell for cell in code if re.search(r"^plots\.show\(", cell.source, re.MULTILINE)]
     assert not [cell.source for cell in shows if "figure" not in tags(cell)]
     folded = [cell for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
     assert folded == [cell for cell in code if {"figure", "colab"} & set(tags(cell))]
