@@ -77,7 +77,8 @@ def card(kind: str, title: str, *parts: str) -> str:
     """The HTML of a card with a title in plain text; the parts are HTML."""
     head = f"<div>{badge(kind)} <strong>{prose(title)}</strong></div>"
     rest = "".join(f'<div style="margin-top:0.35em">{part}</div>' for part in parts if part)
-    return f'<div style="max-width:60em; {frame(kind)}">{head}{rest}</div>'
+    words = "max-width:60em; line-height:1.5; white-space:normal; word-break:normal; overflow-wrap:break-word"
+    return f'<div style="{frame(kind)}; {words}">{head}{rest}</div>'
 
 
 def frame(kind: str) -> str:
@@ -85,8 +86,7 @@ def frame(kind: str) -> str:
     color = KINDS[kind].color
     return (
         f"box-sizing:border-box; margin:0.3em 0; padding:0.6em 1em; border:1px solid {color}; "
-        f"border-left:0.4em solid {color}; border-radius:6px; background:{_tint(color)}; line-height:1.5; "
-        "white-space:normal; word-break:normal; overflow-wrap:break-word"
+        f"border-left:0.4em solid {color}; border-radius:6px; background:{_tint(color)}"
     )
 
 
