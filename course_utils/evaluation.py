@@ -110,7 +110,7 @@ class ScoreTable(pd.DataFrame):
         def escaped(cell: object) -> str:
             return html.escape(str(cell))
 
-        shown = self.astype(object).map(escaped)
+        shown = self.astype(object).map(lambda cell: escaped(cell).replace(" ", "&nbsp;"))  # names wrap, results do not
         for metric in [column for column in self if column in METRICS and len(self) > 1]:
             values = pd.to_numeric(self[metric], errors="coerce")
             best = values == values.max()

@@ -246,7 +246,7 @@ def gains(
     baseline: str = "supervised",
     metrics: tuple[str, ...] = ("AUC", "macro-F1"),
     **of_reference,
-) -> pd.DataFrame:
+) -> ScoreTable:
     """What the reference runs say of methods against a baseline in several metrics, in pairs with the same label split.
 
     Each cell: mean gain ± its standard error, and in how many of the pairs the method is above. `of_reference` are the
@@ -258,7 +258,7 @@ def gains(
         found = {method: one.against for method, one in paired(rows, baseline, metric).items() if one.pairs}
         found[baseline] = ""
         cells[metric] = [found.get(method, "no reference runs") for method in methods]
-    return pd.DataFrame(cells, index=list(methods)).rename_axis(columns=f"gain over {baseline}")
+    return ScoreTable(cells, index=list(methods)).rename_axis(columns=f"gain over {baseline}")
 
 
 def reference_range(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
