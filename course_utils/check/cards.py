@@ -113,7 +113,7 @@ def bar(solved: int, borrowed: int, total: int, width: str = "30em") -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells of HTML, without lines and stripes; in a narrow window the second cell, the title, gives way."""
-    style = "text-align:left; padding:0.15em 1em 0.15em 0; border:none; background:none; vertical-align:middle"
+    style = "text-align:left; padding:0.15em 0.7em 0.15em 0; border:none; background:none; vertical-align:middle"
     styles = [f"{style}; white-space:{'normal' if column == 1 else 'nowrap'}" for column in range(max(map(len, rows), default=0))]
     lines = ("".join(f'<td style="{style}">{cell}</td>' for style, cell in zip(styles, row)) for row in rows)
     body = "".join(f'<tr style="background:none">{line}</tr>' for line in lines)

@@ -116,7 +116,7 @@ def _lesson_card(lesson: str) -> str:
 
 def _course_card() -> str:
     rows = summaries()
-    table = [[*map(cards.prose, _of_lesson(row)), _bar(row, "6em")] for row in rows]
+    table = [[*map(cards.prose, _of_lesson(row)), _bar(row, "3em")] for row in rows]
     return cards.card("progress", "The course", *_bar_and_words(total(rows)), cards.table(table))
 
 
