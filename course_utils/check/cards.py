@@ -117,7 +117,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     styles = [f"{style}; white-space:{'normal' if column == 1 else 'nowrap'}" for column in range(max(map(len, rows), default=0))]
     lines = ("".join(f'<td style="{style}">{cell}</td>' for style, cell in zip(styles, row)) for row in rows)
     body = "".join(f'<tr style="background:none">{line}</tr>' for line in lines)
-    return f'<table style="border-collapse:collapse; border:none; margin:0; font-size:inherit">{body}</table>'
+    return f'<table style="border-collapse:collapse; border:none; margin:0; font-size:0.92em">{body}</table>'
 
 
 def prose(text: str) -> str:
