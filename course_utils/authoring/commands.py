@@ -175,6 +175,16 @@ def diagrams(arguments: argparse.Namespace) -> int:
 
 
 @command()
+def moons(arguments: argparse.Namespace) -> int:
+    """Draw the playground's pictures in docs/figures: a strip for each method, and two methods in motion."""
+    from course_utils.authoring import moons as drawing
+
+    for path in drawing.write():
+        print(f"drawn: {path}")
+    return 0
+
+
+@command()
 def renew(arguments: argparse.Namespace) -> int:
     """Fill README, home page and pages of results in from their templates, the lessons and the shipped runs."""
     from course_utils.authoring import readme
@@ -221,4 +231,4 @@ def release(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = [build, verify, run, benchmark, diagrams, renew, site, speed, release, address]
+COMMANDS = [build, verify, run, benchmark, diagrams, moons, renew, site, speed, release, address]

@@ -38,8 +38,8 @@ def solved(number: str, *classes: str) -> dict[str, Any]:
     return recording.run_cells([cell for cell in read_source(source).cells if is_wanted(cell)])
 
 
-def supervised(**looks) -> Film:
-    return films.film_training("supervised", supervised_loss, points(), **looks)
+def supervised(looks: set[int] | None = None) -> Film:
+    return films.film_training("supervised", supervised_loss, points(), looks=looks)
 
 
 def pseudo_labelling() -> Film:
@@ -79,8 +79,8 @@ def mean_teacher() -> Film:
     return films.film_training("mean teacher", solved("05", "PiModel", "MeanTeacher")["MeanTeacher"](), points())
 
 
-def fixmatch(**looks) -> Film:
-    return films.film_training("FixMatch", solved("06")["fixmatch_loss"], points(), **looks)
+def fixmatch(looks: set[int] | None = None) -> Film:
+    return films.film_training("FixMatch", solved("06")["fixmatch_loss"], points(), looks=looks)
 
 
 def flexmatch() -> Film:
@@ -117,7 +117,7 @@ def write(folder: Path = FIGURES) -> list[Path]:
         path.write_bytes(plots.png(pictures.strip([method()])))
     looks = {round(films.NUM_STEPS * (i / NUM_FRAMES) ** 2) for i in range(NUM_FRAMES + 1)}  # it moves most at first
     moving = folder / "moons.gif"
-    write_gif([supervised(looks=looks), fixmatch(looks=looks)], moving)
+    write_gif([supervised(looks), fixmatch(looks)], moving)
     return [*written, moving]
 
 
@@ -125,10 +125,7 @@ def write_gif(pair: list[Film], path: Path) -> None:
     """Two films side by side, in a loop that begins with their last moment: where nothing moves, the result is what is seen."""
     frames = [frame.step for frame in pair[0].frames]
     shown = _drawn(pair, [frames[-1], *frames[:-1]])
-    both = Image.new("RGB", (shown[0].width, 2 * shown[0].height))  # the last moment and the first have all colours
-    both.paste(shown[0], (0, 0))
-    both.paste(shown[1], (0, shown[0].height))
-    palette = both.quantize(NUM_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = pictures.palette_of(shown[:2], NUM_COLOURS)  # the last moment and the first
     first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in shown)
     ticks = [round(1000 * HOLD), *[round(1000 / FRAMES_A_SECOND)] * len(rest)]
     first.save(path, save_all=True, append_images=rest, duration=ticks, loop=0, optimize=True)

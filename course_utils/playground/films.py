@@ -1,6 +1,7 @@
 """What a method makes of the points, moment by moment: a training with the student's loss, a game with a generator, a graph."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -26,7 +27,7 @@ NUM_FRAMES = 32  # of the player, besides the start
 MOST_ROUNDS, MOST_EDGES = 1024, 4000  # of a graph; edges are drawn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One moment.
 
@@ -66,10 +67,10 @@ class Film:
 
     @property
     def strip(self) -> list[Frame]:
-        """The four moments of the still picture, fewer for a training that was too short for four."""
+        """The four moments of the still picture; fewer if not so many were reached."""
         last = self.frames[-1].step
         wanted = strip_steps(last) if self.unit == "step" else (0, 1, 5, last)
-        return [frame for frame in self.frames if frame.step in wanted]
+        return list(dict.fromkeys(map(self.at, wanted)))
 
     def at(self, step: int) -> Frame:
         """The last frame that is not later than this step."""
@@ -89,6 +90,12 @@ class Film:
 
 def strip_steps(num_steps: int) -> tuple[int, ...]:
     return 0, num_steps // 16, num_steps // 4, num_steps
+
+
+def stride(num_steps: int) -> int:
+    """Steps from one frame of the player to the next: a divisor of all steps, if there is one that gives about NUM_FRAMES frames."""
+    least = max(1, math.ceil(num_steps / NUM_FRAMES))
+    return next((every for every in range(least, 2 * least) if num_steps % every == 0), least)
 
 
 def window(points: LabelSplit) -> tuple[float, float, float, float]:
@@ -128,7 +135,7 @@ def film_training(
         seed=seed,
     )
     grid, frames = _grid(points), []
-    regular = range(0, num_steps, max(1, num_steps // NUM_FRAMES))
+    regular = range(0, num_steps, stride(num_steps))
     wanted = {*(regular if looks is None else looks), *strip_steps(num_steps)}
 
     @torch.no_grad()
@@ -221,7 +228,7 @@ def film_graph(name: str, propagate: Callable, graph: Callable, points: LabelSpl
     settled = 8
     while settled < MOST_ROUNDS and (after(settled).named != after(2 * settled).named).any():
         settled *= 2
-    wanted = {0, 1, 5, settled, *range(0, settled, max(1, settled // NUM_FRAMES))}
+    wanted = {0, 1, 5, settled, *range(0, settled, stride(settled))}
     frames = [after(num_rounds) for num_rounds in sorted(wanted)]
     while (frames[-2].named == frames[-1].named).all() and len(frames) > 2:
         frames.pop()

@@ -111,7 +111,7 @@ def _title(row, film: Film, x: float, y: float) -> None:
 
 def player_pictures(films: list[Film], steps: list[int], scale: float = 2.0) -> list[Image.Image]:
     """The films side by side, one picture for each step, with `scale` pixels for each of the page."""
-    size = 1.5 if len(films) == 1 else 1.2
+    size = 1.8 if len(films) == 1 else 1.5
     panel_width, panel_height = size * PANEL[0], size * PANEL[1]
     width, height = len(films) * (panel_width + GAP) + GAP, panel_height + 2 * TITLE + GAP
     figure = Figure(figsize=(width, height), dpi=80 * scale)
@@ -131,10 +131,22 @@ def player_pictures(films: list[Film], steps: list[int], scale: float = 2.0) -> 
     return pictures
 
 
+def palette_of(pictures: list[Image.Image], num_colours: int = 256) -> Image.Image:
+    """One palette for all pictures; the paper stays white, which a median would make a little grey."""
+    width, height = pictures[0].size
+    sheet = Image.new("RGB", (width, height * len(pictures)))
+    for row, picture in enumerate(pictures):
+        sheet.paste(picture, (0, row * height))
+    found = sheet.quantize(num_colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colours = np.array(found.getpalette()).reshape(-1, 3)
+    colours[colours.min(1) > 248] = 255
+    found.putpalette(colours.ravel().tolist())
+    return found
+
+
 def to_png(pictures: list[Image.Image]) -> list[bytes]:
-    """Small PNGs of one palette, that of the last picture, which has all colours."""
-    palette = pictures[-1].quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    found = []
+    """Small PNGs, with the colours of the first and of the last picture."""
+    palette, found = palette_of([pictures[0], pictures[-1]]), []
     for picture in pictures:
         buffer = io.BytesIO()
         picture.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, "PNG")

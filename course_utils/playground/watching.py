@@ -1,6 +1,9 @@
 """`watch` and its kin: train on points in the plane, show what happens, and return it."""
 
+import base64
+import html
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +110,14 @@ def watch_gan(
 
 
 def _pool(kind: str | LabelSplit, num_labels: int, seed: int) -> LabelSplit:
-    return kind if isinstance(kind, LabelSplit) else points(kind, num_labels, seed=seed)
+    if not isinstance(kind, LabelSplit):
+        return points(kind, num_labels, seed=seed)
+    if kind.images.shape[1:] != (2, 1, 1):
+        shape = tuple(kind.images.shape)
+        raise ValueError(
+            f"kind must be points in the plane, as playground.points() draws them, but its images are {shape}"
+        )
+    return kind
 
 
 def _name_of(loss: object) -> str:
@@ -153,21 +163,26 @@ def _alt(shown: list[Film]) -> str:
 def player(shown: list[Film]) -> ipywidgets.Widget:
     """The films with buttons to play them and a slider over the steps; every picture is made beforehand."""
     last = max(film.frames[-1].step for film in shown)
-    every = max(1, -(-last // films.NUM_FRAMES))
-    steps = range(0, last + every, every)
-    found = pictures.player_pictures(shown, list(steps))
-    stored = dict(zip(steps, pictures.to_png(found)))
-    shape = {"max": steps[-1], "step": every, "value": steps[-1]}
-    slider = ipywidgets.IntSlider(**shape, description=shown[0].unit, layout={"width": "24em"})
-    play = ipywidgets.Play(**shape, interval=TICK)
-    picture = ipywidgets.Image(width=found[0].width // 2, layout={"max_width": "100%"})
+    every = films.stride(last)
+    steps = range(0, every * math.ceil(last / every) + 1, every)
+    drawn = pictures.player_pictures(shown, list(steps))
+    stored = dict(zip(steps, map(_embedded, pictures.to_png(drawn))))
+    width, height = drawn[0].width // 2, drawn[0].height // 2
+    slider = ipywidgets.IntSlider(max=steps[-1], step=every, description=shown[0].unit, layout={"width": "24em"})
+    play = ipywidgets.Play(max=steps[-1], step=every, interval=TICK)
+    picture = ipywidgets.HTML()  # an Image has no text for those who cannot see it
 
     def look(_=None) -> None:
         step = slider.value - slider.value % every
-        picture.value = stored[step]
-        picture.tooltip = "; ".join(f"{film.name}, {pictures.caption(film, film.at(step))}" for film in shown)
+        alt = "; ".join(f"{film.name}, {pictures.caption(film, film.at(step))}" for film in shown)
+        size = f'width="{width}" height="{height}" style="max-width: 100%; height: auto" decoding="sync"'
+        picture.value = f'<img src="{stored[step]}" alt="{html.escape(alt)}" {size}>'
 
     slider.observe(look, "value")
     ipywidgets.jslink((play, "value"), (slider, "value"))
-    look()
+    slider.value = play.value = steps[-1]
     return ipywidgets.VBox([picture, ipywidgets.HBox([play, slider])])
+
+
+def _embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
