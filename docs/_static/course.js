@@ -19,7 +19,7 @@ function stoppable(picture) {
   still.setAttribute("role", "img");
   still.setAttribute("aria-label", picture.alt);
   const button = document.createElement("button");
-  button.className = "btn btn-sm btn-outline-primary stop";
+  button.className = "stop";
   button.textContent = "Pause";
   button.onclick = () => {
     const moves = picture.isConnected;
