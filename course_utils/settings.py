@@ -5,7 +5,7 @@ A value that cannot be used raises SettingError, one line that names the variabl
     COURSE_DATA      folder that holds `dermamnist.npz`, or `embedded` for the digits that need no download
     COURSE_RUNS      folder for recorded runs and your progress (default: `runs/` beside the notebooks folder)
     COURSE_PROGRESS  `on` or `off`: whether what is solved is saved as your progress (default: on, but for the solution notebooks)
-    COURSE_WIDGETS   `on` or `off`: whether sliders and players take the place of their still pictures (default: on)
+    COURSE_WIDGETS   `on` or `off`: whether sliders, players and cards take the place of still pictures and plain lines (default: on)
     COURSE_KVASIR    folder of Kvasir-SEG, with `images` and `masks`, for the segmentation in lesson 05
     COURSE_SEED      the one seed of a lesson (default 0)
     COURSE_LABELS    number of labelled images in a lesson (default 500)
