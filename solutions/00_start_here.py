@@ -6,7 +6,7 @@
 # ![Two moons of points, six of them labelled, in motion. On the left a network learns from the labelled points alone, and its boundary cuts through both moons. On the right it also uses the points without a label, and its boundary moves into the gap between the moons.](../docs/figures/moons.gif)
 #
 # Both networks in the picture know the same labels. The right one also looked at the other points. That is **semi-supervised learning**:
-# learn from a few labels, and from many images that have none.
+# learn from a few labels, and from many examples that have none.
 #
 # **Time** 36 min, of which the computer trains for 1
 #
@@ -135,11 +135,13 @@ check("0.1", class_fractions)
 # %% [markdown]
 # Now your function describes the dataset:
 
-# %% tags=["dataset", "figure"]
+# %% tags=["dataset"]
 fractions = {
     part.name: class_fractions(torch.from_numpy(part.labels), dataset.num_classes).numpy()
     for part in (dataset.train, dataset.val, dataset.test)
 }
+
+# %% tags=["dataset", "figure"]
 plots.show(
     plots.class_bars(
         fractions, dataset.class_names, "fraction of images", title="How frequent each class is, in the three splits"

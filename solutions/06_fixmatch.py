@@ -62,11 +62,11 @@ playground.watch(supervised_loss, title="Labels alone")
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()
 label_split = split_labels(dataset, NUM_LABELS, SEED)
+weak, strong = augment.views(dataset)
 print(dataset)
 print(label_split)
 
 # %% tags=["dataset", "figure"]
-weak, strong = augment.views(dataset)
 image = dataset.train.images[label_split.labelled[7]]
 rows = [[image], augment.augment_one(weak, image, 9, seed=0), augment.augment_one(strong, image, 9, seed=0)]
 plots.show(
@@ -384,9 +384,11 @@ def kept_by_class(pseudo_label: torch.Tensor, mask: torch.Tensor, truth: torch.T
 # %% tags=["check", "ex-6.5"]
 check("6.5", kept_by_class)
 
-# %% tags=["figure"]
+# %%
 pseudo_label, mask = pseudo_label_and_mask(probabilities.clamp(min=1e-9).log(), tau=0.95)
 fraction, precision = kept_by_class(pseudo_label, mask, truth, dataset.num_classes)
+
+# %% tags=["figure"]
 bars = {"fraction of the class that is kept": fraction.numpy(), "precision of what is kept": precision.numpy()}
 plots.show(
     plots.class_bars(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from course_utils import NOTEBOOKS
+from course_utils import NOTEBOOKS, ROOT, lab
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -27,19 +27,21 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+FIGURES = ROOT / "docs" / "figures"  # which lessons show
 PATIENCE = 120_000  # milliseconds; the machine may have other work to do
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (.ci/run installs it)")
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The environment of a server that a student works on: progress bars show, and Jupyter's settings are in `folder`."""
+    """A server's environment as a student has it: with progress bars, cards and widgets, and Jupyter's settings in `folder`."""
     settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')  # or it asks, in a pop-up
     folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     folders |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-    return {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"} | folders | more
+    own = {name: value for name, value in os.environ.items() if name not in ("TQDM_DISABLE", "COURSE_WIDGETS")}
+    return own | folders | lab.environment() | more
 
 
 def free_port() -> int:
@@ -64,6 +66,7 @@ def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
 def jupyterlab(folder: Path, **settings: str) -> Iterator[str]:
     """JupyterLab on a copy of the student notebooks in `folder`, with settings of its own; yields its address."""
     shutil.copytree(NOTEBOOKS, folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(FIGURES, folder / "docs" / "figures")
     port, log = free_port(), folder / "lab.log"
     options = [
         f"--ServerApp.port={port}",
@@ -124,6 +127,12 @@ def press_run(page: Page, text: str) -> Locator:
     here.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
     return here
+
+
+def run_folded(page: Page, text: str) -> Locator:
+    """Unfold the cell whose first line holds the text, and run it."""
+    page.locator(".jp-CodeCell .jp-Placeholder", has_text=text).click()
+    return press_run(page, text)
 
 
 def run_set_up(page: Page) -> None:
