@@ -190,7 +190,7 @@ class _Game:
         asks_model = len(inspect.signature(objective).parameters) == 3
         self.objective = objective if asks_model else lambda model, real, fake: objective(real, fake)
         self.painter, self.step = new_network(Painter, seed), 0
-        self.optimizer = torch.optim.Adam(self.painter.parameters(), lr=lr, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(self.painter.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
         self.rng = generator(seed, "noise")
         rng = generator(seed, "noise to look at")
         self.shown = torch.randn(NUM_SAMPLES, Painter.noise_size, generator=rng).to(DEVICE)

@@ -167,7 +167,7 @@ def player(shown: list[Film]) -> ipywidgets.Widget:
     steps = range(0, every * math.ceil(last / every) + 1, every)
     drawn = pictures.player_pictures(shown, list(steps))
     stored = dict(zip(steps, map(_embedded, pictures.to_png(drawn))))
-    width, height = drawn[0].width // 2, drawn[0].height // 2
+    width, height = (round(side / pictures.SHARPNESS) for side in drawn[0].size)
     slider = ipywidgets.IntSlider(max=steps[-1], step=every, description=shown[0].unit, layout={"width": "24em"})
     play = ipywidgets.Play(max=steps[-1], step=every, interval=TICK)
     picture = ipywidgets.HTML()  # an Image has no text for those who cannot see it
