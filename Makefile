@@ -33,7 +33,7 @@ else \
 fi; } || { echo; \
 	echo "Set-up failed; the reason stands above. What helps:"; \
 	echo "  - no network or a time-out: check the connection and run the same command again, it goes on where it stopped;"; \
-	echo "  - no space left: torch with its GPU libraries takes about 6 GB on Linux; README.md says how to get the small CPU build;"; \
+	echo "  - no space left: torch with its GPU libraries takes about 6 GB on Linux; with uv, UV_TORCH_BACKEND=cpu make lab takes the small CPU build;"; \
 	echo "  - 'No module named venv' or 'ensurepip': install your system's venv package (Debian: apt install python3-venv);"; \
 	echo "  - anything else: make clean, then the same command again."; \
 	exit 1; }

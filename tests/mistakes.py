@@ -1,6 +1,6 @@
 """What students get wrong, exercise by exercise: what the checks say to the wrong answers on which they are proved.
 
-python tests/mistakes.py > docs/guides/mistakes.md
+python tests/mistakes.py > docs/teachers/mistakes.md
 """
 
 import re

@@ -60,7 +60,7 @@ def body(function) -> str:
 def texts(bundle: Path) -> dict[str, str]:
     """Every file of the bundle as text; of notebooks the cells."""
     found = {}
-    for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
+    for path in sorted(path for path in bundle.rglob("*") if path.is_file() and path.suffix not in (".png", ".gif")):
         text = path.read_text()
         if path.suffix == ".ipynb":
             cells = nbformat.reads(text, as_version=4).cells
@@ -76,13 +76,19 @@ def texts(bundle: Path) -> dict[str, str]:
 def test_the_bundle_holds_nothing_of_authors(bundle):
     names = {str(path.relative_to(bundle)) for path in bundle.rglob("*")}
     assert {path.name for path in bundle.iterdir()} == {
-        "notebooks", "course_utils", "requirements.txt", "environment.yml", "pyproject.toml", "Makefile", "README.md", "LICENSE"
+        "notebooks", "docs", "course_utils", "requirements.txt", "environment.yml", "pyproject.toml", "Makefile", "README.md", "LICENSE"
     }  # fmt: skip
     assert not [
         name for name in names if any(word in name for word in ("solution", "answer", "tests", "authoring", "pycache"))
     ]
     assert {f"notebooks/{source.stem}.ipynb" for source in SOURCES} <= names
     assert {"course_utils/reference/dermamnist.csv", "course_utils/reference/digits.csv"} <= names
+    for source in SOURCES:
+        figures = re.findall(
+            r"\]\(\.\./(docs/figures/[^)]+)\)", (bundle / "notebooks" / f"{source.stem}.ipynb").read_text()
+        )
+        assert {*figures} <= names
+    assert not [name for name in names if name.endswith(".toml") and "/" in name]  # no sources of figures
 
 
 def test_no_file_of_the_bundle_holds_an_answer(bundle):

@@ -117,7 +117,7 @@ def lessons_at_a_time() -> int:
     option("--jobs", type=whole_number(1), help="lessons at a time (default: one for each core, at most 4)"),
     option("--scheduler", help="address of a Dask scheduler, to use the machines of its workers"),
     option("--output", type=Path, default=ROOT / "runs" / "benchmark", help="where the finished jobs go"),
-    option("--ship", action="store_true", help="put the rows into course_utils/reference and the README"),
+    option("--ship", action="store_true", help="put the rows into course_utils/reference and the pages of results"),
 )
 def benchmark(arguments: argparse.Namespace) -> int:
     """Repeat the lessons with other labels, seeds, networks and data; a run that was killed goes on where it stopped."""
@@ -203,7 +203,7 @@ def address(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@command(option("--ship", action="store_true", help="put the table into the README"))
+@command(option("--ship", action="store_true", help="put the table into the page of results"))
 def speed(arguments: argparse.Namespace) -> int:
     """Time the training loop against a loop built like the original notebook's, and say where its time goes."""
     from course_utils.benchmarks import speed as timings

@@ -13,7 +13,6 @@ import pandas as pd
 
 from course_utils import ROOT
 from course_utils.authoring import build, lessons, pages, repository
-from course_utils.authoring.pages import markdown as markdown
 from course_utils.check.headings import HEADING
 
 README = ROOT / "README.md"

@@ -1,7 +1,7 @@
 """Speed: the course's training loop against the original notebook's and the bare passes, its profile, memory, import time.
 
     course speed           print the table
-    course speed --ship    the same, and the table into the README
+    course speed --ship    the same, and the table into the page of results
 
 The three loops do the same FixMatch work: SimpleCNN, the original notebook's augmentations drawn for each image, 16 labelled and
 64 unlabelled images a step, 1,600 steps. A benchmark, not a test: run it on an idle machine.
@@ -26,7 +26,7 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from course_utils import augment, models, training
-from course_utils.authoring import readme
+from course_utils.authoring import pages, readme
 from course_utils.batches import batches
 from course_utils.datasets import load_dataset
 from course_utils.labels import split_labels
@@ -249,14 +249,14 @@ LINES = {
 
 
 def main(ship: bool) -> int:
-    """Print the table; with `ship` put it into the README, too."""
+    """Print the table; with `ship` put it into the page of results, too."""
     columns = {}
     for threads in (1, 2):  # the number of threads is settled when torch is loaded
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         done = subprocess.run([sys.executable, "-m", __name__], env=environment, stdout=subprocess.PIPE, check=True)
         columns["1 thread (the course's default)" if threads == 1 else f"{threads} threads"] = json.loads(done.stdout)
     table = pd.concat([pd.DataFrame(columns), pd.DataFrame({next(iter(columns)): sizes()})]).fillna("")
-    print(f"torch {torch.__version__}\n\n{readme.markdown(table.rename_axis('measured'))}")
+    print(f"torch {torch.__version__}\n\n{pages.markdown(table.rename_axis('measured'))}")
     if ship:
         print(f"written to {readme.put_speed(table.rename_axis('measured'))}")
     return 0

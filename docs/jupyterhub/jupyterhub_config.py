@@ -1,4 +1,4 @@
-"""JupyterHub for a class on one server. docs/guides/jupyterhub.md says what to type; tests/test_hub.py runs this file.
+"""JupyterHub for a class on one server. docs/teachers/jupyterhub.md says what to type; tests/test_hub.py runs this file.
 
 The three settings below may also come from the environment.
 """

@@ -1,4 +1,4 @@
-# The settings of nbgrader for this course; docs/guides/classroom.md says what to type.
+# The settings of nbgrader for this course; docs/teachers/classroom.md says what to type.
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
