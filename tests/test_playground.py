@@ -33,7 +33,7 @@ def spread(W, Y, labelled, num_steps):
 
 
 def near(x):
-    return (np.linalg.norm(x[:, None] - x[None], axis=2) < 0.25).astype(float)
+    return (np.linalg.norm(x[:, None] - x[None], axis=2) < 0.14).astype(float)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_labels_flow_until_nothing_changes(shown):
     Y = np.eye(2)[np.where(film.truth == 1, 1, 0)] * np.isin(np.arange(500), film.points.labelled)[:, None]
     later = spread(near(x), Y, Y.any(1), 2 * last.step)
     assert (np.where(later.sum(1) > 0, later.argmax(1), -1) == last.named).all()
-    assert np.linalg.norm(x[film.edges[:, 0]] - x[film.edges[:, 1]], axis=1).max() < 0.25
+    assert np.linalg.norm(x[film.edges[:, 0]] - x[film.edges[:, 1]], axis=1).max() < 0.14
 
 
 @pytest.mark.parametrize(

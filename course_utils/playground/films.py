@@ -18,6 +18,7 @@ from course_utils.playground.plane import NUM_CLASSES, Painter, TinyNetwork, new
 from course_utils.training import Loss, Run, train
 
 NUM_STEPS, LR = 800, 0.003
+GAME_STEPS, GAME_LR = 400, 0.005  # each step of a game is two
 WEAK, STRONG = 0.03, 0.2  # standard deviations of the noise; the moons are half a unit apart
 GRID = (84, 60)  # places across and up at which the network is asked
 MARGIN = 0.25  # of the plane around the points
@@ -172,8 +173,8 @@ def film_gan(
     *,
     eager: int = 0,
     weak: float = WEAK,
-    num_steps: int = NUM_STEPS,
-    lr: float = LR,
+    num_steps: int = GAME_STEPS,
+    lr: float = GAME_LR,
     seed: int = 0,
 ) -> Film:
     """Train a classifier that plays against a generator, on points with small noise."""

@@ -56,7 +56,7 @@ class Panel:
         self.across, self.up = np.linspace(left, right, GRID[0]), np.linspace(bottom, top, GRID[1])
         nothing = np.full(GRID[::-1], 0.5)
         extent = (left, right, bottom, top)
-        self.shade = ax.imshow(nothing, SHADE, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
+        self.shade = ax.imshow(nothing, SHADE, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="nearest")
         self.border = LineCollection([], colors=INK, linewidths=1.6 * scale)
         ax.add_collection(self.border)
         if film.edges is not None:
@@ -77,7 +77,8 @@ class Panel:
 
     def show(self, frame: Frame) -> None:
         if frame.plane is not None:
-            self.shade.set_data(frame.plane)
+            fine = Image.fromarray(frame.plane).resize((6 * GRID[0], 6 * GRID[1]), Image.Resampling.BILINEAR)
+            self.shade.set_data(np.asarray(fine))  # much faster than imshow's own interpolation
             lines: Any = contour_generator(self.across, self.up, frame.plane).lines(0.5)  # a list of (M, 2)
             self.border.set_segments(lines)
         for c, dots in enumerate(self.pool, start=-1):

@@ -13,7 +13,7 @@ import ipywidgets
 from course_utils import plots
 from course_utils.labels import LabelSplit
 from course_utils.playground import films, pictures
-from course_utils.playground.films import LR, NUM_STEPS, STRONG, WEAK, Film
+from course_utils.playground.films import GAME_LR, GAME_STEPS, LR, NUM_STEPS, STRONG, WEAK, Film
 from course_utils.playground.plane import points
 from course_utils.training import Loss
 
@@ -94,8 +94,8 @@ def watch_gan(
     kind: str | LabelSplit = "moons",
     num_labels: int = 3,
     weak: float = WEAK,
-    num_steps: int = NUM_STEPS,
-    lr: float = LR,
+    num_steps: int = GAME_STEPS,
+    lr: float = GAME_LR,
     seed: int = 0,
 ) -> Watched:
     """Show a classifier that plays against a generator, and the points that the generator makes.
