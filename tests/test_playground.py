@@ -13,6 +13,7 @@ from course_utils import ROOT, playground, plots, settings
 from course_utils.authoring import moons
 from course_utils.batches import Batch
 from course_utils.playground import films, watching
+from course_utils.playground.pictures import percent
 from course_utils.training import TrainingDiverged, supervised_loss
 
 
@@ -258,22 +259,23 @@ def test_what_was_shown_is_not_shown_twice(shown):
 def test_the_player_follows_its_slider(shown, in_a_notebook):
     film = playground.watch(agree, title="agreement", num_steps=64).films["agreement"]
     assert "application/vnd.jupyter.widget-view+json" in shown[0][0]
-    picture, controls = watching.player([film]).children
+    screen, controls = watching.player([film, film]).children
     play, slider = controls.children
     assert (slider.description, slider.min, slider.max, slider.step) == ("step", 0, 64, 2) and play.max == 64
     seen = {}
     for step in (0, 16, 64):
         slider.value = step
-        seen[step] = picture.value
-        alt = html.unescape(re.search('alt="([^"]*)"', picture.value)[1])
-        score = "only the labels" if step == 0 else r"\d+ % right"
-        assert re.fullmatch(rf"agreement, step {step}: >?{score}", alt)
-    assert len(set(seen.values())) == 3 and all("data:image/png;base64," in value for value in seen.values())
+        words = (
+            "step 0: only the labels" if step == 0 else f"step {step}: {percent(film.accuracy(film.at(step)))} right"
+        )
+        figures = re.findall(r'<figcaption><b>(.*?)</b>, (.*?)</figcaption><img src="(.*?)" alt="(.*?)"', screen.value)
+        assert len(figures) == 2
+        for name, caption, seen[step], alt in figures:
+            assert (name, html.unescape(caption), html.unescape(alt)) == ("agreement", words, f"agreement, {words}")
+    assert len(set(seen.values())) == 3 and all(source.startswith("data:image/png;base64,") for source in seen.values())
 
 
 def test_all_percent_is_only_said_of_all():
-    from course_utils.playground.pictures import percent
-
     assert [percent(x) for x in (0.0, 0.914, 0.994, 0.999, 1.0)] == ["0 %", "91 %", "99 %", ">99 %", "100 %"]
 
 

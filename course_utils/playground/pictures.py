@@ -111,23 +111,13 @@ def _title(row, film: Film, x: float, y: float) -> None:
     row.text(x + 2.4 * half, y, words, va="center", fontsize=11, fontweight="bold")
 
 
-def player_pictures(films: list[Film], steps: list[int]) -> list[Image.Image]:
-    """The films side by side, one picture for each step, with SHARPNESS pixels for each of the page."""
-    size = 1.8 if len(films) == 1 else 1.5
-    panel_width, panel_height = size * PANEL[0], size * PANEL[1]
-    width, height = len(films) * (panel_width + GAP) + GAP, panel_height + 2 * TITLE + GAP
-    figure = Figure(figsize=(width, height), dpi=80 * SHARPNESS)
+def player_pictures(film: Film, steps: list[int], width: float) -> list[Image.Image]:
+    """One picture for each step, `width` inches wide, with SHARPNESS pixels for each of the page; words stand beside it."""
+    figure = Figure(figsize=(width, width * PANEL[1] / PANEL[0]), dpi=80 * SHARPNESS)
     figure.set_layout_engine("none")
-    canvas, panels, pictures = FigureCanvasAgg(figure), [], []
-    for column, film in enumerate(films):
-        left = GAP + column * (panel_width + GAP)
-        ax = figure.add_axes((left / width, GAP / height, panel_width / width, panel_height / height))
-        panels.append(Panel(ax, film, size))
+    canvas, panel, pictures = FigureCanvasAgg(figure), Panel(figure.add_axes((0, 0, 1, 1)), film, width / PANEL[0]), []
     for step in steps:
-        for panel in panels:
-            frame = panel.film.at(step)
-            panel.show(frame)
-            panel.ax.set_title(f"{panel.film.name}\n{caption(panel.film, frame)}", fontsize=10, pad=4)
+        panel.show(film.at(step))
         canvas.draw()
         pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     return pictures

@@ -13,7 +13,7 @@ import ipywidgets
 from course_utils import plots
 from course_utils.labels import LabelSplit
 from course_utils.playground import films, pictures
-from course_utils.playground.films import GAME_LR, GAME_STEPS, LR, NUM_STEPS, STRONG, WEAK, Film
+from course_utils.playground.films import GAME_LR, GAME_STEPS, LR, NUM_STEPS, STRONG, WEAK, Film, Frame
 from course_utils.playground.plane import points
 from course_utils.training import Loss
 
@@ -165,24 +165,27 @@ def player(shown: list[Film]) -> ipywidgets.Widget:
     last = max(film.frames[-1].step for film in shown)
     every = films.stride(last)
     steps = range(0, every * math.ceil(last / every) + 1, every)
-    drawn = pictures.player_pictures(shown, list(steps))
-    stored = dict(zip(steps, map(_embedded, pictures.to_png(drawn))))
-    width, height = (round(side / pictures.SHARPNESS) for side in drawn[0].size)
+    width = 4.2 if len(shown) == 1 else 3.5  # inches
+    reels = [pictures.to_png(pictures.player_pictures(film, list(steps), width)) for film in shown]
     slider = ipywidgets.IntSlider(max=steps[-1], step=every, description=shown[0].unit, layout={"width": "24em"})
     play = ipywidgets.Play(max=steps[-1], step=every, interval=TICK)
-    picture = ipywidgets.HTML()  # an Image has no text for those who cannot see it
+    screen = ipywidgets.HTML()
 
     def look(_=None) -> None:
-        step = slider.value - slider.value % every
-        alt = "; ".join(f"{film.name}, {pictures.caption(film, film.at(step))}" for film in shown)
-        size = f'width="{width}" height="{height}" style="max-width: 100%; height: auto" decoding="sync"'
-        picture.value = f'<img src="{stored[step]}" alt="{html.escape(alt)}" {size}>'
+        now = slider.value // every
+        seen = [_figure(film, film.at(steps[now]), reel[now], round(80 * width)) for film, reel in zip(shown, reels)]
+        screen.value = f'<div style="display: flex; flex-wrap: wrap; gap: 0 8px">{"".join(seen)}</div>'
 
     slider.observe(look, "value")
     ipywidgets.jslink((play, "value"), (slider, "value"))
     slider.value = play.value = steps[-1]
-    return ipywidgets.VBox([picture, ipywidgets.HBox([play, slider])])
+    return ipywidgets.VBox([screen, ipywidgets.HBox([play, slider])])
 
 
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _figure(film: Film, frame: Frame, png: bytes, width: int) -> str:
+    """A moment as HTML: its words above its picture, which the next moment replaces without a flicker."""
+    name, words = html.escape(film.name), html.escape(pictures.caption(film, frame))
+    height = round(width * pictures.PANEL[1] / pictures.PANEL[0])
+    size = f'width="{width}" height="{height}" style="max-width: 100%; height: auto" decoding="sync"'
+    image = f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{name}, {words}" {size}>'
+    return f'<figure style="margin: 0"><figcaption><b>{name}</b>, {words}</figcaption>{image}</figure>'
