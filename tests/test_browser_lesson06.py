@@ -119,7 +119,7 @@ def test_a_student_works_lesson_06(tmp_path):
         page.evaluate(WATCH_THE_BAR)
         press_run(page, "probe = torch.randperm")
         training = press_run(page, "ssl_batches = batches")
-        cell(page, "def supervised_loss").scroll_into_view_if_needed()
+        cell(page, "baseline = train_baseline").scroll_into_view_if_needed()
         page.wait_for_function("window.shown.length && window.shown.at(-1)[1] > 30")
         page.screenshot(path=pictures / "06_6_training.png")
         training.locator(".jp-OutputArea-output", has_text="150 steps, ").wait_for()
@@ -130,7 +130,7 @@ def test_a_student_works_lesson_06(tmp_path):
         page.screenshot(path=pictures / "06_7_trained.png")
 
         # The baseline, the records, the figures with their texts.
-        press_run(page, "def supervised_loss").locator("table").wait_for()
+        press_run(page, "baseline = train_baseline").locator("table").wait_for()
         press_run(page, "results.record(").scroll_into_view_if_needed()
         press_run(page, "kept = pd.DataFrame(looks)").locator("img").wait_for()
         page.screenshot(path=pictures / "06_8_recorded.png")
