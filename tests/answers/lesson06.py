@@ -104,8 +104,8 @@ def loss_by_hand(logits_s, label, mask):
     return -(log_p[torch.arange(len(label)), label] * mask).sum() / len(label)
 
 
-def loss_one_hot(logits_s, label, mask):
-    target = F.one_hot(label, logits_s.shape[1]) * mask.unsqueeze(1)
+def loss_one_hot(logits_s, pseudo_label, mask):
+    target = F.one_hot(pseudo_label, logits_s.shape[1]) * mask.unsqueeze(1)
     return -(target * logits_s.log_softmax(1)).sum(1).mean()
 
 
