@@ -86,7 +86,7 @@ def image_grid(
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             if column < len(images):
-                ax.imshow(_displayable(images[column]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                ax.imshow(displayable(images[column]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             if row == 0 and column_titles is not None:
                 ax.set_title(column_titles[column], fontsize=9, fontweight="normal", loc="center")
         axes[row, 0].set_ylabel(row_title, rotation=0, ha="right", va="center", fontsize=9)
@@ -101,7 +101,8 @@ def head(figure: Figure, title: str) -> None:
     figure.suptitle(title, x=0.01, ha="left")
 
 
-def _displayable(image) -> np.ndarray:
+def displayable(image) -> np.ndarray:
+    """(H, W) or (H, W, 3) floats in [0, 1], as matplotlib wants them, of a uint8 array (H, W, C) or a tensor (C, H, W) in [-1, 1]."""
     if isinstance(image, torch.Tensor):
         image = (image.detach().cpu().permute(1, 2, 0).numpy() + 1) / 2
     elif image.dtype == np.uint8:

@@ -73,7 +73,7 @@ def run(python: Path, book: nbformat.NotebookNode, folder: Path) -> None:
     # Only what a new machine has: no folders of this one, but the way to the package index and to the data
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL", "JUPYTER"))}
     client = NotebookClient(book, km=manager, timeout=1800, resources={"metadata": {"path": str(folder)}})
-    client.execute(env={**kept, "TQDM_DISABLE": "1"})
+    client.execute(env={**kept, "TQDM_DISABLE": "1", "COURSE_WIDGETS": "off"})
 
 
 def versions(python: Path) -> dict[str, str]:

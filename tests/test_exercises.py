@@ -145,6 +145,7 @@ ROOMS = [
     "batches",
     "datasets",
     "evaluation",
+    "first_gain",
     "labels",
     "models",
     "results",
@@ -153,6 +154,14 @@ ROOMS = [
     "check.cases",
     "check.expect",
     "check.guard",
+    "playground",
+    "playground.films",
+    "playground.plane",
+    "widgets.neighbours",
+    "widgets.player",
+    "widgets.predictions",
+    "widgets.soft_labels",
+    "widgets.weights",
 ]
 
 

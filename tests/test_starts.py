@@ -198,7 +198,7 @@ def test_what_the_lessons_import_is_what_colab_gets():
     owners = importlib.metadata.packages_distributions()
     others = names - set(sys.stdlib_module_names) - {"course_utils", "IPython"}  # IPython runs the cells
     needed = {canonicalize_name(owners[name][0]) for name in others}
-    assert {"torch", "scikit-learn", "nbformat"} <= needed
+    assert {"torch", "scikit-learn", "ipywidgets"} <= needed
     dependencies = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     assert dependencies >= colab.NOT_FOR_COLAB
     assert needed <= with_their_own(dependencies - colab.NOT_FOR_COLAB)

@@ -57,10 +57,19 @@ def build(arguments: argparse.Namespace) -> int:
 
 @command(NAMED)
 def verify(arguments: argparse.Namespace) -> int:
-    """Check the lessons and their built notebooks without running them."""
-    from course_utils.authoring.verify import verify as verify_lesson
+    """Check the lessons and their built notebooks without running them, and say how long and how full they are."""
+    import nbformat
+    import pandas as pd
 
-    problems = [problem for source in lessons(arguments.lessons) for problem in verify_lesson(source)]
+    from course_utils.authoring import build as builder
+    from course_utils.authoring import verify as verifier
+
+    sources = lessons(arguments.lessons)
+    problems = [problem for source in sources for problem in verifier.verify(source)]
+    executed = {s: nbformat.read(path, as_version=4) for s in sources if (path := builder.solution_path(s)).is_file()}
+    facts = {s.stem: verifier.facts(builder.read_source(s), book) for s, book in executed.items()}
+    if facts:
+        print(pd.DataFrame(facts).T.to_string(), end="\n\n")
     print("\n".join(problems) or "all lessons are in order")
     return 1 if problems else 0
 
@@ -92,11 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
             same = (row["label_split"], row["steps"])
             alike = [other for other in rows if (other["label_split"], other["steps"]) == same]
             print(f"\nTest split of {dataset.name}, {row['labels']} labels, seed {row['seed']}, {row['steps']} steps:")
-            print(results.compare(alike, dataset).to_string())
+            print(results.compare(alike, dataset, full=True).to_string())
             rows = [other for other in rows if other not in alike]
     if rows:
         print("\nRuns with other labels or steps, not comparable with those above:")
-        print(results.compare(rows, dataset, allow_different=True).to_string())
+        print(results.compare(rows, dataset, allow_different=True, full=True).to_string())
     return 0
 
 

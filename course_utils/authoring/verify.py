@@ -27,13 +27,13 @@ from course_utils.check.headings import asked_objectives, mentioned_exercises, s
 
 KNOWN = "## What we know"
 TIME = re.compile(r"\*\*Time\*\* (\d+) min, of which the computer trains for (\d+)")
-MOST_WORDS, MOST_KNOWN, MOST_POINTS, WORDS_A_MINUTE = 3500, 120, 4, 180
+MOST_WORDS, MOST_KNOWN, MOST_POINTS, MOST_TABLES, WORDS_A_MINUTE = 3500, 120, 4, 4, 180
 
 
 def verify(source: Path) -> list[str]:
     """All problems of one lesson and its built notebooks."""
     lesson = read_source(source)
-    problems = objectives(lesson) + anatomy(lesson) + typed_numbers(lesson) + long_cells(lesson) + limits(lesson)
+    problems = objectives(lesson) + anatomy(lesson) + typed_numbers(lesson) + long_cells(lesson)
     if not student_path(source).is_file() or student_path(source).read_text() != to_text(student_notebook(source)):
         problems.append(f"notebooks/{student_path(source).name} is not what a fresh build makes")
     else:
@@ -44,7 +44,7 @@ def verify(source: Path) -> list[str]:
         executed = nbformat.read(solution_path(source), as_version=4)
         if not same_code(executed, lesson):
             problems.append(f"solutions/{solution_path(source).name} was executed from another source")
-        problems += execution(executed)
+        problems += execution(executed) + limits(lesson, executed)
     return [f"{source.stem}: {problem}" for problem in problems]
 
 
@@ -101,12 +101,12 @@ def anatomy(lesson: NotebookNode) -> list[str]:
     return problems
 
 
-def limits(lesson: NotebookNode) -> list[str]:
+def limits(lesson: NotebookNode, executed: NotebookNode) -> list[str]:
     """A lesson in the new form is short, and takes as long as it says."""
     text = _prose(lesson)
     if KNOWN not in text:
         return []
-    found = facts(lesson)
+    found = facts(lesson, executed)
     known = len(text.partition(KNOWN)[2].partition("\n## ")[0].split())
     points = len(re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE))
     problems = [
@@ -115,6 +115,7 @@ def limits(lesson: NotebookNode) -> list[str]:
             (found["words"], "words of prose", MOST_WORDS),
             (known, "words of what we know", MOST_KNOWN),
             (points, "key points", MOST_POINTS),
+            (found["tables"], "tables", MOST_TABLES),
         )
         if number > most
     ]
@@ -127,18 +128,21 @@ def limits(lesson: NotebookNode) -> list[str]:
     return problems
 
 
-def facts(lesson: NotebookNode) -> dict[str, int]:
-    """Words of prose, exercises, figures, and the minutes: stated, and counted from words, exercises and trainings."""
+def facts(lesson: NotebookNode, executed: NotebookNode) -> dict[str, int]:
+    """Words of prose, exercises, figures, tables, and the minutes: stated, and counted from words, exercises and trainings."""
     text = _prose(lesson)
     headings = mentioned_exercises(lesson)
     stated = TIME.search(text) or re.search(r"\*\*Time\*\* (\d+) min()", text)
     words = len(re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split())
     trains = int(stated[2] or 0) if stated else 0
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     return {
         "words": words,
         "exercises": len(headings),
         "figures": sum("plots.show" in cell.source for cell in lesson.cells if cell.cell_type == "code")
         + text.count("!["),
+        "tables": sum("<table" in output.get("data", {}).get("text/html", "") for output in outputs)
+        + len(re.findall(r"^\|[ :|-]+\|$", text, re.MULTILINE)),
         "minutes stated": int(stated[1]) if stated else 0,
         "minutes": round(words / WORDS_A_MINUTE + sum(int(match["minutes"]) for match in headings) + trains),
     }

@@ -150,7 +150,7 @@ def pixels(image) -> np.ndarray:
     """(H, W) or (H, W, 3) floats in [0, 1] of a uint8 array (H, W, C), or a tensor (C, H, W) of uint8 or floats in [-1, 1]."""
     if isinstance(image, torch.Tensor) and image.dtype == torch.uint8:
         image = image.cpu().movedim(0, -1).numpy()
-    return plots._displayable(image)
+    return plots.displayable(image)
 
 
 def answer_of(name: str, values, *shape: int) -> np.ndarray:
