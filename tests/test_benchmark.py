@@ -42,6 +42,7 @@ if NUM_STEPS < 1600:
     raise ValueError("a figure that needs longer runs")
 """
 JOB = benchmark.Job("digits", "SimpleCNN", 1600, 40, 3, "01")
+JOB_OF_THE_COURSE = ("digits", "SimpleCNN", 1600, 500, 0, "01")
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +72,19 @@ def test_a_job_runs_the_lesson_with_its_settings_and_keeps_test_rows():
 
 
 def test_the_taught_settings_run_the_side_experiments_too():
-    taught = benchmark.Job("digits", "SimpleCNN", 1600, 500, 0, "01")
+    taught = benchmark.Job(*JOB_OF_THE_COURSE)
     assert [row["method"] for row in benchmark.run(taught)[1]] == ["supervised", "aside"]
     assert taught.code != JOB.code
+
+
+def test_of_the_file_beside_a_lesson_only_what_is_marked_runs_with_other_settings(monkeypatch, tmp_path, a_short_lesson):
+    folder = tmp_path / "asides"
+    folder.mkdir()
+    (folder / a_short_lesson.name).write_text('# %% tags=["all-settings"]\nalways = 1\n\n# %%\ntaught_only = 1\n')
+    monkeypatch.setattr(benchmark, "ASIDES", folder)
+    sources = [[cell.source for cell in job.read().cells] for job in (JOB, benchmark.Job(*JOB_OF_THE_COURSE))]
+    assert ["always = 1" in cells and "taught_only = 1" in cells for cells in sources] == [False, True]
+    assert "always = 1" in sources[0]
 
 
 def test_a_lesson_that_fails_or_records_nothing_is_an_error_in_words(a_short_lesson):

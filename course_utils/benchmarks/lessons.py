@@ -28,6 +28,7 @@ from course_utils.datasets import load_dataset
 from course_utils.settings import TAUGHT_LABELS, TAUGHT_NETWORK, TAUGHT_STEPS
 
 ASIDES = Path(__file__).parent / "asides"  # experiments that use a lesson's functions and have no room in it
+WITH_ALL_SETTINGS = "all-settings"  # the tag of an aside's cell that does not only run with the taught settings
 # What a line says besides what `results.record` says of a run
 SETTINGS = ("dataset", "md5", "lesson", "code", "network", "num_labels", "num_steps", "method", "seed")
 
@@ -44,13 +45,17 @@ class Job:
     lesson: str
 
     def read(self) -> NotebookNode:
-        """The lesson; with the settings with which it is taught, also its side experiments, in it and in `asides/`."""
+        """The lesson; with the settings with which it is taught, also its side experiments, in it and in `asides/`.
+
+        With other settings cells tagged `aside` are left out, and of `asides/` all but those tagged `all-settings`.
+        """
         source = lessons([self.lesson])[0]
-        notebook, aside = build.read_source(source), ASIDES / source.name
+        notebook, file = build.read_source(source), ASIDES / source.name
+        beside = jupytext.reads(file.read_text(), fmt="py:percent").cells if file.is_file() else []
         if (self.network, self.num_steps, self.num_labels) != (TAUGHT_NETWORK, TAUGHT_STEPS, TAUGHT_LABELS):
             notebook.cells = [cell for cell in notebook.cells if "aside" not in build.tags(cell)]
-        elif aside.is_file():
-            notebook.cells += jupytext.reads(aside.read_text(), fmt="py:percent").cells
+            beside = [cell for cell in beside if WITH_ALL_SETTINGS in build.tags(cell)]
+        notebook.cells += beside
         return notebook
 
     @property
