@@ -20,6 +20,11 @@ TRUTH = np.array([0, 1, 1, 1, 0])  # of class c there is none
 PRIOR = np.array([0.7, 0.2, 0.1])
 COLOUR = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), np.uint8)
 GREY = COLOUR[..., :1]
+RUNS = [
+    {"method": method, "macro-F1": value}
+    for method, values in {"worse": (0.1, 0.3, 0.5), "better": (0.2, 0.4, 0.6)}.items()
+    for value in values
+]
 
 
 def flatten(p, T):
@@ -38,6 +43,7 @@ SLIDERS = {  # each widget, with another value for each of its sliders
     "mixup": (lambda **start: widgets.mixup(COLOUR[0], COLOUR[1], ("a", "b"), **start), {"lam": 0.1}),
     "graph": (lambda **start: widgets.graph(**start), {"gamma": 3000.0, "k": 1}),
     "averaging": (lambda **start: widgets.averaging(**start), {"decay": 0.9}),
+    "one_run_each": (lambda **start: widgets.one_run_each(RUNS, ["worse", "better"], **start), {"lab": 4}),
 }
 each_widget = pytest.mark.parametrize("name", SLIDERS)
 
@@ -320,6 +326,20 @@ def test_the_average_follows_the_rule_of_training(show):
     assert wobbles == sorted(wobbles, reverse=True)
 
 
+# ------------------------------------------------------------------------------------------------------------- one run each
+
+
+def test_labs_that_run_each_method_once_disagree(show):
+    words = [show(widgets.one_run_each, RUNS, ["worse", "better"], lab=lab).words for lab in range(1, 31)]
+    firsts = ["worse" if "in macro-F1: worse" in word else "better" for word in words]
+    assert {f"worse ({firsts.count('worse')})", f"better ({firsts.count('better')})"} <= set(
+        re.findall(r"\w+ \(\d+\)", words[0])
+    )
+    assert 0 < firsts.count("worse") < firsts.count("better") and firsts.count("worse") + firsts.count("better") == 30
+    # each lab's scores are runs of its methods
+    assert {float(value) for word in words for value in re.findall(r"worse \((0\.\d+)\)", word)} == {0.1, 0.3, 0.5}
+
+
 # --------------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -344,6 +364,7 @@ def test_the_average_follows_the_rule_of_training(show):
             lambda: widgets.mixup(COLOUR[0], COLOUR[1], ("a",)),
             r"names is \('a',\): it takes the labels of the two images",
         ),
+        (lambda: widgets.one_run_each(RUNS, ["worse", "best"]), "there is no run of best with macro-F1"),
         (lambda: widgets.graph(POINTS), "labels must be one whole number for each point"),
         (lambda: widgets.graph(POINTS, np.full(5, -1)), "labels must be .* not all -1"),
         (lambda: widgets.graph(POINTS[:, 0], np.zeros(5, int)), r"points must be \(N, 2\) finite numbers"),
