@@ -1,4 +1,4 @@
-"""Checks of lesson 07: FlexMatch's memory, status and thresholds, its step, and the two repairs under imbalance."""
+"""Checks of lesson 07: FlexMatch's memory, status and thresholds, its step, the two repairs under imbalance, SoftMatch's weight."""
 
 from types import SimpleNamespace
 
@@ -942,6 +942,112 @@ align = Exercise(
             Case("for a prior of .005", (_Q, torch.tensor([0.005, 0.195, 0.8]), _AVERAGE)),
             Case("for a prior of 1e-9 and an image of that class", (torch.eye(2), torch.tensor([1.0, 1e-9]), torch.tensor([0.6, 0.4]))),
             Case("for an average of .005", (_Q.roll(1, 1), torch.tensor([0.8, 0.1, 0.1]), torch.tensor([0.005, 0.795, 0.2]))),
+        ],
+    },
+)
+
+
+# --------------------------------------------------------------------------------------------------- 7.8 soft weights
+
+
+_below = lambda c, m: (c - m).clamp(max=0)
+
+
+@slips
+def _weight(distance=_below, variance=lambda v, c: v, power=lambda d, v: d * d / 2 / v, weight=lambda x, c, m: (-x).exp()):
+    """An answer in which one step is wrong: the distance to the mean, the variance, the exponent, or what is made of it."""
+    return lambda c, mean, v: weight(power(distance(c, mean), variance(v, c)), c, mean)
+
+
+_FIVE_C = torch.tensor([0.5, 0.3, 0.7, 0.9, 0.1])
+_SOFT = [0.60653066, 0.13533528, 1.0, 1.0, 0.011108997]  # exp(-1/2), exp(-2), 1, 1, exp(-9/2)
+_CLOSE_C = torch.tensor([0.8 - 1e-4, 0.8 - 1e-6, 0.8, 0.8 + 1e-6, 0.8 + 1e-4])
+FULL = "from the mean on the weight is 1"
+GIVEN = "is taken from this batch: use the argument, which belongs to many batches"
+OF_TWO = "the exponent is -(c - mean)**2 / (2 * variance): mind the brackets and the 2"
+KEPT_SMALL = "a small weight is raised, or cut off to 0: take it as it is"
+
+soft_weight = Exercise(
+    "7.8",
+    "soft_weight",
+    "a weight instead of a mask",
+    why="A doubtful pseudo-label may now whisper: you can have many of them and still trust the good ones most.",
+    observe=returns(Part("the weight", "float tensor")),
+    cases=[
+        Case("for confidences .5, .3, .7, .9, .1 at mean .7 and variance .04", (_FIVE_C, 0.7, 0.04), _SOFT),
+        Case(
+            "for confidences .8, .7, .95, .6, .9 at mean .9 and variance .01",
+            (torch.tensor([0.8, 0.7, 0.95, 0.6, 0.9]), 0.9, 0.01),
+            [0.60653066, 0.13533528, 1.0, 0.011108997, 1.0],
+        ),
+        Case("early on, at mean 1/7 and variance 1", (torch.tensor([0.2, 0.9, 0.15]), 1 / 7, 1.0), [1.0, 1.0, 1.0]),
+        Case("when all are below the mean of .8 (variance .02)", (torch.tensor([0.6, 0.4]), 0.8, 0.02), [0.36787944, 0.018315639]),
+    ],
+    mistakes={
+        f"the weight falls above the mean, too: {FULL}": _weight(distance=lambda c, m: c - m),
+        "the sides are swapped: below the mean the weight fades, above it is 1": _weight(distance=lambda c, m: (c - m).clamp(min=0)),
+        "this is a step: below the mean the weight fades, it is not 0": lambda c, m, v: (c >= m).float(),
+        f"above the mean this is the confidence: {FULL}": _weight(weight=lambda x, c, m: torch.where(c < m, (-x).exp(), c)),
+        f"above the mean this is 0: {FULL}": _weight(weight=lambda x, c, m: torch.where(c < m, (-x).exp(), 0.0)),
+        "the variance is squared: it is one already": _weight(variance=lambda v, c: v * v),
+        "this is the standard deviation: divide by the variance as it is, no root": _weight(variance=lambda v, c: v**0.5),
+        "the variance does not enter: divide the square by 2 * variance": _weight(variance=lambda v, c: 1.0),
+        "the variance is divided by 4, as some code does (n_sigma = 2): the formula has it as it is": _weight(variance=lambda v, c: v / 4),
+        "a small variance is raised: take it as it is": (
+            _weight(variance=lambda v, c: max(v, 0.01)),
+            _weight(variance=lambda v, c: v + 1e-3),
+        ),
+        f"the variance {GIVEN}": _weight(variance=lambda v, c: c.var(correction=0) + 1e-12),
+        f"the mean {GIVEN}": _weight(distance=lambda c, m: (c - c.mean()).clamp(max=0)),
+        "the mean does not enter: the distance is c - mean": _weight(distance=lambda c, m: c),
+        "the mean is fixed: it is the argument, not always .95": _weight(distance=lambda c, m: (c - 0.95).clamp(max=0)),
+        OF_TWO: (
+            _weight(power=lambda d, v: d * d / v),
+            _weight(power=lambda d, v: d * d / 2 * v),
+        ),
+        "the distance is not squared": (
+            _weight(power=lambda d, v: d.abs() / 2 / v),
+            _weight(power=lambda d, v: d / 2 / v),
+        ),
+        "the sign: the exponent is negative, a weight is at most 1": _weight(weight=lambda x, c, m: x.exp()),
+        "this is the exponent: the weight is exp of it": _weight(weight=lambda x, c, m: -x),
+        "this is 1 minus the weight": _weight(weight=lambda x, c, m: 1 - (-x).exp()),
+        "this is a parabola: the weight is exp(-x), not 1 - x": _weight(weight=lambda x, c, m: (1 - x).clamp(min=0)),
+        "the weights are divided by their sum or their maximum: they are weights already": (
+            _weight(weight=lambda x, c, m: (-x).exp() / (-x).exp().sum()),
+            _weight(weight=lambda x, c, m: (-x).exp() / (-x).exp().max()),
+        ),
+        "the weight is multiplied by the confidence: it is the Gaussian alone": _weight(weight=lambda x, c, m: c * (-x).exp()),
+        "this is a mask: a weight lies between 0 and 1, no rounding": _weight(weight=lambda x, c, m: (-x).exp().round()),
+        "this is the density, with its factor: the weight at the mean is 1": lambda c, m, v: (
+            (-_below(c, m) ** 2 / (2 * v)).exp() / (2 * torch.pi * v) ** 0.5
+        ),
+        KEPT_SMALL: (
+            _weight(weight=lambda x, c, m: (-x).exp().clamp(min=0.01)),
+            _weight(weight=lambda x, c, m: torch.where(x < 4, (-x).exp(), 0.0)),
+        ),
+        EXACT: (
+            _weight(distance=lambda c, m: _below(c.half().float(), m)),
+            _weight(weight=lambda x, c, m: (-x).exp().round(decimals=2)),
+        ),
+    },
+    errors={"Boolean value": "`if` takes one confidence at a time: torch.where, or clamp the distance, takes all"},
+    battery={
+        **none("confidences and two numbers come in: no classes, no labels, no gradient, no network, no loop"),
+        "one": [Case("for one image", (torch.tensor([0.4]), 0.6, 0.05)), Case("for another one", (torch.tensor([0.75]), 0.6, 0.05))],
+        "extremes": "confidences come in, no logits; those of exactly 0 and 1 stand under `ends`",
+        "sizes": [Case("for 3000 images", (uniform(1, 3000, low=0.15, high=1.0), 0.75, 0.03))],
+        "ties": [Case("for confidences within 1e-4 and 1e-6 of the mean, at variance 1e-8", (_CLOSE_C, 0.8, 1e-8), tolerance=1e-3)],
+        "layout": [
+            Case("for confidences that are not contiguous", (scattered(_FIVE_C), 0.6, 0.02)),
+            Case("for confidences of float64", (_FIVE_C.double(), 0.65, 0.03)),
+        ],
+        "ends": [
+            Case("for confidences of exactly 0 and 1", (torch.tensor([0.0, 1.0, 0.5]), 0.9, 0.1)),
+            Case("at a variance of .0005", (torch.tensor([0.9, 0.93, 0.96, 0.2]), 0.95, 0.0005)),
+            Case("at mean 1", (torch.tensor([1.0, 0.99, 0.6]), 1.0, 0.02)),
+            Case("at a variance above 1", (torch.tensor([0.2, 0.9, 0.5]), 0.8, 1.7)),
+            Case("when all are above the mean", (torch.tensor([0.7, 0.8, 0.9]), 0.6, 0.004)),
         ],
     },
 )

@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 07: other right ones, and wrong ones that no mistake of the check stands for."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -208,6 +210,45 @@ def align_numpy(q, prior, average):
     return torch.from_numpy(weighted / weighted.sum(axis=1)[:, None])
 
 
+# ------------------------------------------------------------------------------------------------ 7.8 soft weights
+
+
+def soft_loop(confidence, mean, variance):
+    weight = [1.0 if c >= mean else math.exp(-((c - mean) ** 2) / (2 * variance)) for c in confidence.tolist()]
+    return torch.tensor(weight, dtype=confidence.dtype)
+
+
+def soft_where(confidence, mean, variance):
+    gaussian = torch.exp(-((confidence - mean) ** 2) / (2 * variance))
+    return torch.where(confidence < mean, gaussian, torch.ones_like(confidence))
+
+
+def soft_numpy(confidence, mean, variance):
+    short = np.minimum(confidence.numpy().astype(np.float64), mean) - mean
+    return torch.from_numpy(np.exp(-0.5 * np.square(short) / variance))
+
+
+def soft_relu(confidence, mean, variance):
+    """The distance in standard deviations."""
+    return (-(F.relu(mean - confidence) / math.sqrt(variance)).pow(2) / 2).exp()
+
+
+def soft_assigned(confidence, mean, variance):
+    weight = torch.ones_like(confidence)
+    below = confidence < mean
+    weight[below] = torch.exp(-0.5 * (mean - confidence[below]) ** 2 / variance)
+    return weight
+
+
+def soft_in_place(confidence, mean, variance):
+    confidence -= mean
+    return torch.exp(-confidence.clamp_(max=0) ** 2 / (2 * variance))
+
+
+def soft_by_if(confidence, mean, variance):
+    return torch.ones_like(confidence) if confidence >= mean else torch.exp(-((confidence - mean) ** 2) / (2 * variance))
+
+
 RIGHT = {
     "7.1": [remember_where, remember_loop, remember_numpy, lambda m, i, g, c, tau: m.scatter(0, i[c.ge(tau)], g[c.ge(tau)])],
     "7.2": [status_loop, status_shifted, status_one_hot, status_histogram],
@@ -225,6 +266,7 @@ RIGHT = {
         lambda q, prior, average: (q.log() + (prior / average).log()).softmax(1),
         lambda q, prior, average: (q @ torch.diag(prior / average)) / (q @ (prior / average)).unsqueeze(1),
     ],
+    "7.8": [soft_loop, soft_where, soft_numpy, soft_relu, soft_assigned],
 }
 
 WRONG = {
@@ -239,6 +281,15 @@ WRONG = {
         (select_remembers_by_loop, "does remember get the thresholds"),
     ],
     "7.5": [(step_backward, "backward()"), (step_int32, "must be an int64 tensor")],
+    "7.8": [
+        (soft_in_place, "changes its input"),
+        (soft_by_if, "one confidence at a time"),
+        (lambda *inputs: soft_where(*inputs).numpy(), "must be a float tensor"),
+        (lambda *inputs: soft_where(*inputs).tolist(), "must be a float tensor"),
+        (lambda *inputs: soft_where(*inputs).mean(), "shape"),
+        (lambda *inputs: soft_where(*inputs)[:, None], "shape"),
+        (lambda c, mean, variance: None, "None"),
+    ],
 }
 
 # Mutants that are right: no input that the exercise allows tells them from the solution. Each with the reason.
