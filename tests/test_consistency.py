@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lessons import solutions
+from lessons import SOURCES, functions, notebook, solutions
 from PIL import Image
 from sklearn.metrics import f1_score
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -158,6 +158,40 @@ def test_a_warp_moves_what_is_computed_from_an_image_as_it_moves_the_image(lesso
     mask = (image[:, :1] > 0).float()
     p, m = lesson.same_warp(torch.sigmoid(image[:, :1]), mask, rng(2))
     torch.testing.assert_close(lesson.soft_dice(p, m), lesson.soft_dice(torch.sigmoid(image[:, :1]), mask))
+
+
+@pytest.fixture(scope="module")
+def masks_by_rule():
+    """The names of the cell that makes masks by a rule."""
+    (source,) = (source for source in SOURCES if source.name.startswith("05"))
+    namespace = functions(source, set())
+    (cell,) = (cell for cell in notebook(source).cells if cell.source.startswith("def rule_mask"))
+    exec(cell.source, namespace)
+    return namespace
+
+
+def test_a_mask_touches_the_edge_only_if_it_reaches_the_outermost_pixels(masks_by_rule):
+    whole, one_off = np.zeros((28, 28), dtype=bool), np.zeros((28, 28), dtype=bool)
+    whole[10:20, 8:17] = True
+    one_off[1:-1, 1:-1] = True
+    assert not masks_by_rule["touches_edge"](np.stack([whole, one_off, np.zeros_like(whole)])).any()
+    for row, column in ((0, 14), (27, 3), (5, 0), (22, 27), (0, 0), (27, 27)):
+        touching = whole.copy()
+        touching[row, column] = True
+        assert masks_by_rule["touches_edge"](np.stack([whole, touching])).tolist() == [False, True]
+
+
+def test_the_dark_rim_of_a_picture_is_left_out_and_a_lesion_inside_it_is_not(masks_by_rule):
+    down, across = np.mgrid[:28, :28]
+    far = np.hypot(down - 13.5, across - 13.5)
+    lesion = np.hypot(down - 12, across - 15) < 5
+    rimmed = np.where(far > 14, 20, np.where(lesion, 150, 220))
+    plain = np.where(lesion, 90, 220)
+    masks = np.stack(
+        [masks_by_rule["rule_mask"](np.repeat(x[..., None], 3, 2).astype(np.uint8)) for x in (rimmed, plain)]
+    )
+    assert masks_by_rule["touches_edge"](masks).tolist() == [True, False]
+    assert (masks[1] & lesion).sum() > 0.9 * lesion.sum()
 
 
 def test_the_unet_answers_pixel_by_pixel_and_its_skips_carry_detail():
