@@ -238,7 +238,9 @@ figure, ax = plots.plt.subplots(figsize=(6, 2.8))
 blue = plots.looks.look("FlexMatch").color
 ax.plot(status, flexible_thresholds(status, 0.95), label="x / (2 - x)", color=blue, linewidth=2.5, marker="")
 ax.plot(status, 0.95 * status, label="x, to compare", color="0.6", linestyle="--", marker="")
-ax.set(xlabel="learning status", ylabel="threshold", title="A class has to be nearly level before its threshold is high")
+ax.set(
+    xlabel="learning status", ylabel="threshold", title="A class has to be nearly level before its threshold is high"
+)
 plots.label_ends(ax)
 plots.show(
     figure,
@@ -309,7 +311,9 @@ p, label = torch.tensor([0.60, 0.55, 0.97, 0.80]), torch.tensor([1, 0, 1, 0])
 logits = F.one_hot(label, 2) * (p / (1 - p)).log()[:, None]  # their softmax has p at the pseudo-label
 _, passed, after = select(notes, shown, logits, 0.95, lambda m: learning_status(m, 2))
 for image, c, g, keep in zip(shown.tolist(), p.tolist(), label.tolist(), passed.tolist()):
-    print(f"image {image}: class {g}, sure to {c:.2f}: {'teaches' if keep else 'left out'}; its note is now {after[image]}")
+    print(
+        f"image {image}: class {g}, sure to {c:.2f}: {'teaches' if keep else 'left out'}; its note is now {after[image]}"
+    )
 
 # %% [markdown]
 # Look at image 0. It teaches class 1 in this step, because that door is open. But it is not sure enough for the memory, so its note still
@@ -766,7 +770,9 @@ pd.DataFrame(properties_of, index=["never above tau", "behind means lower", "no 
 
 # %% tags=["dataset"]
 found = results.paired(reference, "FixMatch, original recipe")["FlexMatch, original recipe"]
-print(f"the reversed rule over FixMatch, both by the original recipe, macro-F1: {found.gained}, {found.won} label splits won")
+print(
+    f"the reversed rule over FixMatch, both by the original recipe, macro-F1: {found.gained}, {found.won} label splits won"
+)
 
 # %% [markdown]
 # ## What we know
