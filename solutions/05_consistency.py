@@ -381,10 +381,15 @@ widgets.averaging(0.99)
 # the plain mean of all students so far, and only later forgets the old ones: at `.99` from step `99` on. (The picture has the rule of `train`, which
 # averages the weights of *every* method of this course. It reaches `.99` at step `890`.)
 #
-# A network is more than its weights. BatchNorm also keeps **buffers**: a running mean, a running variance, and a count of batches, an
-# integer. Here they are copied. The [authors' PyTorch code](https://github.com/CuriousAI/mean-teacher/blob/master/pytorch/main.py) leaves them
-# out: its teacher stays in training mode and gathers its own. Both work. What fails is to leave them out and switch to evaluation
-# mode, for then the teacher has the statistics of an untrained network.
+# A network is more than its weights. BatchNorm also keeps **buffers**, statistics of what has passed through it:
+
+# %%
+{name: str(value.dtype) for name, value in new_model(dataset, SEED).named_buffers()}
+
+# %% [markdown]
+# Here they are copied. The [authors' PyTorch code](https://github.com/CuriousAI/mean-teacher/blob/master/pytorch/main.py) leaves them
+# out: its teacher trains in training mode and gathers its own. Both work. What fails is a teacher that neither copies nor gathers them,
+# and answers with the statistics of an untrained network.
 
 # %% [markdown]
 # ### Exercise 5.5 · The teacher follows

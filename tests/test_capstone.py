@@ -1,4 +1,4 @@
-"""The capstone of lesson 10: a budget that holds, and a test split that is opened once."""
+"""The capstone of lesson 10: limits that hold, and a test split that is opened once."""
 
 import json
 from types import SimpleNamespace
@@ -13,19 +13,19 @@ from course_utils import results
 
 @pytest.fixture
 def capstone(digits):
-    """The names of the lesson's set-up, and of its cells that define `spend` and `final_test`."""
+    """The names of the lesson's set-up, and of its cells that define `enter` and `final_test`."""
     namespace = functions(LESSON, set())
     for cell in notebook(LESSON).cells:
-        if cell.cell_type == "code" and ("def spend(" in cell.source or "def final_test(" in cell.source):
+        if cell.cell_type == "code" and ("def enter(" in cell.source or "def final_test(" in cell.source):
             exec(cell.source, namespace)
     namespace |= {"dataset": digits, "weak": None, "strong": None}
     return namespace
 
 
 @pytest.mark.parametrize("over", [{"labels": 501}, {"steps": 801}, {"mu": 3}])
-def test_the_budget_is_refused_before_anything_is_trained(capstone, over):
-    with pytest.raises(ValueError, match="over the budget of 500 labels and 800 steps of 32 \\+ 64 images"):
-        capstone["spend"]("greedy", None, 0, **over)
+def test_more_than_all_have_is_refused_before_anything_is_trained(capstone, over):
+    with pytest.raises(ValueError, match="more than 500 labels and 800 steps of 32 \\+ 64 images"):
+        capstone["enter"]("greedy", None, 0, **over)
     assert not results.runs_file().exists()
 
 
