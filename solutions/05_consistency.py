@@ -233,7 +233,7 @@ check("5.3", consistency_step)
 # %% [markdown]
 # One slip here is easy to make and hard to see. Detach the student instead of the teacher: the loss has the right value, nothing crashes,
 # and the images without a label teach nothing. A number can't tell you. A **property** can: where student and teacher differ, the gradient
-# is not zero. The check tests it, and lesson 10 finds a relative of this bug in a well-known library.
+# is not zero. The check tests it. In lesson 10 you hunt a relative of this bug, from a well-known library.
 
 # %% [markdown]
 # ## 5 · The student as its own teacher: the Π-model
@@ -264,7 +264,7 @@ class PiModel:
 playground.watch(PiModel(), title="Your Π-model")
 
 # %% [markdown]
-# There it goes. About fifteen lines of your own code, and the boundary finds the gap.
+# There it goes. Ten lines of your own code, and the boundary finds the gap.
 
 # %% [markdown]
 # ## 6 · A memory for each image: temporal ensembling
@@ -461,14 +461,15 @@ playground.watch(MeanTeacher(), title="Your mean teacher")
 # %% [markdown]
 # ## 8 · On the lesions
 #
-# Your mean teacher goes to work on real images. Where we differ from the papers:
+# Your mean teacher goes to work on real images. It differs from the papers' (CIFAR-10 and SVHN):
 #
 # | | papers | here |
 # |---|---|---|
-# | network | 13 layers with dropout, CIFAR-10 and SVHN | SimpleCNN without dropout, for a CPU |
+# | network | 13 layers with dropout | SimpleCNN without dropout, for a CPU |
+# | steps | many thousands | `1600` |
 # | two views | the same kind of noise twice | weak for the teacher, strong for the student |
 # | Π-model's gradient | through both answers | through one, so that one step serves every teacher |
-# | full weight $w_{\max}$ | `100`, or `30` for temporal ensembling | `10`, after a ramp of `400` steps |
+# | full weight $w_{\max}$, beside a mean over the labelled images | `100`, or `30` for temporal ensembling | `10`, after a ramp of `400` steps |
 # | decay $\alpha$ | `.999`, at first `.99` on SVHN | `.99` |
 # | towards the end | learning rate and Adam's $\beta_1$ fall | the learning rate falls along a cosine |
 # | $\ell_u$ runs over | all images; the mean teacher leaves out the labelled ones on SVHN | the whole pool, labelled images included |
@@ -607,7 +608,7 @@ def touches_edge(masks):
 
 
 # %% [markdown]
-# On many photographs the darkest piece is the rim of the picture, not the lesion. The rim touches the edge, so we leave such images out.
+# On some photographs the darkest piece is the rim of the picture, not the lesion. A rim touches the edge, so masks that do are left out.
 
 # %% tags=["dataset"]
 if KVASIR:

@@ -211,7 +211,7 @@ def teacher_consistency(student, teacher, x_w: torch.Tensor, x_s: torch.Tensor) 
 check("10.2", teacher_consistency)
 
 # %% tags=["nbval-ignore-output"]
-playground.watch({"labels alone": supervised_loss, "mean teacher": WithTeacher(teacher_consistency)})
+playground.watch(WithTeacher(teacher_consistency), title="mean teacher, with your function")
 
 # %% [markdown]
 # Now it is a mean teacher.

@@ -593,7 +593,7 @@ TWICE_HERE = f"{TWICE}: the temperature divides logits, not probabilities"
 MEAN_TOO_LARGE = "the mean runs over images and classes: the sum over classes, the mean over images (batchmean)"
 NAN_OF_0 = "a target that is very sure gives nan, 0 times the logarithm of 0: use log_softmax, or F.kl_div"
 NO_ENTROPY = "this is the cross-entropy, which is not zero where both agree: the target's own logarithm is missing"
-WRONG_WAY = "the divergence is the wrong way round: the target stands in front of the logarithm"
+WRONG_WAY = "the divergence is the wrong way round: the target comes in front of the logarithm"
 
 uda_loss = Exercise(
     "10.4",
@@ -743,7 +743,7 @@ def _means(*wrong):
 
 
 _tsa_seen = returns(Part("the loss", "tensor"), gradient={0: "the logits"})
-NOT_HANGING = "if no image takes part the loss is cut off from the logits, so that backward() fails or finds nothing: make it 0 times something that hangs on the logits"
+NOT_HANGING = "if no image takes part the loss is cut off from the logits, so that backward() fails or finds nothing: make it 0 times something that depends on the logits"
 
 
 def _hanging(function, logits, y, eta):
