@@ -274,11 +274,11 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
 #
 # $$\log p(y \mid x) - s \log \pi_y.$$
 #
-# Move the strength $s$ from 0 to 1. Which classes win? Which one pays?
+# Move the strength $s$ between 0, the plain network, and 1. Which classes win? Which one pays?
 
 # %% tags=["nbval-ignore-output", "dataset"]
 prior = label_split.class_counts() / len(label_split.labelled)  # no other image's class is known
-widgets.adjustment(probabilities, prior, dataset.test.labels, dataset.class_names)
+widgets.adjustment(probabilities, prior, dataset.test.labels, dataset.class_names, strength=0.5)
 
 # %% [markdown]
 # Not a weight was trained, and it is a different classifier: it finds more of the rare classes and mistakes more moles for them. Which point is
@@ -457,17 +457,19 @@ pd.DataFrame(published | means, index=["accuracy", "macro-F1"]).T.map("{:.2f}".f
 # ## 8 · Break it
 #
 # In training mode, BatchNorm normalises with the mean of the current batch. Suppose you forget `model.eval()`, and your test images come
-# sorted by diagnosis, one folder after the other:
+# sorted by diagnosis, folder after folder:
 
 # %% tags=["nbval-ignore-output", "dataset"]
 order = np.argsort(dataset.test.labels, kind="stable")
+truth = dataset.test.labels[order]
 careless = models.new_model(dataset)
 careless.load_state_dict(run.ema.state_dict())
 careless.train()
 with torch.no_grad():
-    predicted = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
-print(f"accuracy in evaluation mode {(probabilities.argmax(1) == dataset.test.labels).mean():.2f}")
-print(f"accuracy in training mode   {(predicted == dataset.test.labels[order]).mean():.2f}")
+    answers = torch.cat([careless(part).argmax(1) for part in test_images[order].split(32)]).cpu().numpy()
+for mode, predicted in {"evaluation": probabilities.argmax(1)[order], "training": answers}.items():
+    recall = [(predicted == c)[truth == c].mean() for c in range(dataset.num_classes)]
+    print(f"{mode:10} mode: accuracy {(predicted == truth).mean():.2f}, balanced accuracy {np.mean(recall):.2f}")
 
 # %% [markdown]
 # The same weights and the same images. Only the neighbours differ: in a batch of one diagnosis, BatchNorm subtracts just what made that

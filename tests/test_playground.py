@@ -217,6 +217,30 @@ def test_a_graph_that_does_not_fit(shown, propagate, graph, cure):
         playground.watch_graph(propagate, graph)
 
 
+def self_train(known, fit, predict, tau, num_rounds):
+    """Rounds that keep the confident answers, in the form of lesson 02."""
+    rounds = [(fit(known), known)]
+    for _ in range(num_rounds):
+        p = predict(rounds[-1][0])
+        targets = torch.where(known >= 0, known, torch.where(p.max(1).values >= tau, p.argmax(1), -1))
+        rounds.append((fit(targets), targets))
+    return rounds
+
+
+def test_rounds_of_self_training_are_the_ends_of_their_trainings(shown, monkeypatch):
+    monkeypatch.setattr(settings, "MAX_STEPS", 40)
+    film = playground.watch_rounds(self_train, num_rounds=2, tau=0.6).films["self-training"]
+    assert [frame.step for frame in film.frames] == [0, 1, 2] and film.unit == "round" and len(shown) == 2
+    words = shown[0][0]["text/plain"]
+    assert re.search(r"round 0: \d+ % right; round 1: \d+ % right; round 2: \d+ % right", words)
+    assert film.accuracy(film.frames[0]) > 0.5 and not np.array_equal(film.frames[0].plane, film.frames[2].plane)
+
+
+def test_rounds_that_are_no_pairs_are_refused_in_words():
+    with pytest.raises(ValueError, match="list of pairs"):
+        playground.watch_rounds(lambda known, fit, predict, tau, num_rounds: [])
+
+
 def test_a_game_shows_what_the_generator_makes(shown):
     asked = []
 

@@ -1,13 +1,14 @@
-"""What a method makes of the points, moment by moment: a training with the student's loss, a game with a generator, a graph."""
+"""What a method makes of the points, moment by moment: a training with the student's loss, rounds, a game with a generator, a graph."""
 
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from course_utils import settings
@@ -19,7 +20,7 @@ from course_utils.training import Loss, Run, train
 
 NUM_STEPS, LR = 800, 0.003
 GAME_STEPS, GAME_LR = 400, 0.005  # each step of a game is two
-WEAK, STRONG = 0.03, 0.2  # standard deviations of the noise; the moons are half a unit apart
+WEAK, STRONG, ROUNDS_STRONG = 0.03, 0.2, 0.3  # standard deviations of the noise; the moons are half a unit apart
 GRID = (84, 60)  # places across and up at which the network is asked
 MARGIN = 0.25  # of the plane around the points
 POOL_BATCH = 200  # points of the pool a step, about
@@ -70,7 +71,7 @@ class Film:
     def strip(self) -> list[Frame]:
         """The four moments of the still picture; fewer if not so many were reached."""
         last = self.frames[-1].step
-        wanted = strip_steps(last) if self.unit == "step" else (0, 1, 5, last)
+        wanted = strip_steps(last) if self.unit == "step" else (0, 1, 5 if last > 5 else 2, last)
         return list(dict.fromkeys(map(self.at, wanted)))
 
     def at(self, step: int) -> Frame:
@@ -234,6 +235,34 @@ def film_graph(name: str, propagate: Callable, graph: Callable, points: LabelSpl
     while (frames[-2].named == frames[-1].named).all() and len(frames) > 2:
         frames.pop()
     return Film(name, points, frames, unit="round", edges=_heaviest_edges(W))
+
+
+def film_rounds(
+    name: str, self_train: Callable, points: LabelSplit, *, tau: float, num_rounds: int, strong: float, seed: int = 0
+) -> Film:
+    """Self-training, the end of each round: a new network learns from points with large noise, the labels and the pseudo-labels."""
+    x, nothing = points.images, set[int]()
+    known = torch.full((len(x),), -1)
+    known[points.labelled] = points.y_l
+
+    def fit(targets: torch.Tensor) -> Film:
+        def loss(model: nn.Module, batch) -> tuple[torch.Tensor, dict[str, float]]:
+            given = targets[batch.index].to(batch.x_s.device)
+            pseudo = F.cross_entropy(model(batch.x_s), given, ignore_index=-1, reduction="sum") / len(given)
+            return F.cross_entropy(model(batch.x_l), batch.y_l) + pseudo, {}
+
+        return film_training(name, loss, points, strong=strong, seed=seed, looks=nothing)
+
+    @torch.no_grad()
+    def predict(film: Film) -> torch.Tensor:
+        assert film.run is not None  # it was trained
+        return film.run.ema(x).softmax(1).cpu()
+
+    rounds = self_train(known, fit, predict, tau, num_rounds)
+    if not (isinstance(rounds, list) and rounds and all(isinstance(film, Film) for film, *_ in rounds)):
+        raise ValueError("self_train must return a list of pairs (model, targets), one for each fit")
+    frames = [replace(film.frames[-1], step=r) for r, (film, *_) in enumerate(rounds)]
+    return Film(name, points, frames, unit="round", run=rounds[-1][0].run)
 
 
 def _heaviest_edges(W) -> np.ndarray:

@@ -39,7 +39,7 @@ def percent(fraction: float) -> str:
 
 def caption(film: Film, frame: Frame) -> str:
     """The step, and how many points are right; the rare class by itself where one is rare."""
-    if frame.step == 0:
+    if frame.step == 0 and film.accuracy(frame) == 0:  # no point has an answer yet
         return f"{film.unit} 0: only the labels"
     sizes = np.bincount(film.truth)
     rare = f", rare {percent(film.right(frame)[sizes.argmin()])}" if sizes.min() < 0.3 * len(film.truth) else ""

@@ -13,7 +13,7 @@ import ipywidgets
 from course_utils import plots
 from course_utils.labels import LabelSplit
 from course_utils.playground import films, pictures
-from course_utils.playground.films import GAME_LR, GAME_STEPS, LR, NUM_STEPS, STRONG, WEAK, Film, Frame
+from course_utils.playground.films import GAME_LR, GAME_STEPS, LR, NUM_STEPS, ROUNDS_STRONG, STRONG, WEAK, Film, Frame
 from course_utils.playground.plane import points
 from course_utils.training import Loss
 
@@ -82,6 +82,27 @@ def watch_graph(
     masses (N, 2) after so many rounds, as in lesson 03. Raises ValueError if a shape is another.
     """
     return _show([films.film_graph(title, propagate, graph, _pool(kind, num_labels, seed))])
+
+
+def watch_rounds(
+    self_train: Callable,
+    *,
+    tau: float = 0.95,
+    num_rounds: int = 3,
+    title: str = "self-training",
+    kind: str | LabelSplit = "moons",
+    num_labels: int = 3,
+    strong: float = ROUNDS_STRONG,
+    seed: int = 0,
+) -> Watched:
+    """Show self-training round by round: where the border of each round's network lies at the end of its training.
+
+    `self_train(known, fit, predict, tau, num_rounds)` returns [(model, targets), ...], one pair for each fit, as in lesson 02. Each
+    fit begins with the same network, and learns from points with large noise of standard deviation `strong`.
+    """
+    pool = _pool(kind, num_labels, seed)
+    rounds = partial(films.film_rounds, tau=tau, num_rounds=num_rounds, strong=strong, seed=seed)
+    return _show([rounds(title, self_train, pool)])
 
 
 def watch_gan(
