@@ -596,7 +596,7 @@ check("7.7", align)
 # %%
 q, average = torch.tensor([[0.55, 0.45]]), torch.tensor([0.8, 0.2])
 aligned = align(q, torch.tensor([0.5, 0.5]), average)
-print(f"{q[0].tolist()} becomes {[round(x, 2) for x in aligned[0].tolist()]}: class 0 was named too often")
+print(f"[0.55, 0.45] becomes {[round(x, 2) for x in aligned[0].tolist()]}: class 0 was named too often")
 
 # %% [markdown]
 # ## 9 · What came after
