@@ -123,7 +123,7 @@ def renew() -> Path:
 
 def put_speed(table: pd.DataFrame) -> Path:
     """Ship the table of times, and bring the page that shows it up to date."""
-    table.to_csv(pages.SPEED)
+    pages.timing.ship(table)
     return renew()
 
 
