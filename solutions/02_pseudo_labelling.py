@@ -223,8 +223,7 @@ for metric in ("AUC", "ACC", "macro-F1", "balanced ACC"):
     print(results.within("pseudo-labels, Lee", metric, scores["pseudo-labels, Lee"][metric], dataset))
 
 # %% [markdown]
-# No line of your code is wrong, and on the lesions it did harm. The accuracy hardly shows it. Macro-F1 and balanced accuracy do: the network
-# answers the frequent class even more often than the baseline.
+# No line of your code is wrong, and on the lesions it did harm. The accuracy hardly shows it. Macro-F1 and balanced accuracy do.
 #
 # Think back to the three answers. To this loss any confident answer is as cheap as any other, whichever class it names. On most lesions the
 # frequent class is in front from the start. So it moves further to the front, and nothing in the loss speaks for the rare ones.
@@ -491,8 +490,8 @@ pd.DataFrame({f"round {r}": describe(targets) for r, (_, targets) in enumerate(r
 
 # %% [markdown]
 # Nearly all pseudo-labels are right, which looks like success. Now read on to the right. On the lesions nearly all of them name the most frequent
-# class, because that is nearly all the network is so sure of. They are right, and they add no information. (It is what your slider shows at
-# `.95`.) One threshold for all classes keeps what is frequent. Lesson 07 takes that up.
+# class: your slider showed it at `.95`. They are right, and they add no information. One threshold for all classes keeps what is frequent. Lesson
+# 07 takes that up.
 
 # %% [markdown]
 # ## 7 · Does a mistake heal?
@@ -539,15 +538,15 @@ print(
 )
 
 # %% [markdown]
-# These mistakes are not random slips. They are images that look like another class to this kind of network, and a new network of the same kind,
-# trained on them, sees them alike. Starting afresh gives a mistake the chance to be dropped
+# These mistakes are not random slips. They are images that look like another class to this kind of network, and a new network of the same kind
+# sees them alike. Starting afresh gives a mistake the chance to be dropped
 # ([Cascante-Bonilla et al. 2021](https://arxiv.org/abs/2001.06001)). It doesn't promise more.
 
 # %% [markdown]
 # ## 8 · When to stop
 #
-# Which round do you keep? The tempting way is to print the test score after each round and take the largest. Then the test split has chosen your
-# network, and its score no longer says how the network does on images that nobody has looked at.
+# Which round do you keep? It is tempting to take the one with the best test score. Then the test split has chosen your network, and no longer says
+# how it does on images that nobody has looked at.
 #
 # What you may look at is *labelled images of the training split*, held out for the purpose. Such scores come with the course: short rounds of
 # `400` steps on another label split, five times trained on 400 labels and scored on the other 100.
@@ -599,6 +598,7 @@ own = plots.looks.look("self-training")._asdict()
 ax.axhspan(max(held_out) - margin, max(held_out), color="#E4E4E4", linewidth=0)
 ax.plot(range(len(held_out)), held_out, linestyle="-", **own)
 ax.plot(decision, held_out[decision], "o", markersize=15, markerfacecolor="none", markeredgecolor="black")
+ax.margins(y=0.2)
 ax.set(xlabel="round", ylabel="held-out macro-F1", title="The rule keeps the earliest round in the grey range")
 plots.show(
     figure,

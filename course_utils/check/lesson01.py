@@ -356,7 +356,7 @@ _LOSS_L = (math.log(math.e**2 + 2) - 2 + math.log(math.e + 2) + math.log(math.e 
 
 _NEAR = torch.tensor([[0.5, 0.5001, 0.0], [0.500001, 0.5, 0.0]])
 
-OVER_CLASSES = "the largest logit of each image is wanted: argmax over the classes, dim=1"
+OVER_CLASSES = "take the largest logit of each image: argmax over the classes, dim=1"
 
 # Mistakes of every mean cross-entropy: functions of logits and labels
 _CROSS_ENTROPIES = {
@@ -774,7 +774,7 @@ adjusted_cross_entropy = Exercise(
         "the prior itself is added: its logarithm is": _changed(lambda z, p, s: z + s * p),
         "the prior itself is subtracted: its logarithm is added": _changed(lambda z, p, s: z - s * p),
         "`strength` has no effect: the logits get strength * log prior": _strength(lambda s: 1),
-        "`strength` stands inside the logarithm, where it cancels: strength * log prior": _changed(lambda z, p, s: z + (s * p).log()),
+        "`strength` is inside the logarithm, where it cancels: strength * log prior": _changed(lambda z, p, s: z + (s * p).log()),
         "`strength` has no effect, and the sign is wrong: add strength * log prior": _strength(lambda s: -1),
         "`strength` is cut off or rounded: take it as it is, also above 1 and at 0": _strength(
             int, round, lambda s: min(s, 1.0), lambda s: min(s, 2.0), lambda s: max(s, 1.0), lambda s: s or 1.0
@@ -938,7 +938,7 @@ paired_difference = Exercise(
         "this is the sum of the differences: take the mean": _average(np.sum),
         "this is the median of the differences: take the mean": _average(np.median),
         "the sign of the mean is dropped: no absolute values": _average(lambda d: abs(d.mean())),
-        "one number each is wanted: the mean, and the standard error of the mean": _average(lambda d: d),
+        "return one number each: the mean, and the standard error of the mean": _average(lambda d: d),
         "the mean is divided by its standard error (a t value): return the mean": _average(lambda d: d.mean() / (_sem(d) + 1e-12)),
         "the mean divides by n - 1: only the variance does": _average(lambda d: d.sum() / (len(d) - 1)),
         "the sign of each difference is dropped: no absolute values": _differences(lambda a, b: abs(a - b)),

@@ -86,10 +86,10 @@ lee_weight = Exercise(
             _weight(way=lambda s, a, b: (s - a) / max(1, b - a - 1)),
             _weight(way=lambda s, a, b: (s - a) / (b - a) if s < b - 1 else 1.0),
         ),
-        "the line is squared: a straight line is wanted": _curve(lambda f: f**2),
-        "this is the exponential ramp of other methods: a straight line is wanted": _curve(lambda f: math.exp(-5 * (1 - f) ** 2)),
-        "this is a smooth step: a straight line is wanted": _curve(lambda f: 3 * f**2 - 2 * f**3),
-        "this is a cosine: a straight line is wanted": _curve(lambda f: (1 - math.cos(math.pi * f)) / 2),
+        "the line is squared: the weight grows along a straight line": _curve(lambda f: f**2),
+        "this is the exponential ramp of other methods: the weight grows along a straight line": _curve(lambda f: math.exp(-5 * (1 - f) ** 2)),
+        "this is a smooth step: the weight grows along a straight line": _curve(lambda f: 3 * f**2 - 2 * f**3),
+        "this is a cosine: the weight grows along a straight line": _curve(lambda f: (1 - math.cos(math.pi * f)) / 2),
         "the fraction is upside down: (step - t1) / (t2 - t1)": _curve(lambda f: 1 / f if f else 0.0),
         "the sign is wrong: step - t1 stands above, t2 - t1 below": _curve(lambda f: -f),
         "the line falls: it rises from 0 at t1 to alpha_f at t2": _weight(way=lambda s, a, b: (b - s) / (b - a), before=1.0, after=0.0),
@@ -309,7 +309,7 @@ lee_loss = Exercise(
             _lee(losses=lambda l, y, u, t: (_ce(l, y), _ce(torch.cat([l, u]), torch.cat([y, t])))),
         ),
         "the pseudo-label is the least probable class: argmax, not argmin": _lee(target=lambda z, m, b: z.argmin(1)),
-        "there is one pseudo-label per class: wanted is one per image, argmax(dim=1)": _lee(target=lambda z, m, b: z.argmax(0)),
+        "there is one pseudo-label per class: return one per image, argmax(dim=1)": _lee(target=lambda z, m, b: z.argmax(0)),
         CUT: (
             _lee(logits=lambda m, b: m(torch.cat([b.x_l, b.x_w])).chunk(2)),
             _lee(logits=lambda m, b: m(torch.cat([b.x_l, b.x_w])).tensor_split([32])),
@@ -462,7 +462,7 @@ select_confident = Exercise(
         "the first value is a mask: return positions, mask.nonzero().squeeze(1)": _end(lambda at, y, c, m, p: (m, y[at])),
         ".squeeze(1) after nonzero() makes positions (K,)": _end(lambda at, y, c, m, p: (m.nonzero(), y[at])),
         NO_AXIS: _end(lambda at, y, c, m, p: (at.squeeze(), y[at.squeeze()])),
-        "the first value holds confidences: positions are wanted": (
+        "the first value holds confidences: return positions": (
             _end(lambda at, y, c, *_: (c[at], y[at])),
             _end(lambda at, y, c, *_: (c, y)),
         ),
@@ -471,12 +471,12 @@ select_confident = Exercise(
         "labels holds distributions: one class number for each image": _end(lambda at, y, c, m, p: (at, p[at])),
         "labels is cut, not selected: index it with the positions": _end(lambda at, y, c, m, p: (at, y[: len(at)])),
         "this is the least probable class: argmax, not argmin": _end(lambda at, y, c, m, p: (at, p.argmin(1)[at])),
-        "labels is one-hot: class numbers are wanted": _end(lambda at, y, c, m, p: (at, F.one_hot(y[at], p.shape[1]))),
+        "labels is one-hot: return class numbers": _end(lambda at, y, c, m, p: (at, F.one_hot(y[at], p.shape[1]))),
         "the positions are counted among the unlabelled images only: count in the whole pool": _short_table,
-        "only labelled images are selected: it is the others that are wanted": _only(lambda m, i: m & i),
-        "these are the labelled positions: it is the others that are wanted": _only(lambda m, i: i),
-        "the positions are sorted by confidence: rising order is wanted": _sort(lambda at, c: at[(-c[at]).argsort(stable=True)]),
-        "the positions fall: rising order is wanted": _sort(lambda at, c: at.flip(0)),
+        "only labelled images are selected: select among the others": _only(lambda m, i: m & i),
+        "these are the labelled positions: select among the others": _only(lambda m, i: i),
+        "the positions are sorted by confidence: return them in rising order": _sort(lambda at, c: at[(-c[at]).argsort(stable=True)]),
+        "the positions fall: return them in rising order": _sort(lambda at, c: at.flip(0)),
         "the positions are not in rising order (through a Python set?): sort them": _sort(lambda at, c: _long(*set(at.tolist()))),
         "an image is selected once per class that reaches tau: only its highest probability counts": _each_class,
         "at tau = 0 labelled images are selected: strike them out, whatever their probability": _zeroed,
@@ -868,7 +868,7 @@ self_train = Exercise(
         "it goes on asking although nothing changes any more: leave the loop with break, not continue": _rounds(leave=False),
         ONE_MORE: _rounds(end=lambda pairs, predict: (predict(pairs[-1][0]), pairs)[1]),
         "round 0 is missing from the list: it begins with (fit(known), known)": _ends(lambda pairs: pairs[1:]),
-        "the list holds the last pair only: one pair for each fit is wanted": _ends(lambda pairs: pairs[-1:]),
+        "the list holds the last pair only: return one pair for each fit": _ends(lambda pairs: pairs[-1:]),
         "all pairs hold the last model: each holds the model of its own fit": _ends(lambda pairs: [(pairs[-1][0], t) for _, t in pairs]),
         "all pairs hold the last targets: each round needs a tensor of its own": _ends(lambda pairs: [(m, pairs[-1][1]) for m, _ in pairs]),
         "all pairs hold the true labels: each holds the targets of its own fit": _ends(lambda pairs: [(m, pairs[0][1]) for m, _ in pairs]),
@@ -929,7 +929,7 @@ def _survivors(
 
 _of = lambda mistake: _survivors(mistake=lambda f, l, t: (f >= 0) & (f != t) & mistake(f, l, t))
 ANOTHER = "a mistake that is now another mistake counts as surviving: the class must be unchanged, last == first"
-HEALED = "this is the fraction that is healed, or dropped: wanted is the fraction that stands unchanged"
+HEALED = "this is the fraction that healed or was dropped: return the fraction that stands unchanged"
 NEW_ONES = "mistakes that are new in `last` are counted, too: look only at those of `first`"
 ALL_OF_FIRST = "dropped or changed mistakes are missing from the denominator: all mistakes of `first` belong to it"
 CLASS_0 = "class 0 is a class, too: >= 0, not > 0, for labels and true classes alike"
@@ -1080,7 +1080,7 @@ def _c(scores, margin, right=RECORDED, what=None):
 MINUS = "the bar is the best score MINUS the margin"
 FROM_THE_FIRST = "negative scores are scores, too: start from the first score (or max), not from 0 or -1, and take no abs"
 NOT_0 = "round 0 does not reach the bar: compare each score with the best score minus the margin"
-BELOW = "this counts the scores below the bar: the first round that reaches it is wanted"
+BELOW = "this counts the scores below the bar: return the first round that reaches it"
 
 choose_round = Exercise(
     "2.7",
@@ -1105,7 +1105,7 @@ choose_round = Exercise(
             _choose(reaches=lambda score, bar: score > bar, otherwise=-1),
             lambda s, m: next((r for r, score in enumerate(s) if score > max(s) - m), s.index(max(s))),
         ),
-        "this is the best round: wanted is the earliest that reaches the bar, the best score minus the margin": (
+        "this is the best round: return the earliest that reaches the bar, the best score minus the margin": (
             _choose(bar=lambda best, margin: best),
             _choose(bar=lambda best, margin: best - margin / 100),
             lambda s, m: 0 if max(s) - s[0] <= m else s.index(max(s)),
@@ -1114,13 +1114,13 @@ choose_round = Exercise(
         "these are all rounds that reach the bar: return the number of the first": _choose(pick=lambda at, s: at),
         "this is the score: return the number of the round": _choose(pick=lambda at, s: s[at[0]]),
         "this is the best score: return the number of a round": lambda s, m: max(s),
-        "this is the latest round within the margin: the earliest is wanted": _choose(pick=lambda at, s: at[-1]),
-        "this is the lowest score within the margin: the earliest is wanted": _choose(pick=lambda at, s: min(at, key=lambda r: s[r])),
+        "this is the latest round within the margin: return the earliest": _choose(pick=lambda at, s: at[-1]),
+        "this is the lowest score within the margin: return the earliest round": _choose(pick=lambda at, s: min(at, key=lambda r: s[r])),
         "this is the round that comes after: rounds are counted from 0": _choose(pick=lambda at, s: at[0] + 1),
         NOT_0: (_choose(reaches=lambda score, bar: score <= bar), lambda s, m: s.index(min(s)), lambda s, m: 0),
         "round 0 is never taken, although it may reach the bar: begin with it": _choose(pick=lambda at, s: next((r for r in at if r), 0)),
         BELOW: lambda s, m: sum(score < max(s) - m for score in s),
-        "this is how many scores reach the bar: the number of the first round that does is wanted": _choose(pick=lambda at, s: len(at)),
+        "this is how many scores reach the bar: return the number of the first round that does": _choose(pick=lambda at, s: len(at)),
         "the margin is taken as a fraction of the best score: subtract it": _choose(bar=lambda best, margin: best * (1 - margin)),
         "the margin is ignored: it is the argument": tuple(_choose(bar=lambda best, margin, m=m: best - m) for m in (0.25, 0.01)),
         "the margin is changed: the bar is the best score minus `margin` as it is": (
@@ -1135,7 +1135,7 @@ choose_round = Exercise(
             _stops_early(lambda a, b, margin: b < a),
             _stops_early(lambda a, b, margin: b < a, otherwise=lambda s: s.index(max(s))),
         ),
-        "of two equally good rounds it takes the later: the earliest is wanted": _choose(pick=_later_of_equals),
+        "of two equally good rounds it takes the later: return the earliest": _choose(pick=_later_of_equals),
         FROM_THE_FIRST: (
             *(_choose(best=lambda s, start=start: max(start, *s, start), otherwise=-1) for start in (0.0, -1.0)),
             _choose(best=lambda s: max(map(abs, s)), otherwise=-1),
