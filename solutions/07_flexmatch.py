@@ -235,13 +235,12 @@ check("7.3", flexible_thresholds)
 # %% tags=["figure"]
 status = torch.linspace(0, 1, 51)
 figure, ax = plots.plt.subplots(figsize=(6, 2.8))
-blue = plots.looks.look("FlexMatch").color
-ax.plot(status, flexible_thresholds(status, 0.95), label="x / (2 - x)", color=blue, linewidth=2.5, marker="")
-ax.plot(status, 0.95 * status, label="x, to compare", color="0.6", linestyle="--", marker="")
-ax.set(
-    xlabel="learning status", ylabel="threshold", title="A class has to be nearly level before its threshold is high"
-)
-plots.label_ends(ax)
+colour = plots.looks.look("FlexMatch").color
+ax.plot(status, 0.95 * status, color="0.6", linestyle="--", marker="")
+ax.plot(status, flexible_thresholds(status, 0.95), color=colour, linestyle="-", linewidth=2.5, marker="")
+ax.text(0.48, 0.55, "x, to compare", color="0.4", ha="right")
+ax.text(0.62, 0.33, "x / (2 - x)", color=colour, fontweight="bold")
+ax.set(xlabel="learning status", ylabel="threshold", title="Only a class near the leader gets a high threshold")
 plots.show(
     figure,
     "Threshold against learning status: the convex curve runs below the straight line and meets it at status 0 "
@@ -449,7 +448,7 @@ plots.show(
 
 # %% [markdown]
 # On the lesions one class has a threshold. The other six have none: whatever the pseudo-label, if it is not *nevus*, it passes. Here is the
-# slider again, and now your `select` decides. Compare *rejected* with section 1.
+# slider again, and now your `select` decides. Compare *kept, wrong* with section 1.
 
 # %% tags=["nbval-ignore-output"]
 probabilities = torch.from_numpy(evaluation.predict(runs["FlexMatch"].ema, label_split.images[unlabelled]))
@@ -552,7 +551,7 @@ show_thresholds(status_by_prior(oracle, prior))
 # %% tags=["nbval-ignore-output"]
 moons_prior = torch.tensor([0.9, 0.1])
 repaired = FlexMatch(lambda memory: status_by_prior(memory, moons_prior), 500)
-playground.watch(repaired, kind="uneven", title="Your repaired FlexMatch")
+playground.watch(repaired, kind="uneven", title="FlexMatch, repaired by you")
 
 # %% [markdown]
 # Repaired. It can still be fooled: a few wrong notes make a rare class look far ahead, because its expected count is small.
@@ -644,35 +643,36 @@ def soft_weight(confidence: torch.Tensor, mean: float, variance: float) -> torch
 check("7.8", soft_weight)
 
 # %% [markdown]
-# Four answers on one axis, drawn by your functions from what your trained network says of the pool. Set `c` to another class and run the
-# cell again.
+# Four answers on one axis, drawn by your functions from what your trained network says of the pool. Filled is the weight of a pseudo-label
+# `mel`, dashed that of one of the most frequent class. Set `c` to another class and run both cells again.
 
 # %%
-c = list(dataset.class_names).index("mel") if "mel" in dataset.class_names else 0
+c, frequent = 4, prior.argmax()
 grid = torch.linspace(1 / num_classes, 1, 400)
 sure, average = probabilities.amax(dim=1), probabilities.mean(dim=0)
-adaptive = sure.mean() * average / average.max()  # FreeMatch
-weights = {
-    "FixMatch": (grid >= 0.95).float(),
-    "FlexMatch": (grid >= flexmatch.thresholds[-1][c]).float(),
-    "FreeMatch": (grid >= adaptive[c]).float(),
-    "SoftMatch": soft_weight(grid, sure.mean().item(), sure.var().item()),
+thresholds = {
+    "FixMatch": torch.full((num_classes,), 0.95),
+    "FlexMatch": flexmatch.thresholds[-1],
+    "FreeMatch": sure.mean() * average / average.max(),
 }
+weights = {name: [(grid >= t).float() for t in (each[c], each[frequent])] for name, each in thresholds.items()}
+weights["SoftMatch"] = [soft_weight(grid, sure.mean().item(), sure.var().item())] * 2
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.plt.subplots(4, 1, figsize=(7, 4.2), sharex=True, sharey=True)
-for ax, (method, weight) in zip(axes, weights.items()):
+figure, axes = plots.plt.subplots(4, 1, figsize=(7, 4.4), sharex=True, sharey=True)
+for ax, (method, (own, other)) in zip(axes, weights.items()):
     colour = plots.looks.look(method).color
-    ax.fill_between(grid, 0, weight, color=colour, alpha=0.25, linewidth=0)
-    ax.plot(grid, weight, color=colour, linestyle="-", linewidth=2, marker="")
+    ax.fill_between(grid, 0, own, color=colour, alpha=0.3, linewidth=0)
+    ax.plot(grid, other, color=colour, linestyle="--", linewidth=2, marker="")
     ax.set(ylim=(0, 1.15), xlim=(1 / num_classes, 1), yticks=[0, 1])
     ax.set_ylabel(method, rotation=0, ha="right", va="center", color=colour, fontweight="bold")
 axes[-1].set_xlabel("confidence")
-plots.head(figure, f"How much a pseudo-label {dataset.class_names[c]} weighs, by its confidence")
+names = dataset.class_names
+plots.head(figure, f"The weight of a pseudo-label by its confidence (filled: {names[c]}, dashed: {names[frequent]})")
 plots.show(
     figure,
-    "Four rows over one axis of confidence, each the weight of a pseudo-label: FixMatch a step near the right end, FlexMatch and "
-    "FreeMatch a step at the threshold of this class, SoftMatch a smooth rise up to the mean confidence and full weight from there on.",
+    "Four rows over one axis of confidence, each the weight of a pseudo-label of two classes. FixMatch: one step near the right end. FlexMatch "
+    "and FreeMatch: a step for each class, at its threshold. SoftMatch: a smooth rise up to the mean confidence, and full weight from there on.",
 )
 
 # %% [markdown]
@@ -704,8 +704,8 @@ class SoftMatch:
 
 
 # %% [markdown]
-# Equally frequent classes? You know that word by now. The rare moon once more: aligned to equal classes, as in the paper, and aligned to
-# the true ones.
+# Equally frequent classes: where have you met that before? The rare moon once more, aligned to equal classes as in the paper, and aligned
+# to the true ones.
 
 # %% tags=["nbval-ignore-output"]
 playground.watch(
