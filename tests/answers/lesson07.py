@@ -305,4 +305,7 @@ EQUIVALENT = {
         "weighted = q * prior / average -> weighted = -(q * prior / average)": "the sign cancels when the row is divided by its sum",
         "return weighted / weighted.sum(dim=1, keepdim=True) -> return weighted / weighted.sum(dim=-1, keepdim=True)": "this axis is the last one",
     },
+    "7.8": {
+        "below = (confidence - mean).clamp(max=0) -> below = -(confidence - mean).clamp(max=0)": "the sign is lost in the square",
+    },
 }
