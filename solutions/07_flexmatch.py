@@ -8,7 +8,8 @@
 #
 # That is FlexMatch ([Zhang et al. 2021](https://arxiv.org/abs/2110.08263)). You build it, meet the data on which it fails, repair it, and
 # look at the two methods that came next.
-#
+
+# %% [markdown]
 # **Time** 90 min, of which the computer trains for 2
 #
 # **You need** lessons 00, 01 and 06 (pseudo-label and mask, the masked loss, the step)

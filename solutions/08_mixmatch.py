@@ -493,7 +493,8 @@ playground.watch(MixMatch(lambda_u=10.0, ramp_steps=400), title="Your MixMatch")
 # | EMA decay | `.999` | `.99`, reached at step `890` |
 # | BatchNorm | groups interleaved | one joint pass |
 # | labelled loss | cross-entropy | with half of the logit adjustment |
-#
+
+# %% [markdown]
 # The last line is ours. A pseudo-label leans the way the network leans, towards the frequent class, and then is learnt. So the network is
 # asked not to lean in the first place.
 #
