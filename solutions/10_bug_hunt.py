@@ -4,6 +4,8 @@
 # A program with a bug in it seldom crashes. In machine learning it trains, prints a number, and the number looks fine. How do you find a
 # mistake that raises no error? And once you can: what will you build yourself?
 #
+# ![Where the eight bugs hide. Images are converted and changed to views, case 1, and go through the network. The labelled ones have a loss, case 5. The unlabelled ones have a loss against a target, cases 2 and 4; the target comes from earlier answers, case 3, and a rule says which targets are kept, case 6. Beside the training somebody looks how good the network is, case 7, and in the end a number is reported, case 8.](../docs/figures/bug_hunt.svg)
+#
 # **Time** 170 min, of which the computer trains for 4. Best in two sittings.
 #
 # **You need** lessons 00, 01 and 06. Cases 2 and 3 go back to lessons 05 and 03, the capstone to whatever you have.
@@ -46,10 +48,10 @@ print(label_split)
 # %% [markdown]
 # # Part one: eight cases
 #
-# Eight short programs. Each is our own code, and each has a bug that stands, or stood, in a **published** project. None raises an error. You see
+# Eight short programs. Each is our own code, and each has a bug that is, or was, in a **published** project. None raises an error. You see
 # the program and a picture of what it does. You write the function anew, and the same picture shows whether you cured it.
 #
-# The links lead to the reports, which give the bug away. Try without. And think of a name for each bug: Exercise 10.9 asks for all eight.
+# The links lead to the reports, which give the bug away. Try without. And find a name for each bug: Exercise 10.9 asks for all eight.
 
 # %% [markdown]
 # ## Case 1 · The dark room
@@ -133,7 +135,8 @@ look_at_bytes(
 # of 2023, [issue 226](https://github.com/microsoft/Semi-supervised-learning/issues/226) of 2024). Its published mean teacher makes `56.06` errors
 # in a hundred on CIFAR-10 with 250 labels. Its supervised baseline makes `55.96`.
 #
-# The student answers the strong views; the teacher, an average of the student's past weights, the weak ones. The loss is their distance.
+# The student answers the strong views; the teacher, an average of the student's past weights, the weak ones. The loss is their distance. Watch
+# it on the two moons, beside a network that learns from the labels alone.
 
 
 # %%
@@ -371,7 +374,7 @@ show_confidence(
 )
 
 # %% [markdown]
-# Sharpening was meant to make the network surer. It makes it less sure than it was.
+# Sharpening was meant to make the network surer. It made it less sure than it was.
 
 # %% [markdown]
 # ### Exercise 10.4 · UDA's divergence
@@ -790,8 +793,8 @@ show_reported(
 # %% [markdown]
 # ## The diagnosis
 #
-# Next time the bug will stand in another line. What you recognise is its kind. Here are eleven kinds: eight belong to the cases, each
-# to one, and three to none. (The mistake of the *program* is asked for, not that of its user.)
+# All eight are cured. Next time the bug will be in another line, and what you recognise is its kind. Here are eleven kinds: eight belong to
+# the cases, one each, and three to none. (Name the mistake of the *program*, not that of its user.)
 #
 # - **A** A class's number is taken for its rank.
 # - **B** Images of the test split are also trained on.
@@ -800,7 +803,7 @@ show_reported(
 # - **E** A switch is flipped for a moment and never flipped back.
 # - **F** The right operation is applied to the wrong one of two sides.
 # - **G** Numbers are converted as if they came in another range than they do.
-# - **H** How sure the network is stands where it should say how sure it is *of the truth*.
+# - **H** How sure the network is decides, where it should be how sure it is *of the truth*.
 # - **J** Nothing is known, and a default makes an answer of it.
 # - **K** A loop over two streams ends with the shorter one.
 # - **L** A gradient flows into the target.
