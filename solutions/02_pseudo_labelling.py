@@ -261,7 +261,7 @@ for name, run in {"supervised": baseline, "pseudo-labels, Lee": lee}.items():
     right = (pseudo_label == truth[unlabelled]).float()
     sure, surest = confidence >= 0.95, confidence.argsort(descending=True)[:num_kept]
     print(f"{name:18}  sure of {sure.float().mean():3.0%} of the pool, {right[sure].mean():.1%} right", end="; ")
-    print(f"of its {num_kept} surest answers {right[surest].mean():.1%} right")
+    print(f"of its {num_kept:,} surest answers {right[surest].mean():.1%} right")
 
 # %% [markdown]
 # Surer without being more right is **overconfidence**. A network that learns from its own answers, right and wrong ones, and grows sure of them
