@@ -127,6 +127,17 @@ def test_alignment_keeps_distributions_and_does_nothing_when_the_average_is_the_
     assert (aligned.mean(0) - prior).abs().sum() < 0.5 * (q.mean(0) - prior).abs().sum()
 
 
+def test_a_soft_weight_never_falls_with_the_confidence_and_is_full_from_the_mean_on(flexmatch):
+    for seed in range(5):
+        confidence = torch.rand(200, generator=torch.Generator().manual_seed(seed)).sort().values
+        mean, variance = confidence.mean().item(), confidence.var().item()
+        weight = flexmatch.soft_weight(confidence, mean, variance)
+        assert (weight.diff() >= 0).all() and (weight >= 0).all() and (weight[confidence >= mean] == 1).all()
+        # A narrow Gaussian is a step: FreeMatch's mask at its threshold for all classes
+        narrow = flexmatch.soft_weight(confidence, mean, 1e-12)
+        torch.testing.assert_close(narrow, (confidence >= mean).float(), atol=1e-3, rtol=0)
+
+
 # -------------------------------------------------------------------------------------------------------- MixMatch
 
 
