@@ -44,7 +44,7 @@ from course_utils.training import train, train_baseline
 # ## 1 · See it first
 #
 # Seven kinds of skin lesion, one threshold. Train the supervised baseline for a few seconds, let it answer on the images without a label,
-# and move $\tau$ from left to right. Whose bar goes first?
+# and move $\tau$ from left to right. Which bars empty first?
 
 # %% tags=["nbval-ignore-output"]
 dataset = load_dataset()

@@ -268,7 +268,7 @@ def _labels_first(x1, p1, x2, p2, lam):
 
 
 PARTNER_OUTWEIGHS = "for a lambda below one half the partner outweighs the image itself: take max(lambda, 1 - lambda)"
-TURNED = "the whole batch is turned round at once: each image takes the larger of ITS lambda and 1 - lambda"
+TURNED = "the whole batch is turned at once: each image takes the larger of ITS lambda and 1 - lambda"
 # As many columns and classes as images: a weight along the wrong axis raises no error, and must be found out
 _X1, _X2 = torch.arange(18.0).view(3, 1, 2, 3), 20 - 3 * torch.arange(18.0).view(3, 1, 2, 3)
 _P2, _LAM = torch.tensor([[0.2, 0.2, 0.6], [0.5, 0.1, 0.4], [0.3, 0.6, 0.1]]), torch.tensor([0.3, 0.8, 0.9])

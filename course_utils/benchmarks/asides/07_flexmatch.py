@@ -34,7 +34,7 @@ fit("SoftMatch", SoftMatch(torch.full((num_classes,), 1 / num_classes, device=DE
 class FreeMatch:
     """A threshold for each class from running averages (Wang et al. 2023, section 4), and the fairness term with its `weight`.
 
-    Over the kept images the mean answer on the strong views, in relation to how often it names each class, shall be like the running
+    Over the kept images the mean answer on the strong views, in relation to how often it names each class, should match the running
     mean answer in relation to the running histogram of the pseudo-labels. The term is negative by design.
     """
 
