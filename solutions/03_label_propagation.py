@@ -60,7 +60,7 @@ widgets.graph()
 # %% [markdown]
 # ## 2 · A graph
 #
-# A **graph** has *nodes* and *edges*. Our nodes are images, labelled and unlabelled alike. An edge has a weight $W_{ij}$ that says how much
+# A **graph** has *nodes* and *edges*. Our nodes are images, with and without a label. An edge has a weight $W_{ij}$ that says how much
 # $x_i$ and $x_j$ look alike. The usual one is the **Gaussian affinity**,
 #
 # $$W_{ij} = \exp\left(-\gamma\, \lVert x_i - x_j \rVert^2\right) \;\; (i \ne j), \qquad W_{ii} = 0.$$
@@ -242,7 +242,7 @@ print("right:", (moments[300].argmax(1) == moon_of).mean())
 edges = np.stack(np.nonzero(np.triu(W_moons) > 0.02))
 figure, axes = plots.plt.subplots(2, 3, figsize=(9, 4.8))
 for ax, (steps, masses) in zip(axes.flat, moments.items()):
-    ax.add_collection(LineCollection(moons[edges.T], colors="black", linewidths=0.8, alpha=W_moons[*edges]))
+    ax.add_collection(LineCollection(moons[edges.T], colors="black", linewidths=0.8, alpha=W_moons[tuple(edges)]))
     ax.plot(*moons.T, "o", color="0.5", mfc="white", ms=4)
     for c, look in enumerate(zip(plots.looks.CLASS_MARKERS, plots.looks.CLASSES[:2])):
         ax.plot(*moons[masses[:, c] > masses[:, 1 - c]].T, look[0], color=look[1], ms=5)
@@ -258,7 +258,7 @@ plots.show(
 
 # %% [markdown]
 # One label a moon is enough! Two points at opposite tips belong together because a chain of others connects them. This is the **cluster
-# assumption**: what is connected through a dense region has one class. On the moons it holds by construction. On lesions we shall see.
+# assumption**: what is connected through a dense region has one class. On the moons it holds by construction. On lesions? We'll see.
 #
 # Can you trust your code? If every image is connected with a label, the steps have a limit, the *harmonic function*
 # $F_U = (I - T_{UU})^{-1}\, T_{UL}\, Y_L$ with $T = D^{-1} W$, unlabelled rows U and labelled rows L. And scikit-learn has the method:
@@ -323,8 +323,8 @@ def label_spreading(W, Y: np.ndarray, alpha: float, num_steps: int) -> np.ndarra
 check("3.4", label_spreading)
 
 # %% [markdown]
-# All four functions together, on the points on which every method of this course draws its picture: six labels, and hundreds of points
-# without one. Move the slider and watch the labels travel, round by round.
+# Now let your functions draw their picture on the course's own moons, which every method gets: six labels, and hundreds of points without
+# one. Move the slider and watch the labels travel, round by round.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -512,7 +512,9 @@ answered = np.bincount(lp[unlabelled].argmax(1), minlength=dataset.num_classes) 
 # %% tags=["nbval-ignore-output", "figure"]
 bars = {"labels": label_fractions, "mass that arrived": mass_fractions, "answers": answered}
 plots.show(
-    plots.class_bars(bars, dataset.class_names, "fraction", title="What the labels say, what arrives, what is answered"),
+    plots.class_bars(
+        bars, dataset.class_names, "fraction", title="What the labels say, what arrives, what is answered"
+    ),
     "Three bars for each class: its fraction of the labels, of the mass that arrived, and of the answers.",
 )
 
@@ -738,8 +740,8 @@ plots.show_gains(reference, methods, ("AUC", "macro-F1"))
 
 # %% tags=["dataset"]
 for method, baseline in (("label propagation", "supervised"), ("FixMatch, graph filter", "FixMatch")):
-    found = results.paired(reference, baseline)[method]
-    print(f"{method} over {baseline}, macro-F1: {found.gained} (standard error), {found.won} label splits won")
+    if found := results.paired(reference, baseline).get(method):
+        print(f"{method} over {baseline}, macro-F1: {found.gained} (standard error), {found.won} label splits won")
 
 # %% [markdown]
 # All numbers: [results on the lesions](../docs/results/dermamnist.md) and [on the digits](../docs/results/digits.md).
