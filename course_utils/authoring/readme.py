@@ -117,7 +117,7 @@ def renew() -> Path:
         path.write_text(text)
     IMAGES.mkdir(exist_ok=True)
     for name, picture in words["pictures"].items():
-        pages.save(picture.draw(), IMAGES / f"{name}.png", picture.alt)
+        pages.save(picture, IMAGES / f"{name}.png")
     return README
 
 

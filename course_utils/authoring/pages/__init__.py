@@ -8,7 +8,7 @@ original notebook, settings and ablations (origins.py), speed (timing.py). Table
 from typing import Any
 
 from course_utils import results
-from course_utils.authoring.pages import timing
+from course_utils.authoring.pages import origins, timing, work
 from course_utils.authoring.pages.committees import Committee
 from course_utils.authoring.pages.doubts import Calibration, Leakage
 from course_utils.authoring.pages.experiments import (
@@ -24,8 +24,8 @@ from course_utils.authoring.pages.experiments import (
     shipped,
 )
 from course_utils.authoring.pages.origins import Original, Pieces, Search
-from course_utils.authoring.pages.pictures import Dots, Picture, Recalls, drawn_in, panel, save
-from course_utils.authoring.pages.tables import COLUMNS, by_labels, by_method, folded, gains_by, markdown
+from course_utils.authoring.pages.pictures import Dots, Line, Picture, Recalls, drawn_in, panel, save
+from course_utils.authoring.pages.tables import COLUMNS, by_labels, by_method, folded, gains_by, gains_table, markdown
 from course_utils.authoring.pages.work import Certainty, Cost, Worth
 from course_utils.settings import TAUGHT_LABELS, TAUGHT_STEPS
 
@@ -36,20 +36,29 @@ __all__ = [
     "METRIC",
     "NAMES",
     "SHOWN",
+    "Dots",
     "Experiment",
+    "Leakage",
+    "Line",
     "Picture",
+    "Worth",
     "by_labels",
     "by_method",
     "drawn_in",
+    "gains_table",
     "in_words",
     "majority",
     "markdown",
+    "origins",
+    "panel",
     "save",
+    "timing",
     "vocabulary",
+    "work",
 ]
 IN_OVERVIEW = ("pseudo-labels, Lee", "SGAN", "Π-model", "mean teacher", "FixMatch", "FlexMatch", "MixMatch")
 IN_NETWORKS = (LARGER, "FixMatch", "MixMatch", "mean teacher, student averaged", "committee, not adjusted")
-IN_RECALLS = (BASELINE, LARGER, "FixMatch", "committee")
+IN_RECALLS = (BASELINE, "FixMatch", "MixMatch", "committee")
 LESIONS = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 VARIANTS = (
     "mean teacher, student evaluated",

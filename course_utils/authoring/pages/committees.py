@@ -35,7 +35,8 @@ class Committee:
 
     def minus(self, method: str, other: str, metric: str) -> str:
         """The gain of one method over another, with its wins."""
-        return signed(self.experiment.paired(metric, other)[method].against)
+        one = self.experiment.paired(metric, other)[method]
+        return f"{signed(one.gained)} ({one.won} label splits)"
 
     def over(self, method: str, others: Sequence[str]) -> str:
         """The method's gains over each of the others in all metrics."""

@@ -7,9 +7,10 @@ from functools import cached_property
 import pandas as pd
 
 from course_utils import results
-from course_utils.authoring.pages.experiments import BASELINE, Experiment
+from course_utils.authoring.pages.experiments import BASELINE, CLEAR, Experiment, in_words
 from course_utils.authoring.pages.pictures import Dots, Line, Panel, Picture
 from course_utils.authoring.pages.tables import markdown, signed
+from course_utils.results import Paired
 
 OF_GROUPS = ("FixMatch", "MixMatch")  # the methods that were scored on the groups of lesions
 GROUPS = {"": "all test images", "unseen ": "unseen lesions", "pool only ": "lesions of the pool"}
@@ -30,16 +31,29 @@ class Leakage:
     @property
     def picture(self) -> Picture:
         panels = {f"{RECALL}, {name}": Panel(self.rows, group + RECALL) for group, name in GROUPS.items()}
-        return Picture("FixMatch and MixMatch on seen and on unseen lesions", panels, OF_GROUPS)
+        return Picture("FixMatch and MixMatch on seen and on unseen lesions", panels, OF_GROUPS, same_scale=True)
 
     def control(self, group: str) -> str:
         """What the supervised baseline, which has seen none of these images, scores on a group."""
         return f"{self.rows.loc[self.rows['method'] == BASELINE, group + RECALL].mean():.3f}"
 
-    def more(self, method: str) -> str:
-        """By how much the method gains more on lesions of the pool than on unseen ones."""
+    @cached_property
+    def more_of(self) -> dict[str, Paired]:
+        """By how much each method gains more on lesions of the pool than on unseen ones."""
         rows = self.rows.assign(more=self.rows[f"pool only {RECALL}"] - self.rows[f"unseen {RECALL}"])
-        return signed(results.paired(rows, metric="more")[method].against)
+        return results.paired(rows, metric="more")
+
+    def more(self, method: str) -> str:
+        return signed(self.more_of[method].gained)
+
+    def more_often(self, method: str) -> str:
+        return self.more_of[method].won
+
+    @property
+    def verdict(self) -> str:
+        """What that says of leakage."""
+        clear = [method for method in OF_GROUPS if self.more_of[method].gain >= CLEAR * self.more_of[method].sem]
+        return f"{in_words(clear)} clearly profit" if clear else "a profit from leakage is neither shown nor excluded"
 
     def table(self, metric: str) -> str:
         """The gains over the baseline on the same images, group by group."""
@@ -80,6 +94,7 @@ class Calibration:
             "ECE: mean large, label splits small",
             groups,
             "Dot plot of the expected calibration error; lower is better.",
+            same_scale=True,
         )
 
     @property

@@ -135,16 +135,11 @@ class Experiment:
     def reaching(self, score: float) -> str:
         return in_words(method for method, line in self.single().items() if line.mean >= score)
 
-    def higher_than(self, other: "Experiment", metric: str) -> str:
-        """For how many of the methods that both have this experiment's mean is higher, as the tables round it."""
-        own, others = self.paired(metric), other.paired(metric)
-        both = own.keys() & others.keys()
-        higher = sum(round(own[method].mean, 3) > round(others[method].mean, 3) for method in both)
-        return f"{higher} of {len(both)}"
-
     def table(self, methods: Sequence[str] | None = None, metric: str | None = None, baseline: str = BASELINE) -> str:
-        """Method, mean, gain ± error, wins, best first: those named, or the methods of the dot plots."""
-        return gains_table(self.every, methods or [BASELINE, *SHOWN], metric or self.metric, baseline, SHOWN)
+        """Method, mean, gain ± error, wins, best first: those named, or the methods of the dot plots by their names there."""
+        metric, names = metric or self.metric, {} if methods else SHOWN
+        constant = majority(self.dataset, metric)
+        return gains_table(self.every, methods or [BASELINE, *SHOWN], metric, baseline, names, constant)
 
     @cached_property
     def scores(self) -> str:

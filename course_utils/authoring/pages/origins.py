@@ -208,10 +208,6 @@ class Pieces:
         found = []
         for method in (self.baseline, *self.methods):
             own = every.loc[every["method"] == method, self.experiment.metric]
-            found.append(Line(self.short(method), self.of, own.mean(), own.tolist(), method != self.baseline))
+            look = method if method.startswith(BASELINE) else self.baseline
+            found.append(Line(self.short(method), look, own.mean(), own.tolist(), method != self.baseline))
         return found
-
-    @property
-    def of(self) -> str:
-        """The method whose look the variants have."""
-        return self.baseline.partition(",")[0]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,6 +42,7 @@ class Picture:
     panels: Mapping[str, Panel]
     methods: Sequence[str] = tuple(SHOWN)
     names: Mapping[str, str] = field(default_factory=lambda: SHOWN)
+    same_scale: bool = False
 
     def lines(self) -> dict[str, dict[str, results.Paired]]:
         """What is drawn, panel by panel."""
@@ -71,8 +72,11 @@ class Picture:
         )
         figure = plots.gains(rows, order, list(self.panels), baseline="the baseline")
         figure.set_figwidth(min(figure.get_figwidth(), WIDEST))
+        limits = [limit for ax in figure.axes for limit in ax.get_xlim()]
         for ax in figure.axes:
             ax.locator_params(axis="x", nbins=5)
+            if self.same_scale:
+                ax.set_xlim(min(limits), max(limits))
         plots.head(figure, self.title)
         return figure
 
@@ -104,6 +108,7 @@ class Dots:
     heads: Sequence[str] = ()  # over the words at the right
     strokes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # group -> name -> value
     side_by_side: bool = False
+    same_scale: bool = False  # from 0 on
     decimals: int = 2
 
     @property
@@ -123,7 +128,9 @@ class Dots:
             said += f" (hollow {line.other:.{self.decimals}f})"
         elif not line.filled:
             said += " (hollow)"
-        return said + "".join(f", {head} {words}" for head, words in zip(self.heads, line.words) if words)
+        return said + "".join(
+            f", {' '.join(head.split())} {words}" for head, words in zip(self.heads, line.words) if words
+        )
 
     def draw(self) -> Figure:
         sizes = [len(lines) for lines in self.groups.values()]
@@ -137,6 +144,10 @@ class Dots:
             figure, axes = plt.subplots(len(sizes), 1, squeeze=False, height_ratios=sizes, figsize=size)
         for ax, (group, lines) in zip(axes.flat, self.groups.items()):
             self._draw(ax, group, lines)
+        if self.same_scale:
+            most = max(ax.get_xlim()[1] for ax in axes.flat)
+            for ax in axes.flat:
+                ax.set_xlim(0, most)
         plots.head(figure, self.title)
         figure.supxlabel(self.xlabel, fontsize=9, color=looks.INK)
         return figure
@@ -166,14 +177,17 @@ class Dots:
 
 
 def _beside(ax: Axes, column: int, place: float, words: str) -> None:
-    ax.text(
-        1.03 + 0.17 * column,
-        place,
+    """Words at the right of the axes, in points from their edge: the layout then knows how much room they need."""
+    ax.annotate(
         words,
-        transform=ax.get_yaxis_transform(),
+        (1, place),
+        (8 + 48 * column, 0),
+        xycoords=ax.get_yaxis_transform(),
+        textcoords="offset points",
         va="center" if place >= 0 else "bottom",
         fontsize=8,
         color=looks.INK,
+        annotation_clip=False,
     )
 
 
@@ -256,7 +270,7 @@ class Chances:
         fractions = self.fractions()
         np.fill_diagonal(shades := fractions.to_numpy(copy=True), np.nan)
         figure, ax = plt.subplots(figsize=(7.6, 4.4))
-        ax.imshow(shades, cmap="RdBu_r", vmin=0, vmax=1, aspect="auto", alpha=0.75)
+        ax.imshow(shades, cmap="RdBu_r", vmin=0, vmax=1, aspect="auto", alpha=0.55)
         for i, j in np.ndindex(shades.shape):
             if i != j:
                 ax.text(j, i, f"{shades[i, j]:.0%}", ha="center", va="center", fontsize=9)
@@ -292,11 +306,20 @@ class Recalls:
         return plots.class_bars(self.means(), self.class_names, "recall", title=self.title)
 
 
-def save(figure: Figure, path: Path, drawn: str) -> None:
-    """The figure as a PNG that carries in words what is drawn, by which a test sees that it is not an old one."""
+class Drawing(Protocol):
+    """What all pictures have."""
+
+    @property
+    def alt(self) -> str: ...
+
+    def draw(self) -> Figure: ...
+
+
+def save(picture: Drawing, path: Path) -> None:
+    """The picture as a PNG that carries in words what is drawn, by which a test sees that it is not an old one."""
     note = PngInfo()
-    note.add_text("Description", json.dumps(drawn))  # ASCII: viewers differ in what they take besides
-    with Image.open(io.BytesIO(plots.png(figure))) as image:
+    note.add_text("Description", json.dumps(picture.alt))  # ASCII: viewers differ in what they take besides
+    with Image.open(io.BytesIO(plots.png(picture.draw()))) as image:
         image.save(path, pnginfo=note, optimize=True)
 
 

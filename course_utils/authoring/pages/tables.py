@@ -27,9 +27,17 @@ def folded(summary: str, text: str) -> str:
 
 
 def gains_table(
-    rows: pd.DataFrame, methods: Sequence[str], metric: str, baseline: str, names: Mapping[str, str] | None = None
+    rows: pd.DataFrame,
+    methods: Sequence[str],
+    metric: str,
+    baseline: str,
+    names: Mapping[str, str] | None = None,
+    constant: str | None = None,
 ) -> str:
-    """Method, mean of the metric, gain over the baseline ± its error, wins: the methods that have runs, best first."""
+    """Method, mean of the metric, gain over the baseline ± its error, wins: the methods that have runs, best first.
+
+    `constant` is what always answering the majority class scores.
+    """
     found = results.paired(rows, baseline, metric)
     shown = sorted((method for method in methods if method in found), key=lambda method: -found[method].mean)
     cells = {
@@ -40,6 +48,8 @@ def gains_table(
         ]
         for method in shown
     }
+    if constant is not None:
+        cells["majority class"] = [constant, "", ""]
     columns = [metric, f"gain over {(names or {}).get(baseline, baseline)}", "wins"]
     return markdown(pd.DataFrame.from_dict(cells, "index", columns=columns).rename_axis("method"))
 

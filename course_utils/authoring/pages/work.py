@@ -97,7 +97,7 @@ class Cost:
             "macro-F1: mean large, label splits small",
             {"": lines},
             "Macro-F1 of the methods, the cheapest at the top; filled marks are on the front, hollow ones are dominated.",
-            ("thousand\nimages", "core-\nseconds"),
+            ("thousand\nimages", "core\nseconds"),
             {"": {"supervised, 2,000 labels": more}},
             decimals=3,
         )
@@ -173,12 +173,32 @@ class Worth:
         end = f"more than {most:,}" if np.isinf(high) else f"{_rounded(high):,}"
         return f"up to {end}" if low == 0 else f"{_rounded(low):,} to {end}"
 
+    def cells(self, metric: str) -> pd.DataFrame:
+        """What `told` says of each method and baseline."""
+        return pd.DataFrame(
+            {
+                baseline: {method: self.told(method, metric, baseline) for method in IN_WORTH}
+                for baseline in (BASELINE, LARGER)
+            }
+        )
+
+    def never(self, metric: str) -> list[str]:
+        """The baselines that reach none of the scores."""
+        cells = self.cells(metric)
+        return [str(baseline) for baseline in cells if cells[baseline].str.startswith("more than").all()]
+
     def table(self, metric: str) -> str:
-        lines = {
-            method: [self.told(method, metric, baseline) for baseline in (BASELINE, LARGER)] for method in IN_WORTH
-        }
-        columns = [f"labels that {baseline} needs" for baseline in (BASELINE, LARGER)]
-        return markdown(pd.DataFrame.from_dict(lines, "index", columns=columns).rename_axis(f"as good in {metric} as"))
+        """Without a baseline that reaches no score."""
+        shown = self.cells(metric).drop(columns=self.never(metric)).add_prefix("labels that ").add_suffix(" needs")
+        return markdown(shown.rename_axis(f"as good in {metric} as"))
+
+    def out_of_reach(self, metric: str) -> str:
+        """A sentence about those."""
+        most = f"{self.rows['num_labels'].max():,}"
+        return " ".join(
+            f"In {metric} *{name}* reaches none of these scores, not even with {most} labels."
+            for name in self.never(metric)
+        )
 
     @property
     def picture(self) -> Curves:
@@ -232,7 +252,7 @@ class Certainty:
             SHOWN.get(method, method): [
                 signed(found[method].gained),
                 found[method].won,
-                f"{sign_flip(pairs[method].to_numpy()):.3f}",
+                f"{sign_flip(pairs[method].to_numpy()):.4f}",
                 signed(f"{found[method].gain / found[method].sem:.1f}"),
             ]
             for method in methods
