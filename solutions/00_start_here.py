@@ -48,6 +48,8 @@ print(
 # %% [markdown]
 # Nobody told the second network a single label more. It was allowed to trust its own answers where it was sure, and to check them on
 # changed copies of the image. The method is called FixMatch. In lesson 06 you write it yourself, in about thirty lines.
+#
+# ![Semi-supervised learning in one picture. There are few images with a label and many without. The few say what the classes are called, the many show what images look like. One network learns from both, and in the end it has an answer for all images.](../docs/figures/ssl.svg)
 
 # %% [markdown]
 # ## The hard case
@@ -302,7 +304,7 @@ except ValueError as error:
 # ## What we know
 #
 # - Images without labels can help a lot: you have seen it on digits.
-# - On lesions one class is frequent, and the accuracies above are no better than its share.
+# - On lesions one class is frequent, and the accuracies above are no better than always predicting it.
 # - Macro-F1, balanced accuracy and AUC give the majority class no credit.
 # - Everything here was computed once, without a spread. From lesson 01 on every result comes from five label splits.
 # - Your numbers repeat on your machine. On another one they differ a little.
@@ -347,6 +349,8 @@ except ValueError as error:
 # - Predictions and labels must be in the same order. Make your code raise an error if they don't match.
 #
 # Next: `01_supervised_baseline.ipynb`, what 500 labels are worth without any semi-supervised method.
+#
+# Only a day? Take the **short path**: lessons 00, 01, 02, 05 (its first half) and 06.
 
 # %%
 progress("00")
