@@ -22,6 +22,7 @@ from sklearn.isotonic import isotonic_regression
 from course_utils import looks, results, settings
 from course_utils.evaluation import Scores
 
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LINES = ["-", "--", "-.", ":"]
 LABEL_SIZE = 9  # points
 plt.rcParams.update(
@@ -68,8 +69,8 @@ def show(figure: Figure, alt: str, live: Callable[[], Widget] | None = None) -> 
     image = base64.b64encode(png(figure)).decode()
     data = {"image/png": image, "text/plain": alt}
     if live is not None and settings.WIDGETS and get_ipython() is not None:
-        data |= live()._repr_mimebundle_()
-        data["text/plain"] = alt
+        # By hand, since Colab has ipywidgets 7, whose widgets cannot say it themselves
+        data[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": live().model_id}
     display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
     display(HTML(f"<details><summary>The figure in words</summary>{html.escape(alt)}</details>"))
 

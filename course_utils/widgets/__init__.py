@@ -4,8 +4,8 @@ Each function shows a still picture; in a live notebook sliders stand above it, 
 Where a picture needs a function that a lesson lets you build, the widget takes yours.
 """
 
-from course_utils.widgets.predictions import adjustment, threshold
 from course_utils.widgets.neighbours import graph
+from course_utils.widgets.predictions import adjustment, threshold
 from course_utils.widgets.soft_labels import mixup, sharpening
 from course_utils.widgets.weights import averaging
 
