@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,7 +68,7 @@ def show(figure: Figure, alt: str, live: Callable[[], Widget] | None = None) -> 
         raise ValueError("the alternative text must say what the figure shows, in a sentence")
     width = round(figure.get_figwidth() * figure.dpi)
     image = base64.b64encode(png(figure)).decode()
-    data = {"image/png": image, "text/plain": alt}
+    data: dict[str, Any] = {"image/png": image, "text/plain": alt}
     if live is not None and settings.WIDGETS and get_ipython() is not None:
         # By hand, since Colab has ipywidgets 7, whose widgets cannot say it themselves
         data[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": live().model_id}
