@@ -162,10 +162,10 @@ def test_the_shipped_runs_are_complete(name):
     rows = results.read_runs(results.shipped_file(name))
     assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
     assert rows[["md5", "lesson", "version", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
-    for settings, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
+    for chosen, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
         assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], (
-            settings
+            chosen
         )
 
 
