@@ -116,7 +116,7 @@ def test_images_of_both_kinds_are_drawn():
 def test_the_confusion_matrix_shows_counts():
     scores = evaluation.Scores({}, np.array([1, 0]), np.array([[9, 1], [3, 0]]), "test")
     figure = plots.confusion(scores, ("a", "b"), title="What is taken for what")
-    assert figure.axes[0].get_title(loc="left") == "What is taken for what"
+    assert figure.get_suptitle() == "What is taken for what"
     assert [text.get_text() for text in figure.axes[0].texts] == ["9", "1", "3", "0"]
 
 
