@@ -473,8 +473,8 @@ print(f"one epoch of the original notebook sees {zip_coverage(500, 6507, 16, 64)
 # %% [markdown]
 # ## What we know
 #
-# - The dot plot in section 6 is all we can say about lesions: a mean over five label splits, and its error. Look at the row of the
-#   baseline that saw as many views, and at the second printed line: how much of the gain is left for FixMatch itself?
+# - Section 6 is all we can say about lesions: means over five label splits, and their errors. Look at the second printed line: how much of
+#   the gain is left for FixMatch itself?
 # - A step of FixMatch sees five times as many views as a supervised step. Equal steps are not equal work.
 # - On digits, where classes are balanced and far apart, you saw the method at its best in lesson 00.
 # - With so small a network, our ablations can't tell which part of the recipe helps ([all runs](../docs/results/dermamnist.md)).

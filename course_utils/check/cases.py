@@ -297,7 +297,7 @@ def _settings_between(function: Callable, one: Case, other: Case) -> list[str]:
 def _same(x: Any, y: Any) -> bool:
     """Whether two arguments are the same; of networks and probes, whether they are of one kind."""
     if isinstance(x, torch.Tensor | np.ndarray):
-        return type(x) is type(y) and x.shape == y.shape and bool((x == y).all())
+        return type(x) is type(y) and agree(x, y)
     if isinstance(x, tuple | list):
         return type(x) is type(y) and len(x) == len(y) and all(map(_same, x, y))
     return x == y if isinstance(x, int | float | str | None) else type(x) is type(y)

@@ -88,7 +88,7 @@ class Panel:
             own = frame.named == c
             dots.set_offsets(self.film.x[own])
             if c >= 0:
-                dots.set_linewidths(np.where(self.film.truth[own] == c, 0, RING * self.scale))
+                dots.set_linewidth(np.where(self.film.truth[own] == c, 0, RING * self.scale).tolist())
         if frame.samples is not None:
             self.samples.set_offsets(frame.samples)
 
