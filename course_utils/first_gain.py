@@ -67,7 +67,9 @@ def _show_labelled(label_split: LabelSplit) -> None:
     rows = [images[part] for part in order.reshape(2, -1)]
     others = len(label_split.images) - len(order)
     plots.show(
-        plots.image_grid(rows, ["", ""], scale=0.45, title=f"All that has a label. Without: {others:,} more"),
+        plots.image_grid(
+            rows, ["", ""], scale=0.45, title=f"All {len(order)} labelled images. {others:,} more have no label."
+        ),
         alt=f"Two rows of small images of handwritten digits: the {len(order)} images that have a label.",
     )
 
@@ -90,7 +92,7 @@ def _show_accuracy(table: pd.DataFrame, num_images: int) -> None:
         xlabel="training step", ylabel="accuracy on the test split", ylim=(None, 1), xlim=(0, 1.03 * table.index[-1])
     )
     ax.yaxis.set_major_formatter("{x:.0%}")
-    ax.set_title("The same labels, read with and without the other images")
+    ax.set_title("The same labels, with and without the unlabelled images")
     plots.show(
         figure,
         alt="Accuracy on the test split over the training steps, two lines: "

@@ -20,6 +20,7 @@ PAPER = "#FFFFFF"
 METHODS = {
     "majority class": Look("#999999", "|"),
     "supervised": Look("#000000", "o"),
+    "Labels alone": Look("#000000", "o"),
     "pseudo-labels": Look("#E69F00", "s"),
     "self-training": Look("#B8860B", "p"),
     "label propagation": Look("#56B4E9", "v"),
@@ -41,10 +42,11 @@ SHADES = ("#404040", "#9A9A9A", "#6E6E6E", "#B8B8B8")  # what is neither: colour
 
 
 def look(method: str, place: int | None = None) -> Look:
-    """The look of a method; a variant, such as "FixMatch, graph filter", has the look of the method it begins with.
+    """The look of a method; a variant, such as "FixMatch, graph filter" or "Your FixMatch", has the look of its method.
 
     What is no method gets a shade of grey and a marker by its `place` among those drawn with it, or always the same without one.
     """
+    method = method.removeprefix("Your ")
     known = [name for name in METHODS if method == name or method.startswith((f"{name},", f"{name} "))]
     if known:
         return METHODS[max(known, key=len)]

@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.isotonic import isotonic_regression
 from course_utils import looks, results, settings
 from course_utils.evaluation import Scores
 
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LINES = ["-", "--", "-.", ":"]
 LABEL_SIZE = 9  # points
 plt.rcParams.update(
@@ -66,10 +68,10 @@ def show(figure: Figure, alt: str, live: Callable[[], Widget] | None = None) -> 
         raise ValueError("the alternative text must say what the figure shows, in a sentence")
     width = round(figure.get_figwidth() * figure.dpi)
     image = base64.b64encode(png(figure)).decode()
-    data = {"image/png": image, "text/plain": alt}
+    data: dict[str, Any] = {"image/png": image, "text/plain": alt}
     if live is not None and settings.WIDGETS and get_ipython() is not None:
-        data |= live()._repr_mimebundle_()
-        data["text/plain"] = alt
+        # By hand, since Colab has ipywidgets 7, whose widgets cannot say it themselves
+        data[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": live().model_id}
     display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
     display(HTML(f"<details><summary>The figure in words</summary>{html.escape(alt)}</details>"))
 
@@ -180,18 +182,19 @@ def class_bars(named: dict[str, np.ndarray], class_names: Sequence[str], ylabel:
     return figure
 
 
-def confusion(scores: Scores, class_names: Sequence[str], ax: Axes | None = None, title: str = "") -> Figure:
-    """The confusion matrix, each row as fractions of the true class, counts written in."""
-    ax = ax if ax is not None else plt.figure(figsize=(4.5, 4)).add_subplot()
+def confusion(scores: Scores, class_names: Sequence[str], title: str = "") -> Figure:
+    """The confusion matrix: counts written in, the shade is the fraction of the true class (of the row)."""
+    figure, ax = plt.subplots(figsize=(4.8, 4.2))
     fractions = scores.confusion / scores.confusion.sum(1, keepdims=True).clip(1)
     ax.imshow(fractions, cmap="Greys", vmin=0, vmax=1)
     for i, j in np.ndindex(fractions.shape):
         ink = "white" if fractions[i, j] > 0.5 else "black"
         ax.text(j, i, str(scores.confusion[i, j]), ha="center", va="center", fontsize=8, color=ink)
     n = range(len(class_names))
-    ax.set(xticks=n, xticklabels=class_names, yticks=n, yticklabels=class_names, xlabel="predicted", ylabel="true")
-    ax.set_title(title)
-    return _figure_of(ax)
+    ax.set(xticks=n, xticklabels=class_names, yticks=n, yticklabels=class_names)
+    ax.set(xlabel="predicted (shade: fraction of the row)", ylabel="true")
+    head(figure, title)
+    return figure
 
 
 def _figure_of(ax: Axes) -> Figure:
@@ -246,10 +249,11 @@ def _gain(ax: Axes, place: int, method: str, pairs: pd.Series | None) -> None:
     if pairs is None:
         _at_right(ax, place, "no runs")
         return
-    own = looks.look(method)._asdict()
-    ax.plot(pairs, [place + 0.25] * len(pairs), linestyle="", alpha=0.5, markersize=3, **own)
+    color, marker = looks.look(method)
+    ax.plot(pairs, [place + 0.25] * len(pairs), color=color, marker=marker, linestyle="", alpha=0.5, markersize=3)
     error = pairs.sem() if len(pairs) > 1 else None
-    ax.errorbar(pairs.mean(), place, xerr=error, fmt=own["marker"], color=own["color"], markersize=7, capsize=3)
+    filling = color if method in looks.METHODS else looks.PAPER  # a variant of a method is hollow
+    ax.errorbar(pairs.mean(), place, xerr=error, fmt=marker, color=color, mfc=filling, markersize=7, capsize=3)
     _at_right(ax, place, f"{(pairs > 0).sum()} of {len(pairs)}")
 
 

@@ -22,6 +22,7 @@ PLATFORM_TOLERANCE = {"AUC": 0.01, "ACC": 0.035, "macro-F1": 0.07, "weighted-F1"
 
 # Two runs are a pair if they have the same labels and the same seed (with all labels, the label split is always the same).
 PAIR = ["label_split", "seed"]
+TAUGHT = (settings.TAUGHT_LABELS, settings.TAUGHT_NETWORK, settings.TAUGHT_STEPS)
 TEXT_COLUMNS = ("md5", "lesson", "code", "label_split", "recall", "version", "torch", "python")
 
 
@@ -81,15 +82,36 @@ def recorded(dataset: Dataset, methods: list[str] | None = None) -> list[dict]:
 
 def reference(
     dataset: Dataset,
-    num_labels: int = settings.NUM_LABELS,
-    network: str = settings.NETWORK,
-    num_steps: int = settings.NUM_STEPS,
+    num_labels: int | None = None,
+    network: str | None = None,
+    num_steps: int | None = None,
 ) -> list[dict]:
     """The rows of the shipped benchmark on this dataset, as `record` makes them; an empty list if none were made.
 
     `num_labels` is the number of labels that the lessons were run with (a row's own `labels` may differ, where a lesson
     compares several numbers), `network` what they trained, and `num_steps` for how long (a row's own `steps` may differ).
+    By default they are yours; if the course has no runs with yours, those with which it is taught, and a line says so.
     """
+    yours = _yours()
+    rows = _shipped(dataset, num_labels or yours[0], network or yours[1], num_steps or yours[2])
+    if rows or num_labels or network or num_steps or yours == TAUGHT:
+        return rows
+    rows = _shipped(dataset, *TAUGHT)
+    if rows:
+        print(
+            f"The course has no runs with {yours[0]} labels, {yours[1]} and {yours[2]} steps: "
+            f"these are those with {TAUGHT[0]} labels, {TAUGHT[1]} and {TAUGHT[2]} steps."
+        )
+    return rows
+
+
+def _yours() -> tuple[int, str, int]:
+    """Labels, network and steps of this session."""
+    return settings.NUM_LABELS, settings.NETWORK, settings.NUM_STEPS
+
+
+def _shipped(dataset: Dataset, num_labels: int, network: str, num_steps: int) -> list[dict]:
+    """The rows with just these settings."""
     if not shipped_file(dataset.name).is_file():
         return []
     rows = read_runs(shipped_file(dataset.name))
@@ -263,7 +285,7 @@ def gains(
 
 def reference_range(method: str, metric: str, dataset: Dataset) -> tuple[float, float]:
     """The span of the reference runs of a method, widened by what a change of machine does to one run."""
-    values = [row[metric] for row in reference(dataset) if row["method"] == method]
+    values = [row[metric] for row in _shipped(dataset, *_yours()) if row["method"] == method]
     if not values:
         raise LookupError(f"there are no reference runs of {method} on {dataset.name}")
     return min(values) - PLATFORM_TOLERANCE[metric], max(values) + PLATFORM_TOLERANCE[metric]

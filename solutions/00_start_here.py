@@ -3,10 +3,11 @@
 #
 # You have a handful of labelled images and thousands without a label. Can the ones **without** a label help?
 #
-# ![Two moons of points, six of them labelled, in motion. On the left a network learns from the labelled points alone, and its boundary cuts through both moons. On the right it also uses the points without a label, and its boundary moves into the gap between the moons.](../docs/figures/moons.gif)
+# ![Two moons of points, six of them labelled, in motion. On the left a network learns from the labelled points alone, and its boundary cuts through both moons. On the right it also uses the points without a label, and its boundary moves into the gap between the moons. Points that get the wrong class have a ring.](../docs/figures/moons.gif)
 #
-# Both networks in the picture know the same labels. The right one also looked at the other points. That is **semi-supervised learning**:
-# learn from a few labels, and from many examples that have none.
+# The six large points have a label. The small ones have none: their colour is the network's answer, and a ring says that it is wrong.
+# Both networks know the same labels. The right one also looked at the other points. That is **semi-supervised learning**: learn from a
+# few labels, and from many examples that have none.
 #
 # **Time** 36 min, of which the computer trains for 1
 #
@@ -46,8 +47,10 @@ print(
 )
 
 # %% [markdown]
-# Nobody told the second network a single label more. It was allowed to trust its own answers where it was sure, and to check them on
+# Nobody told the second network a single label more. (It did more work: each step also looks at unlabelled images.) It was allowed to trust its own answers where it was sure, and to check them on
 # changed copies of the image. The method is called FixMatch. In lesson 06 you write it yourself, in about thirty lines.
+#
+# ![Semi-supervised learning in one picture. There are few images with a label and many without. The few say what the classes are called, the many show what images look like. One network learns from both, and in the end it has an answer for all images.](../docs/figures/ssl.svg)
 
 # %% [markdown]
 # ## The hard case
@@ -150,7 +153,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The course keeps the labels of 500 training images and hides the rest. All images stay: they are the **pool**.
+# The course keeps the labels of 500 training images and hides the rest. The images without a label are the **pool**.
 
 # %% tags=["dataset"]
 label_split = split_labels(dataset, num_labels=500)
@@ -160,8 +163,8 @@ dict(zip(dataset.class_names, label_split.class_counts().tolist()))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# A notebook on the web trains three semi-supervised methods on these lesions and reports their accuracy. Is that good?
-# Here is a classifier to compare with. It looks at no image at all.
+# The notebook from which this course grew trains three semi-supervised methods on these lesions. Its accuracies are all near `67 %`. Is
+# that good? Here is a classifier to compare with. It looks at no image at all.
 
 # %% [markdown]
 # ### Exercise 0.2 · The majority class
@@ -196,7 +199,7 @@ def majority_accuracy(train_labels: torch.Tensor, test_labels: torch.Tensor) -> 
 check("0.2", majority_accuracy)
 
 # %% [markdown]
-# Here is what that notebook reported (its last training cell; this course grew from it), and above it your number.
+# Your number, and below it the three that the notebook reported:
 
 # %% tags=["dataset"]
 majority = float(majority_accuracy(torch.from_numpy(dataset.train.labels), torch.from_numpy(dataset.test.labels)))
@@ -267,19 +270,22 @@ print(f"by hand      {macro_f1(torch.from_numpy(answer.confusion)):.4f}")
 print(f"scikit-learn {answer['macro-F1']:.4f}")
 
 # %% [markdown]
-# The course reports five metrics. **AUC** asks whether the images of a class get higher probabilities than the others. **ACC** is the
-# accuracy, **weighted-F1** weighs the $F_c$ by class frequency, **balanced ACC** is the mean recall.
+# The course reports four metrics. **AUC** asks whether the images of a class get higher probabilities than the others. **ACC** is the
+# accuracy, **balanced ACC** is the mean recall.
 
 # %% tags=["dataset"]
 evaluation.score_table({}, dataset, dataset.test)
 
 # %% [markdown]
 # Which of these numbers would have told you that nobody looked at the images?
+#
+# <details><summary>Open when you have an answer</summary>All but the accuracy. An AUC of one half is what random answers get, the balanced
+# ACC is that of a blind choice among the classes, and the macro-F1 is close to nothing.</details>
 
 # %% [markdown]
 # ## Break it: the shuffled loader
 #
-# A classic. To score predictions you compare them with the labels *in the same order*. A related notebook by the same author predicted with
+# A classic. To score predictions you compare them with the labels *in the same order*. Another notebook by the author of the first predicted with
 # a shuffling loader, compared with the labels of the file, and called a good method the worst of all. Below, near-perfect predictions are
 # scored in order, then shuffled.
 
@@ -302,8 +308,8 @@ except ValueError as error:
 # ## What we know
 #
 # - Images without labels can help a lot: you have seen it on digits.
-# - On lesions one class is frequent, and the accuracies above are no better than its share.
-# - Macro-F1, balanced accuracy and AUC give the majority class no credit.
+# - On lesions one class is frequent, and the accuracies above are no better than always predicting it.
+# - Macro-F1, balanced accuracy and AUC barely reward always answering the majority class.
 # - Everything here was computed once, without a spread. From lesson 01 on every result comes from five label splits.
 # - Your numbers repeat on your machine. On another one they differ a little.
 
@@ -347,6 +353,8 @@ except ValueError as error:
 # - Predictions and labels must be in the same order. Make your code raise an error if they don't match.
 #
 # Next: `01_supervised_baseline.ipynb`, what 500 labels are worth without any semi-supervised method.
+#
+# Only a day? Take the **short path**: lessons 00, 01, 02, 05 (its first half) and 06.
 
 # %%
 progress("00")

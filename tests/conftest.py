@@ -15,7 +15,14 @@ from nbval.plugin import IPyNbCell
 from course_utils import settings
 from course_utils.datasets import load_dataset
 
-SLOW = {"test_benchmark.py", "test_browser.py", "test_browser_lesson06.py", "test_browser_widgets.py", "test_classroom.py", "test_hub.py"}
+SLOW = {
+    "test_benchmark.py",
+    "test_browser.py",
+    "test_browser_lesson06.py",
+    "test_browser_widgets.py",
+    "test_classroom.py",
+    "test_hub.py",
+}
 SLOW |= {"test_journeys.py", "test_lessons.py", "test_site.py"}
 
 

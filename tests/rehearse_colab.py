@@ -30,7 +30,7 @@ LESSONS = ("00", "06")
 PRESENT = [
     "ipykernel==6.17.1",
     "ipython==7.34.0",
-    "ipywidgets",
+    "ipywidgets==7.7.1",
     "matplotlib==3.10.0",
     "numpy==2.0.2",
     "pandas==2.2.2",

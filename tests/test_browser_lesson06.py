@@ -38,9 +38,9 @@ CAUSE = "t draws from a generator of the whole program, or seeds one"
 WATCH_THE_BAR = """() => {
     window.shown = [];
     new MutationObserver(() => {
-        const text = document.querySelector(".jp-OutputArea .widget-html-content")?.innerText ?? "";
         const bar = document.querySelector(".jp-OutputArea .progress-bar");
-        if (bar) window.shown.push([text, parseFloat(bar.style.width) || 0]);
+        const text = bar?.closest(".widget-hbox").querySelector(".widget-html-content").innerText;
+        if (text) window.shown.push([text, parseFloat(bar.style.width) || 0]);
     }).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
 

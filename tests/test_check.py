@@ -14,7 +14,7 @@ from course_utils.batches import Batch
 from course_utils.check import battery, cards, cases, check, events, runner, verdict
 from course_utils.check.battery import none
 from course_utils.check.cases import Case, Exercise, Unrecorded, compare, loss_and_logs, returns, slips
-from course_utils.check.expect import ANY, Digest, Fix, Part, agree, expect, expect_loss, expect_tuple
+from course_utils.check.expect import ANY, Digest, Fix, Part, agree, difference, expect, expect_loss, expect_tuple
 from course_utils.check.guard import CHANGES_INPUT, Guarded
 from course_utils.check.probe import Probe
 
@@ -322,6 +322,29 @@ def test_what_is_remembered_from_an_earlier_call_is_named():
     with pytest.raises(Fix, match="what it returned of a was changed by a later call"):
         compare(exercise, lambda x: buffer.copy_(x), {})
     assert compare(exercise, lambda x: x.clone(), {}) is None
+
+
+def test_numbers_that_make_no_difference_are_named():
+    e = torch.tensor([1.41, 1.73])
+    cases = [
+        Case("of e", (e, 1.0), e),
+        Case("doubled", (e, 2.0), 2 * e),
+        Case("with one more", (e, 1.0), e + 1, {"more": 1.0}),
+    ]
+
+    def of(*chosen: Case) -> Exercise:
+        return Exercise("99.5", "scaled", "scaled", returns("it"), none("a toy has no battery"), chosen)
+
+    with pytest.raises(Fix, match="it doubled is what it gave of e: `by` should make a difference"):
+        compare(of(*cases), lambda x, by, more=0.0: x + more, {})
+    with pytest.raises(Fix, match="it with one more is what it gave of e: `more` should make a difference"):
+        compare(of(*cases), lambda x, by, more=0.0: x * by, {})
+
+
+def test_zero_where_the_value_is_unknown_is_told():
+    right = torch.tensor([0.5, torch.nan])
+    assert difference(torch.tensor([0.5, 0.0]), right, "it").endswith("the value is unknown, nan")
+    assert "unknown" not in difference(torch.tensor([0.4, 0.0]), right, "it")
 
 
 def test_a_fault_on_the_battery_names_the_input_in_words():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import course_utils
-from course_utils import evaluation, models, results, training
+from course_utils import evaluation, models, results, settings, training
 from course_utils.datasets import Split
 from course_utils.labels import split_labels
 
@@ -142,7 +142,7 @@ def test_runs_that_are_not_alike_are_refused_and_named(digits, other, reason):
 
 def test_the_reference_range_spans_the_reference_runs(monkeypatch, digits):
     rows = [row("FixMatch", f"d{i}", f1) for i, f1 in enumerate((0.40, 0.46, 0.43))]
-    monkeypatch.setattr(results, "reference", lambda dataset: rows)
+    monkeypatch.setattr(results, "_shipped", lambda dataset, *settings: rows)
     assert results.reference_range("FixMatch", "macro-F1", digits) == pytest.approx((0.33, 0.53))
     assert (
         results.within("FixMatch", "macro-F1", 0.5, digits)
@@ -162,10 +162,10 @@ def test_the_shipped_runs_are_complete(name):
     rows = results.read_runs(results.shipped_file(name))
     assert {"supervised", "FixMatch"} <= set(rows["method"]) and rows["stopped"].isna().all()
     assert rows[["md5", "lesson", "version", "torch", "python", "time", "seed", "seconds"]].notna().all(axis=None)
-    for settings, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
+    for chosen, group in rows.groupby(["network", "num_labels", "num_steps", "steps", "method"]):
         same_draw = group["labels"].iloc[0] == TRAINING_IMAGES[name]
         assert group["label_split"].nunique() == (1 if same_draw else 5) and sorted(group["seed"]) == [0, 1, 2, 3, 4], (
-            settings
+            chosen
         )
 
 
@@ -194,6 +194,16 @@ def test_reference_gives_the_rows_of_one_budget_network_and_length(monkeypatch, 
     assert results.reference(digits, num_labels=100)[0]["num_labels"] == 100
     assert [r["steps"] for r in results.reference(digits, num_steps=4800)] == [4800]
     assert results.reference(digits, network="ResNet", num_steps=4800) == []
+
+
+def test_with_settings_that_no_shipped_run_has_those_of_the_lessons_are_shown(monkeypatch, tmp_path, digits, capsys):
+    monkeypatch.setattr(results, "shipped_file", lambda name: tmp_path / f"{name}.csv")
+    pd.DataFrame([row(num_labels=500, label_split="1e23")]).to_csv(tmp_path / "digits.csv", index=False)
+    monkeypatch.setattr(settings, "NUM_STEPS", 150)
+    assert [r["num_steps"] for r in results.reference(digits)] == [1600]
+    assert "no runs with 500 labels, SimpleCNN and 150 steps" in capsys.readouterr().out
+    assert results.reference(digits, num_labels=500) == []  # what is asked for by name is not replaced
+    assert "no reference range" in results.within("supervised", "ACC", 0.7, digits)  # which other settings do not give
 
 
 def test_with_all_labels_runs_are_paired_by_their_seed(recorded_row, digits, monkeypatch):

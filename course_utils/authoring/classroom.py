@@ -10,6 +10,7 @@ from course_utils.authoring.build import read_source, student_notebook, student_
 from course_utils.authoring.verify import normal, solution_lines
 
 NAME = "ssl-course"  # of the bundle and of its folder
+SHOWN = ("figures", "images", "methods", "results")  # what lessons show and link, of docs
 SOURCES = ("*.toml", "*.txt")  # of the figures
 TEXTS = Path(__file__).parent / "classroom_files"
 
@@ -17,7 +18,7 @@ TEXTS = Path(__file__).parent / "classroom_files"
 def release(only: list[str] | None, output: Path) -> Path:
     """Make the students' bundle, a folder and a zip file of it, in `output`; returns the zip file.
 
-    In it are the lessons named (all, if none is) and their figures, the package, and what sets them up; no solutions, no tests, nothing that
+    In it are the lessons named (all, if none is) the figures and pages that they link, the package, and what sets them up; no solutions, no tests, nothing that
     only authors use. ValueError if the folder is there already and is not such a bundle.
     """
     folder = output / NAME
@@ -25,7 +26,8 @@ def release(only: list[str] | None, output: Path) -> Path:
         raise ValueError(f"{folder} is there, and is no bundle of the course: name another --output")
     shutil.rmtree(folder, ignore_errors=True)
     copy_package(folder / "course_utils")
-    shutil.copytree(ROOT / "docs" / "figures", folder / "docs" / "figures", ignore=shutil.ignore_patterns(*SOURCES))
+    for name in SHOWN:
+        shutil.copytree(ROOT / "docs" / name, folder / "docs" / name, ignore=shutil.ignore_patterns(*SOURCES))
     (folder / "notebooks").mkdir()
     chosen = lessons(only)
     for source in chosen:

@@ -139,7 +139,7 @@ def _drawn(pair: list[Film], steps: list[int]) -> list[Image.Image]:
     figure.set_layout_engine("none")
     canvas, panels = FigureCanvasAgg(figure), []
     labelled = len(pair[0].points.labelled)
-    title = f"{labelled} labels draw a border. {POOL - labelled} points without a label mend it."
+    title = f"{labelled} labels draw the boundary. {POOL - labelled} points without a label correct it."
     figure.text(gap / width, 1 - head / 2 / height, title, va="center", fontsize=15, fontweight="bold")
     for column, film in enumerate(pair):
         left = gap + column * (panel_width + gap)

@@ -8,6 +8,7 @@ its own cause.
 """
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -272,11 +273,34 @@ def explain(exercise: Exercise, function: Callable, seen: list[Seen], recorded: 
         return Fix(f"{fault}{likely}{where}", own[part].error)
     for earlier, its in zip(cases, seen[:-1]):
         if _telling(own[part]) and agree(own[part], its.get(part)) and signature(earlier) == signature(case):
+            if unused := _settings_between(function, earlier, case):
+                names = " and ".join(f"`{name}`" for name in unused)
+                return Fix(f"{part} {case.what} is what it gave {earlier.what}: {names} should make a difference")
             return Fix(
                 f"{part} {case.what} is what it gave {earlier.what}: does it remember something from call to call (a default "
                 "argument, a global, a cache)?"
             )
     return Fix(difference(own[part], case.expected(own, recorded)[part], f"{part} {case.what}"))
+
+
+def _settings_between(function: Callable, one: Case, other: Case) -> list[str]:
+    """The names of the numbers in which two calls differ; none if they differ in anything else."""
+    a, b = one.arguments(), other.arguments()
+    names = [*inspect.signature(function).parameters, *map(str, range(len(a)))]
+    apart = [n for n, (x, y) in enumerate(zip(a, b)) if not _same(x, y)]
+    if not all(isinstance(value, int | float) for n in apart for value in (a[n], b[n])):
+        return []
+    given = {**one.options, **other.options}
+    return [names[n] for n in apart] + [name for name in given if one.options.get(name) != other.options.get(name)]
+
+
+def _same(x: Any, y: Any) -> bool:
+    """Whether two arguments are the same; of networks and probes, whether they are of one kind."""
+    if isinstance(x, torch.Tensor | np.ndarray):
+        return type(x) is type(y) and agree(x, y)
+    if isinstance(x, tuple | list):
+        return type(x) is type(y) and len(x) == len(y) and all(map(_same, x, y))
+    return x == y if isinstance(x, int | float | str | None) else type(x) is type(y)
 
 
 def _named_cause(exercise: Exercise, function: Callable, seen: list[Seen], part: str, recorded: Recorded) -> str | None:

@@ -139,7 +139,10 @@ def difference(actual: Any, right: Any, what: str) -> str:
         what = f"{what}, at {list(place) if len(place) > 1 else place[0]},"
     if shown == wanted:  # the same in all digits that are shown
         return f"{what} is off by up to {(a - b).abs().max():.1e}: is something rounded, cut off or added?"
-    return f"{what} is {shown}, expected {wanted}"
+    unknown = b.isnan() & ~a.isnan()
+    only = unknown.any() and bool(torch.isclose(a, b, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True)[~unknown].all())
+    why = ": where there is nothing to divide by, the value is unknown, nan" if only else ""
+    return f"{what} is {shown}, expected {wanted}{why}"
 
 
 def expect_kind(value: Any, part: Part) -> None:

@@ -68,7 +68,7 @@ class_fractions = Exercise(
         "something is added to the counts: a class without an image has the fraction 0": _divided(
             lambda n, y, c: n.clamp(min=1) / len(y), lambda n, y, c: (n + 1) / (len(y) + c)
         ),
-        "the last classes have no image and are left out: bincount needs minlength=num_classes, one_hot num_classes": _counted(
+        "the last classes have no image and are left out: the result has num_classes entries (bincount: minlength=num_classes)": _counted(
             lambda y, c: torch.bincount(y), lambda y, c: F.one_hot(y).sum(0)
         ),
         "classes without an image are left out: their fraction is 0, but they need an entry": _counted(_unique),

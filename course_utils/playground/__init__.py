@@ -1,4 +1,4 @@
-"""The playground: points in the plane, a tiny network, and your own loss, whose border you can watch as it moves.
+"""The playground: points in the plane, a tiny network, and your own loss, whose boundary you can watch as it moves.
 
     from course_utils import playground
 
@@ -10,7 +10,7 @@
     playground.watch_rounds(self_train)
     playground.watch_gan(discriminator_loss, generator_step, feature_matching)
 
-`watch` trains with `training.train`, shows a strip of decision borders (in a live notebook a player), and returns what was seen.
+`watch` trains with `training.train`, shows a strip of decision boundaries (in a live notebook a player), and returns what was seen.
 """
 
 from course_utils.playground.plane import KINDS, points

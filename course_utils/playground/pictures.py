@@ -19,6 +19,7 @@ from course_utils.playground.plane import NUM_CLASSES
 from course_utils.plots import plt
 
 FAINT, NOT_YET = "#C8C8C8", "#8C8C8C"
+RING = 0.9  # line width around a point that has the wrong class
 SHARPNESS = 1.5  # of the player's pictures: with 2, they would take twice the time to draw
 PANEL = (2.24, 1.6)  # inches, in the shape of the grid
 GAP, NAME, TITLE = 0.08, 0.3, 0.24  # inches: between panels, above a row for its name, above a panel for its title
@@ -47,8 +48,8 @@ def caption(film: Film, frame: Frame) -> str:
 
 
 class Panel:
-    """The plane in a pair of axes. `show(frame)` puts a moment into it: the plane shaded by certainty, the border, each point of
-    the pool with the colour and marker of the class that it is given, the generated points, and the labelled ones large."""
+    """The plane in a pair of axes. `show(frame)` puts a moment into it: the plane shaded by certainty, the boundary, each point of
+    the pool with the colour and marker of the class that it is given (ringed where that is wrong), the generated points, and the labelled ones large."""
 
     def __init__(self, ax: Axes, film: Film, scale: float = 1.0):
         self.ax, self.film, self.scale = ax, film, scale
@@ -57,8 +58,8 @@ class Panel:
         nothing = np.full(GRID[::-1], 0.5)
         extent = (left, right, bottom, top)
         self.shade = ax.imshow(nothing, SHADE, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="nearest")
-        self.border = LineCollection([], colors=INK, linewidths=1.6 * scale)
-        ax.add_collection(self.border)
+        self.boundary = LineCollection([], colors=INK, linewidths=1.6 * scale)
+        ax.add_collection(self.boundary)
         if film.edges is not None:
             ax.add_collection(LineCollection(list(film.x[film.edges]), colors=FAINT, linewidths=0.5 * scale))
         self.pool = [self._dots(4, NOT_YET, "o")]
@@ -73,16 +74,21 @@ class Panel:
         ax.spines[:].set(visible=True, color=FAINT, linewidth=0.8)
 
     def _dots(self, size: float, color: str, marker: str) -> PathCollection:
-        return self.ax.scatter([], [], s=size * self.scale**2, c=color, marker=marker, linewidths=0, zorder=3)
+        return self.ax.scatter(
+            [], [], s=size * self.scale**2, c=color, marker=marker, linewidths=0, edgecolors=INK, zorder=3
+        )
 
     def show(self, frame: Frame) -> None:
         if frame.plane is not None:
             fine = Image.fromarray(frame.plane).resize((6 * GRID[0], 6 * GRID[1]), Image.Resampling.BILINEAR)
             self.shade.set_data(np.asarray(fine))  # much faster than imshow's own interpolation
             lines: Any = contour_generator(self.across, self.up, frame.plane).lines(0.5)  # a list of (M, 2)
-            self.border.set_segments(lines)
+            self.boundary.set_segments(lines)
         for c, dots in enumerate(self.pool, start=-1):
-            dots.set_offsets(self.film.x[frame.named == c])
+            own = frame.named == c
+            dots.set_offsets(self.film.x[own])
+            if c >= 0:
+                dots.set_linewidth(np.where(self.film.truth[own] == c, 0, RING * self.scale).tolist())
         if frame.samples is not None:
             self.samples.set_offsets(frame.samples)
 

@@ -89,7 +89,7 @@ def _blobs(sizes: tuple[int, int], noise: float, seed: int) -> Drawn:
 
 
 def _gap(sizes: tuple[int, int], noise: float, seed: int) -> Drawn:
-    """Two discs with a gap between them; the border of the classes runs through the middle of the left one."""
+    """Two discs with a gap between them; the boundary of the classes runs through the middle of the left one."""
     rng = np.random.default_rng(seed)
     y = np.repeat([0, 1], sizes)
     radius, angle = np.sqrt(rng.random(len(y))), rng.uniform(-np.pi / 2, np.pi / 2, len(y))

@@ -47,7 +47,7 @@ def watch(
     lr: float = LR,
     seed: int = 0,
 ) -> Watched:
-    """Train a tiny network in the plane with your own loss, and show how its border moves.
+    """Train a tiny network in the plane with your own loss, and show how its boundary moves.
 
     `loss(model, batch)` is a loss as for `training.train`; several, `{"supervised": ..., "FixMatch": ...}`, are shown one below the
     other. A loss that remembers something must be new. A batch holds all labelled points (`x_l`, `y_l`) and about 200 of the pool:
@@ -177,8 +177,8 @@ def _alt(shown: list[Film]) -> str:
         words.append(f"{film.name}, panel by panel: {moments}.")
     seen = "the points take the colour of the label that has reached them"
     if shown[0].run is not None:
-        seen = "the shade says how sure the network is, and a line is the border between its two answers"
-    return " ".join([*words, f"In each panel {seen}."])
+        seen = "the shade says how sure the network is, and a line is the boundary between its two answers"
+    return " ".join([*words, f"In each panel {seen}. Points that are wrong have a ring."])
 
 
 def player(shown: list[Film]) -> ipywidgets.Widget:
