@@ -50,8 +50,8 @@ print(label_split)
 # %% [markdown]
 # ## 1 · See it first: thirty labs
 #
-# Thirty labs have your code and your data. Each runs every method **once**, on a label split of its own, and publishes a ranking. Move
-# the slider from lab to lab. (The runs are real: they are the ones that ship with the course.)
+# Thirty labs have your code and your data. Each runs every method **once**, every time on a new label split, and publishes a ranking. Move
+# the slider from lab to lab. The runs are real: they ship with the course.
 
 # %% tags=["dataset"]
 METHODS = ["self-training, round 1", "label propagation, class mass normalised", "SGAN", "mean teacher"]

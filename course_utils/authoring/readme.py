@@ -29,7 +29,7 @@ BUILDS = {
     "04": "a discriminator that classifies, feature matching",
     "05": "Π-model, temporal ensembling, mean teacher; segmentation",
     "06": "views, pseudo-label and mask, the loss, the step",
-    "07": "learning status, a threshold for each class, two repairs",
+    "07": "learning status, a threshold for each class, two repairs, SoftMatch's weights",
     "08": "sharpening, MixUp, the two losses, the ramp",
     "09": "AUC by hand, a sign-flip test, calibration, a committee",
     "10": "eight published bugs found and mended, a hybrid of your own",

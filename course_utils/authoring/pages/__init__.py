@@ -7,6 +7,8 @@ original notebook, settings and ablations (origins.py), speed (timing.py). Table
 
 from typing import Any
 
+import pandas as pd
+
 from course_utils import results
 from course_utils.authoring.pages import origins, timing, work
 from course_utils.authoring.pages.committees import Committee
@@ -25,7 +27,16 @@ from course_utils.authoring.pages.experiments import (
 )
 from course_utils.authoring.pages.origins import Original, Pieces, Search
 from course_utils.authoring.pages.pictures import Dots, Line, Picture, Recalls, drawn_in, panel, save
-from course_utils.authoring.pages.tables import COLUMNS, by_labels, by_method, folded, gains_by, gains_table, markdown
+from course_utils.authoring.pages.tables import (
+    COLUMNS,
+    by_labels,
+    by_method,
+    folded,
+    gains_by,
+    gains_table,
+    markdown,
+    signed,
+)
 from course_utils.authoring.pages.work import Certainty, Cost, Worth
 from course_utils.settings import TAUGHT_LABELS, TAUGHT_STEPS
 
@@ -65,8 +76,12 @@ VARIANTS = (
     "FixMatch, graph filter",
     "FixMatch, distribution alignment",
     "FlexMatch, status by prior",
+    "FreeMatch",
+    "SoftMatch",
     "SGAN, vanilla generator",
     "label spreading",
+    "label spreading, pseudo-label seeds",
+    "label propagation, self-made features",
     "supervised, adjusted by half",
     "supervised, logit adjustment",
 )
@@ -109,6 +124,7 @@ def vocabulary() -> dict[str, Any]:
         "ablations": ablations(taught),
         "ablations_digits": ablations(plenty),
         "by_labels": gains_by_labels(lesions),
+        "fixed_steps": fixed_steps(taught),
         "longer": longer_training(resnet, longer),
         "speed": timing.speed(),
         "speed_table": markdown(timing.speed()),
@@ -159,18 +175,23 @@ def gains_by_labels(experiments: dict[str, Experiment]) -> dict[str, str]:
 
 
 def _of_methods(columns: dict[str, dict[str, str]], methods: list[str]) -> str:
-    import pandas as pd
-
     table = pd.DataFrame(columns, index=methods).fillna("").rename(index=SHOWN)
     return markdown(table.rename_axis("method"))
 
 
+def fixed_steps(experiment: Experiment) -> str:
+    """The learning curve of the baseline where every training has 500 steps, however many labels there are."""
+    lines = {}
+    for n in (50, 100, 200, 500, 1000, 2000):
+        scores = experiment.every[experiment.every["method"] == f"supervised, {n} labels, 500 steps"]
+        lines[f"{n:,}, 500 steps"] = [f"{scores[metric].mean():.3f}" for metric in ("AUC", "macro-F1")]
+    longer = experiment.every[experiment.every["method"] == "supervised, 2000 labels"]
+    lines["2,000, 1,600 steps"] = [f"{longer[metric].mean():.3f}" for metric in ("AUC", "macro-F1")]
+    return markdown(pd.DataFrame.from_dict(lines, "index", columns=["AUC", "macro-F1"]).rename_axis("labels"))
+
+
 def longer_training(shorter: Experiment, longer: Experiment) -> dict[str, str]:
     """What three times the steps bring each method by itself, in pairs with the shorter training."""
-    import pandas as pd
-
-    from course_utils.authoring.pages.tables import signed
-
     lines: dict[str, list[str]] = {}
     for method in (BASELINE, *IN_NETWORKS, "committee", "four supervised networks, not adjusted"):
         for metric in ("AUC", "macro-F1"):
