@@ -27,7 +27,7 @@ from course_utils.check.headings import asked_objectives, mentioned_exercises, s
 
 KNOWN = "## What we know"
 TIME = re.compile(r"\*\*Time\*\* (\d+) min, of which the computer trains for (\d+)")
-MOST_WORDS, MOST_KNOWN, MOST_POINTS, MOST_TABLES, WORDS_A_MINUTE = 3500, 120, 4, 4, 180
+MOST_WORDS, MOST_CELL, MOST_KNOWN, MOST_POINTS, MOST_TABLES, WORDS_A_MINUTE = 3500, 250, 120, 4, 6, 180
 
 
 def verify(source: Path) -> list[str]:
@@ -113,6 +113,7 @@ def limits(lesson: NotebookNode, executed: NotebookNode) -> list[str]:
         f"{number} {what}, at most {most}"
         for number, what, most in (
             (found["words"], "words of prose", MOST_WORDS),
+            (found["longest cell"], "words in one cell of prose", MOST_CELL),
             (known, "words of what we know", MOST_KNOWN),
             (points, "key points", MOST_POINTS),
             (found["tables"], "tables", MOST_TABLES),
@@ -133,11 +134,14 @@ def facts(lesson: NotebookNode, executed: NotebookNode) -> dict[str, int]:
     text = _prose(lesson)
     headings = mentioned_exercises(lesson)
     stated = TIME.search(text) or re.search(r"\*\*Time\*\* (\d+) min()", text)
-    words = len(re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split())
+    words = len(_unfolded(text).split())
     trains = int(stated[2] or 0) if stated else 0
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    quiz = "**Question 1**"  # folded answers, by the dozen
+    cells = [cell.source for cell in lesson.cells if cell.cell_type == "markdown" and quiz not in cell.source]
     return {
         "words": words,
+        "longest cell": max(len(_unfolded(cell).split()) for cell in cells),
         "exercises": len(headings),
         "figures": sum("plots.show" in cell.source for cell in lesson.cells if cell.cell_type == "code")
         + text.count("!["),
@@ -146,6 +150,11 @@ def facts(lesson: NotebookNode, executed: NotebookNode) -> dict[str, int]:
         "minutes stated": int(stated[1]) if stated else 0,
         "minutes": round(words / WORDS_A_MINUTE + sum(int(match["minutes"]) for match in headings) + trains),
     }
+
+
+def _unfolded(text: str) -> str:
+    """What is read without opening anything: no hints, no texts of pictures."""
+    return re.sub(r"<details>.*?</details>|!\[.*?\]\(.*?\)", "", text, flags=re.DOTALL)
 
 
 def _prose(lesson: NotebookNode) -> str:
