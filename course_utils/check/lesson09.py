@@ -111,14 +111,14 @@ macro_auc = Exercise(
         "this weighs the classes by their frequency: each counts the same": _auc(mean=lambda a, y: np.average(a, weights=np.bincount(y))),
         "the pairs of all classes are thrown together: first a fraction for each": _auc(mean=lambda a, y: np.average(a, weights=_pairs(y))),
         "all entries of all columns are pooled: compare within one column, one class against the rest": _pooled,
-        "each class is held against one other class at a time: against all other images together": _one_by_one,
+        "each class is compared with one other class at a time: compare it with all other images together": _one_by_one,
         _ALL_PAIRS: tuple(
             _auc(mean=lambda a, y, of=of: np.mean(a * _pairs(y)) / of(len(y))) for of in (lambda n: n * (n - 1) / 2, np.square)
         ),
         "these are counts: divide by the number of pairs (image of the class, other image)": _auc(mean=lambda a, y: np.mean(a * _pairs(y))),
         "this is a percentage: return a number between 0 and 1": _auc(mean=lambda a, y: 100 * a.mean()),
         "this is 2 AUC - 1 (the Gini coefficient): return the fraction of pairs itself": _auc(mean=lambda a, y: 2 * a.mean() - 1),
-        "an AUC below one half is turned round: return it as it is": _auc(mean=lambda a, y: np.maximum(a, 1 - a).mean()),
+        "an AUC below one half is flipped: return it as it is": _auc(mean=lambda a, y: np.maximum(a, 1 - a).mean()),
         "this is the accuracy: it looks at the rows; the AUC looks at columns": lambda z, y: (z.argmax(1) == y).mean(),
         "the scores were turned into answers first (argmax or a threshold): compare the scores themselves": _auc(prepare=_answers),
         "the last class is left out: one fraction for each column": _auc(mean=lambda a, y: a[:-1].mean()),
