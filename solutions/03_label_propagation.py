@@ -14,7 +14,7 @@
 #
 # **Objectives**
 #
-# - **3a** Build a graph from images.
+# - **3a** Build a graph from images: weights, neighbours, scale.
 # - **3b** Let labels flow, clamped or soft, and say what $\alpha$ does.
 # - **3c** Correct how much of each class has arrived.
 # - **3d** Answer for images that are not in the graph, and tell the transductive from the inductive score.
@@ -51,8 +51,8 @@ from course_utils.training import train_baseline
 widgets.graph()
 
 # %% [markdown]
-# Play. Push $\gamma$ up until most points hear nothing. Push `k` up until the moons touch and everybody hears both labels. In between lies
-# a range where each point hears exactly one.
+# Play. Push $\gamma$ up until most points hear nothing. Pull it down to about 10 and push `k` up, until the moons touch and everybody hears
+# both labels. In between lies a range where each point hears exactly one.
 #
 # Nobody told the graph about moons. Its lines follow the points, and the points lie in moons. So choosing the graph *is* the method. The
 # rest is bookkeeping.
@@ -415,8 +415,8 @@ network_features = [features_of(run.ema, images) for images in (pool_images, tes
 print(*(features.shape for features in network_features))
 
 # %% [markdown]
-# $\gamma$ has a unit: one over a squared distance. scikit-learn's default of `20` on these features would leave most images without any
-# neighbour. So measure distances in a unit that fits: the median distance to the tenth neighbour becomes 1. (PCA keeps the 64 main
+# $\gamma$ has a unit: one over a squared distance. scikit-learn's default of `20` leaves the images alone here: no neighbour is near
+# enough to count. So measure distances in a unit that fits: the median distance to the tenth neighbour becomes 1. (PCA keeps the 64 main
 # directions, which makes the search quick.)
 
 
@@ -779,7 +779,7 @@ except ValueError as error:
 #   five label splits, one embedding.
 # - Compare the graph filter with FixMatch, not with the baseline, before you credit the graph.
 # - Some test images show a lesion that is also in the pool. That may flatter a method that asks the nearest neighbours.
-# - Would a better embedding make a better graph? Lesson 11 brings a pre-trained one to try.
+# - Would a better embedding, from a larger network, make a better graph? We don't know.
 
 # %% [markdown]
 # ## Quiz

@@ -646,11 +646,11 @@ plots.show(
 # %% [markdown]
 # ## What we know
 #
-# - On the lesions the dot plot in section 8 is all we can say: five label splits, each with its error. Compare its two rows. Neither generator
-#   would fool you, so the looks are no guide to the classifier.
+# - On the lesions the dot plot in section 8 is all we can say: five label splits, each with its error. Compare its two rows: the aim of the
+#   generator matters.
 # - The order of the rows is what Dai et al. lead one to expect. It doesn't prove their reason.
 # - We haven't tried the game without $\mathcal{L}_{\mathrm{real}}$. Whether real images help as a *task*, or fakes as a disturbance, is open.
-# - A step of SGAN takes several times as long as a supervised one. Equal steps are not equal work.
+# - A step of SGAN takes several times as long as a supervised one ([cost](../docs/results/cost.md)). Equal steps are not equal work.
 # - All lesions come from one collection, and one more data set, the digits, says little about others.
 
 # %% [markdown]

@@ -77,7 +77,9 @@ def test_the_taught_settings_run_the_side_experiments_too():
     assert taught.code != JOB.code
 
 
-def test_of_the_file_beside_a_lesson_only_what_is_marked_runs_with_other_settings(monkeypatch, tmp_path, a_short_lesson):
+def test_of_the_file_beside_a_lesson_only_what_is_marked_runs_with_other_settings(
+    monkeypatch, tmp_path, a_short_lesson
+):
     folder = tmp_path / "asides"
     folder.mkdir()
     (folder / a_short_lesson.name).write_text('# %% tags=["all-settings"]\nalways = 1\n\n# %%\ntaught_only = 1\n')

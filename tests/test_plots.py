@@ -57,7 +57,12 @@ def test_a_method_has_its_look_in_every_figure():
     colours = [look.color for look in looks.METHODS.values()]
     assert not set(colours) & set(looks.SHADES) and looks.look("anything") == looks.OTHER
     alike = {method for method, look in looks.METHODS.items() if list(looks.METHODS.values()).count(look) > 1}
-    assert alike == {"label propagation", "label spreading", "supervised", "Labels alone"}  # two of a kind; all others differ
+    assert alike == {
+        "label propagation",
+        "label spreading",
+        "supervised",
+        "Labels alone",
+    }  # two of a kind; all others differ
 
 
 def test_lines_have_their_names_at_their_ends_and_no_two_on_each_other():

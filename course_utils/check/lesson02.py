@@ -87,7 +87,9 @@ lee_weight = Exercise(
             _weight(way=lambda s, a, b: (s - a) / (b - a) if s < b - 1 else 1.0),
         ),
         "the line is squared: the weight grows along a straight line": _curve(lambda f: f**2),
-        "this is the exponential ramp of other methods: the weight grows along a straight line": _curve(lambda f: math.exp(-5 * (1 - f) ** 2)),
+        "this is the exponential ramp of other methods: the weight grows along a straight line": _curve(
+            lambda f: math.exp(-5 * (1 - f) ** 2)
+        ),
         "this is a smooth step: the weight grows along a straight line": _curve(lambda f: 3 * f**2 - 2 * f**3),
         "this is a cosine: the weight grows along a straight line": _curve(lambda f: (1 - math.cos(math.pi * f)) / 2),
         "the fraction is upside down: (step - t1) / (t2 - t1)": _curve(lambda f: 1 / f if f else 0.0),

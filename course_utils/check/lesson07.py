@@ -1020,7 +1020,7 @@ soft_weight = Exercise(
         "the weight is multiplied by the confidence: it is the Gaussian alone": _weight(weight=lambda x, c, m: c * (-x).exp()),
         "this is a mask: a weight lies between 0 and 1, no rounding": _weight(weight=lambda x, c, m: (-x).exp().round()),
         "this is the density, with its factor: the weight at the mean is 1": lambda c, m, v: (
-            (-_below(c, m) ** 2 / (2 * v)).exp() / (2 * torch.pi * v) ** 0.5
+            (-(_below(c, m) ** 2) / (2 * v)).exp() / (2 * torch.pi * v) ** 0.5
         ),
         KEPT_SMALL: (
             _weight(weight=lambda x, c, m: (-x).exp().clamp(min=0.01)),

@@ -242,7 +242,7 @@ def soft_assigned(confidence, mean, variance):
 
 def soft_in_place(confidence, mean, variance):
     confidence -= mean
-    return torch.exp(-confidence.clamp_(max=0) ** 2 / (2 * variance))
+    return torch.exp(-(confidence.clamp_(max=0) ** 2) / (2 * variance))
 
 
 def soft_by_if(confidence, mean, variance):
