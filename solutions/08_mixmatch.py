@@ -602,7 +602,7 @@ plots.show(
     plots.curves(curves, "fraction of the most frequent", window=25, title=title, ylim=(0, 1.05)),
     "The fraction of the most frequent pseudo-label in each batch against the step, for our MixMatch and for the original recipe as it was, "
     "with the fraction of the most frequent class as a level line. On DermaMNIST the original recipe rises to one and stays there, and "
-    "our MixMatch stays near the level line; on the digits both stay low.",
+    "our MixMatch comes down; on the digits both stay low.",
 )
 
 # %% [markdown]
