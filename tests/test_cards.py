@@ -157,7 +157,7 @@ def test_progress_is_a_card_with_a_bar_and_a_table(shown):
     assert lesson.find(attrs={"role": "img"})["aria-label"] == "1 of 3 solved"
     assert [row("td")[3].get_text() for row in lesson("tr")] == ["✓ solved", "! tried once", "○ to do"]
     assert "about 20 min left" in lesson.get_text()
-    assert course.find(attrs={"role": "img"})["aria-label"] == "1 of 72 solved" and len(course("tr")) == 11
+    assert course.find(attrs={"role": "img"})["aria-label"] == "1 of 73 solved" and len(course("tr")) == 11
     assert [bundle["text/plain"] for bundle in shown] == [overview.text("00"), overview.text()]
 
 
