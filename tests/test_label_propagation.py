@@ -1,6 +1,6 @@
 """Lesson 03: the graph methods on random graphs, against their closed forms, against scikit-learn, and on a graph of full size."""
 
-import sys
+import ast
 import tracemalloc
 
 import numpy as np
@@ -20,11 +20,15 @@ def lesson():
 
 
 def given(*names):
-    """What a finished cell of the lesson defines, without the cells around it."""
+    """Functions that the lesson defines beside its exercises, without the cells around them."""
     namespace = {}
     for cell in notebook(SOURCE).cells:
-        if "setup" in cell.metadata.get("tags", []) or any(f"def {name}(" in cell.source for name in names):
-            exec(cell.source.split("\n\n\nby_hand")[0], namespace)
+        if "setup" in cell.metadata.get("tags", []):
+            exec(cell.source, namespace)
+        elif cell.cell_type == "code":
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.FunctionDef) and node.name in names:
+                    exec(ast.unparse(node), namespace)
     return [namespace[name] for name in names]
 
 
@@ -189,60 +193,3 @@ def test_the_whole_pool_needs_no_array_of_all_pairs(lesson):
     tracemalloc.stop()
     assert W.nnz <= 2 * 10 * n and np.isfinite(masses).all() and np.isfinite(spread).all()
     assert peak < n * n  # bytes: an array of all pairs would need eight times as many
-
-
-# --------------------------------------------------------------------------------------------------- the ResNet-18
-
-
-@pytest.fixture
-def resnet18():
-    """torchvision's own, also where torchvision's operators were built for another torch: ResNet-18 needs none of them."""
-    library = None  # its operators are gone when it is
-    try:
-        import torchvision
-    except ImportError:
-        pytest.skip("torchvision is not installed")
-    except RuntimeError as error:
-        if "torchvision::nms does not exist" not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]  # what the failed import has left
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    yield torchvision.models.resnet18
-    del library
-
-
-@pytest.fixture
-def with_weights(tmp_path, monkeypatch):
-    """A folder for torch that holds these weights under ResNet-18's name."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return lambda weights: torch.save(weights, folder / "resnet18-f37072fd.pth")
-
-
-def test_without_weights_the_lesson_says_how_to_get_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    (pretrained_resnet,) = given("pretrained_resnet")
-    assert pretrained_resnet() is None and "IMAGENET1K_V1" in capsys.readouterr().out
-
-
-def test_weights_without_a_torchvision_that_fits_are_left_alone(with_weights, monkeypatch, capsys):
-    with_weights({})
-    monkeypatch.setitem(sys.modules, "torchvision.models", None)  # what an import error looks like
-    (pretrained_resnet,) = given("pretrained_resnet")
-    assert pretrained_resnet() is None and "torchvision cannot be imported" in capsys.readouterr().out
-
-
-def test_weights_at_hand_are_used(with_weights, resnet18):
-    weights = resnet18().state_dict()
-    with_weights(weights)
-    pretrained_resnet, resnet_features = given("pretrained_resnet", "resnet_features")
-    network = pretrained_resnet()
-    assert torch.equal(network.conv1.weight.cpu(), weights["conv1.weight"])
-    for channels in (3, 1):
-        images = torch.randint(0, 256, (3, channels, 28, 28), dtype=torch.uint8)
-        assert resnet_features(network, images).shape == (3, 512)
