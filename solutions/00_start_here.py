@@ -325,7 +325,8 @@ except ValueError as error:
 # class, or a model that finds half of the sick patients at the price of some false alarms. Recall per class, macro-F1 or
 # AUC tell them apart.</details>
 # <details><summary>c) surely useless</summary>No: equal accuracy does not mean equal answers.</details>
-#
+
+# %% [markdown]
 # **Question 2** (0d). Two models have the same macro-F1, one of them the higher accuracy. The likely reason is
 #
 # <details><summary>a) it is better at the frequent class at the price of a rare one, and in the macro-F1 the two
@@ -334,7 +335,8 @@ except ValueError as error:
 # not agree.</details>
 # <details><summary>c) its probabilities are better calibrated</summary>No: both metrics look at the answers only, not
 # at the probabilities.</details>
-#
+
+# %% [markdown]
 # **Question 3** (0d). A model scores an AUC of one half and a macro-F1 well above the majority class's. Then
 #
 # <details><summary>a) the model ranks badly but answers well</summary>Hardly: answers that are good come from

@@ -506,7 +506,8 @@ print("changed by predicting:", [name for name in before if not torch.equal(befo
 # <details><summary>b) A learning rate that is too small</summary>Then it would fall slowly and go on falling.</details>
 # <details><summary>c) A softmax before <code>F.cross_entropy</code></summary>Yes. The function applies one itself. After two, even a
 # perfect answer has a loss far above zero.</details>
-#
+
+# %% [markdown]
 # **Question 2** (1d). A new method raises the balanced accuracy and lowers the accuracy. With $\log \pi$ added back at
 # prediction it scores like the plain run. The method
 #
@@ -516,7 +517,8 @@ print("changed by predicting:", [name for name in before if not torch.equal(befo
 # nothing else.</details>
 # <details><summary>c) was trained for too short a time</summary>No: a network that had learnt less could not catch up
 # by adding one constant to each class.</details>
-#
+
+# %% [markdown]
 # **Question 3** (1e). A paper reports that its method with 500 labels beats a supervised baseline. Which sentence in
 # its appendix takes most away from the claim?
 #

@@ -677,7 +677,8 @@ playground.watch_rounds(self_train, num_rounds=5, seed=2, title="self-training, 
 # labels.</details>
 # <details><summary>c) the weight of the pseudo-labels was too small</summary>A larger weight makes it surer
 # still.</details>
-#
+
+# %% [markdown]
 # **Question 2** (2c). After five rounds of self-training the program reports that all pseudo-labels are right. What do you check
 # first?
 #
@@ -686,7 +687,8 @@ playground.watch_rounds(self_train, num_rounds=5, seed=2, title="self-training, 
 # <details><summary>b) Whether there are enough rounds</summary>More rounds do not make a comparison honest.</details>
 # <details><summary>c) Whether the labels it compares with are still the true ones</summary>Yes. If the pseudo-labels were written into
 # the same tensor, they are compared with themselves.</details>
-#
+
+# %% [markdown]
 # **Question 3** (2d). Why does each round begin with a new network and decide all pseudo-labels anew?
 #
 # <details><summary>a) So that a mistake of an early round has a chance to be dropped</summary>Yes. A network that goes on from its

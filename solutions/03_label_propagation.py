@@ -794,7 +794,8 @@ except ValueError as error:
 # costs a constant factor.</details>
 # <details><summary>c) gets no mass at all</summary>It gets some, after ten steps. After division by the row's sum it even looks
 # decided. Small is not zero.</details>
-#
+
+# %% [markdown]
 # **Question 2** (3a). You choose `k` by hiding labels from the graph, but the embedding is a network that was trained on *all*
 # labels. The chosen `k`
 #
@@ -804,7 +805,8 @@ except ValueError as error:
 # of one label lie together <i>because</i> of their label.</details>
 # <details><summary>c) is wrong because labels must never be hidden</summary>To hide labels is the only honest way to choose;
 # just hide them from everything.</details>
-#
+
+# %% [markdown]
 # **Question 3** (3d). A method has an AUC of one half and a macro-F1 far above that of the majority class. Most likely
 #
 # <details><summary>a) the classes are unbalanced</summary>Imbalance lowers a macro-F1; it does not lower an AUC to one

@@ -665,7 +665,8 @@ plots.show(
 # <details><summary>b) D only</summary>Yes. Which class is in the differences, how real is in the height.</details>
 # <details><summary>c) Nothing</summary>That would be so with K + 1 free logits and the constant added to all of them. The
 # logit of <i>fake</i> is fixed.</details>
-#
+
+# %% [markdown]
 # **Question 2** (4b). Why are the fakes detached in the discriminator's loss?
 #
 # <details><summary>a) So that the generator does not learn to be found out</summary>Yes. The gradient of this loss would make
@@ -674,7 +675,8 @@ plots.show(
 # <details><summary>b) Because the loss would become nan</summary>Its value does not change at all.</details>
 # <details><summary>c) So that the discriminator does not learn from fakes</summary>It does: detach stops the gradient at the
 # images, not at the weights that judge them.</details>
-#
+
+# %% [markdown]
 # **Question 3** (4d). The generated images of method A look better than those of method B. The classifier of A is
 #
 # <details><summary>a) better</summary>Not by itself: a generator that copies reality gives the classifier nothing

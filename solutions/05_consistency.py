@@ -552,7 +552,8 @@ playground.watch({"Π-model": PiModel(), "mean teacher": MeanTeacher()}, strong=
 # answer. That is why the weight starts small.</details>
 # <details><summary>c) the entropy of that answer</summary>The squared distance of an answer to itself is zero, however unsure
 # the answer is.</details>
-#
+
+# %% [markdown]
 # **Question 2** (5b). Your mean teacher scores what the supervised baseline scores, to the third decimal. What do you look at first?
 #
 # <details><summary>a) The decay of the teacher</summary>A poor decay would make another network, better or worse. It would not make the
@@ -560,7 +561,8 @@ playground.watch({"Π-model": PiModel(), "mean teacher": MeanTeacher()}, strong=
 # <details><summary>b) The number of steps</summary>More steps of what is not happening won't help.</details>
 # <details><summary>c) Whether the consistency loss sends a gradient to the student</summary>Yes. If it sends none, the training is the
 # supervised one.</details>
-#
+
+# %% [markdown]
 # **Question 3** (5d). The teacher's weights are averaged, but its BatchNorm buffers are never copied, and it always answers
 # in evaluation mode. What do you see?
 #

@@ -491,14 +491,16 @@ print(f"one epoch of the original notebook sees {zip_coverage(500, 6507, 16, 64)
 # images would do: two lucky pseudo-labels would count as much as a hundred.</details>
 # <details><summary>b) undefined</summary>Only with the kept images as divisor, when none is kept.</details>
 # <details><summary>c) small, and grows as the mask opens</summary>Yes. The mask is the schedule; no ramp is needed.</details>
-#
+
+# %% [markdown]
 # **Question 2** (6a). Why does the pseudo-label come from the weak and the loss from the strong view?
 #
 # <details><summary>a) The easy view gives the best answer, the hard view leaves something to learn</summary>Yes. Both from
 # the weak view: little to learn. Both from the strong view: worse pseudo-labels.</details>
 # <details><summary>b) Because the strong view is slower to compute</summary>Speed has nothing to do with it.</details>
 # <details><summary>c) So that the network sees each image twice</summary>It would see it twice either way.</details>
-#
+
+# %% [markdown]
 # **Question 3** (6d). The kept pseudo-labels are nearly all right. FixMatch therefore
 #
 # <details><summary>a) must beat the baseline</summary>No: they can be right and teach nothing new, such as the frequent

@@ -602,7 +602,7 @@ plots.show(
     plots.curves(curves, "fraction of the most frequent", window=25, title=title, ylim=(0, 1.05)),
     "The fraction of the most frequent pseudo-label in each batch against the step, for our MixMatch and for the original recipe as it was, "
     "with the fraction of the most frequent class as a level line. On DermaMNIST the original recipe rises to one and stays there, and "
-    "our MixMatch comes down; on the digits both stay low.",
+    "our MixMatch stays near the level line; on the digits both stay low.",
 )
 
 # %% [markdown]
@@ -741,7 +741,8 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1600
 # <details><summary>c) So that a hesitant view counts little, and the pseudo-label comes out decided</summary>Yes. Sharpened
 # first, a hesitant view becomes nearly as loud as a sure one, and the average of loud opposites is flat
 # again.</details>
-#
+
+# %% [markdown]
 # **Question 2** (8b). What would go wrong with $\lambda$ in place of $\max(\lambda, 1 - \lambda)$?
 #
 # <details><summary>a) The labels of the mixtures would not sum to one</summary>They would: $\lambda$ and $1 - \lambda$ sum to
@@ -751,7 +752,8 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1600
 # labels.</details>
 # <details><summary>c) The images would become too dark</summary>The weights sum to one either way; brightness stays as it
 # is on average.</details>
-#
+
+# %% [markdown]
 # **Question 3** (8e). A loss on unlabelled images is zero for any sure and constant answer. This is most dangerous when
 #
 # <details><summary>a) one class is frequent: then the constant answer is cheap on the labelled images, too</summary>Yes.

@@ -810,7 +810,8 @@ print(f"{lies} of {len(pairs)} pairs of methods can be shown in the wrong order"
 # test that cannot pass is no evidence of absence.</details>
 # <details><summary>c) "Then we use the one-sided test."</summary>No: a one-sided test must be chosen before the runs. Chosen after them
 # it halves the number and adds no evidence.</details>
-#
+
+# %% [markdown]
 # **Question 2** (9d). A model scores higher on test lesions that it has not seen than on those it has. So
 #
 # <details><summary>a) leakage lowers scores</summary>Hardly: something else must differ between the groups.</details>
@@ -818,7 +819,8 @@ print(f"{lies} of {len(pairs)} pairs of methods can be shown in the wrong order"
 # seen ones.</details>
 # <details><summary>c) the groups differ in kind, and one needs a model that has seen neither group as a control</summary>Yes. The
 # control measures how hard the groups are; what a method gains beyond it is the question.</details>
-#
+
+# %% [markdown]
 # **Question 3** (9e). After semi-supervised training the AUC is higher and the ECE is higher, too. Is that possible?
 #
 # <details><summary>a) Yes: the AUC looks at the order of the scores only, the ECE at their size</summary>Yes. Multiply all logits by

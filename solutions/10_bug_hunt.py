@@ -1109,7 +1109,8 @@ both.round(2)
 # <details><summary>b) Check that the unlabelled images change the gradient at all</summary>Yes. Case 2 looked exactly like this, for
 # years.</details>
 # <details><summary>c) Report that the method does not help</summary>Perhaps it does not. Perhaps it never took part.</details>
-#
+
+# %% [markdown]
 # **Question 2** (10c). A rule for rare classes passes all its tests on a benchmark whose classes are sorted by frequency. On your data,
 #
 # <details><summary>a) it may do the opposite of what it should</summary>Yes. Where number and rank agree, no test can tell them apart; rename
@@ -1117,7 +1118,8 @@ both.round(2)
 # <details><summary>b) it works, if the imbalance is about the same</summary>Its strength is not what matters in case 6, but which class it
 # falls on.</details>
 # <details><summary>c) it works, if there are enough labels</summary>No number of labels sorts the classes.</details>
-#
+
+# %% [markdown]
 # **Question 3** (10e). You have tried forty hybrids. The best one on the validation split scores lower on the test split. Most likely
 #
 # <details><summary>a) the test split is harder</summary>Possible. Then the other methods fall by as much.</details>

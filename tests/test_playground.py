@@ -12,7 +12,7 @@ from PIL import Image
 from course_utils import ROOT, playground, plots, settings
 from course_utils.authoring import moons
 from course_utils.batches import Batch
-from course_utils.playground import films, watching
+from course_utils.playground import films, pictures, watching
 from course_utils.playground.pictures import percent
 from course_utils.training import TrainingDiverged, supervised_loss
 
@@ -325,3 +325,18 @@ def test_the_shipped_pictures_are_small_and_alike():
     assert len({Image.open(folder / name).size for name in NAMES}) == 1
     assert all((folder / name).stat().st_size < 150_000 for name in NAMES)
     assert (folder / "moons.gif").stat().st_size < 1_000_000
+
+
+def test_points_that_are_wrong_have_a_ring():
+    pool = playground.points("moons")
+    truth = pool.measure_labels(torch.arange(500)).numpy()
+    named = truth.copy()
+    named[:7] = 1 - named[:7]
+    frame = films.Frame(800, named)
+    panel = pictures.Panel(plots.plt.figure().add_subplot(), films.Film("supervised", pool, [frame]))
+    panel.show(frame)
+    _, *classes = panel.pool
+    ringed = [np.asarray(dots.get_linewidth()) > 0 for dots in classes]
+    assert [int(some.sum()) for some in ringed] == [int((named[:7] == c).sum()) for c in (0, 1)]
+    assert sum(map(len, ringed)) == 500
+    plots.plt.close("all")

@@ -136,6 +136,15 @@ def runs(of: dict[str, list[float]], metric="macro-F1") -> list[dict]:
 THREE = runs({"supervised": [0.40, 0.50, 0.60], "FixMatch": [0.43, 0.52, 0.59], "MixMatch": [0.5]})
 
 
+def test_a_variant_is_hollow():
+    figure = plots.gains(
+        runs({"supervised": [0.4, 0.5], "FixMatch": [0.43, 0.52], "FixMatch, original recipe": [0.3, 0.4]})
+    )
+    large = [line for line in figure.axes[0].lines if line.get_markersize() == 7]
+    assert [line.get_markerfacecolor() for line in large] == [looks.METHODS["FixMatch"].color, looks.PAPER]
+    plots.plt.close(figure)
+
+
 def test_gains_are_drawn_in_pairs_and_told_in_words(shown):
     figure = plots.gains(THREE)
     (ax,) = figure.axes
