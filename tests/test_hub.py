@@ -182,7 +182,8 @@ def _execute(connection: websocket.WebSocket, code: str) -> str:
     while True:
         reply = json.loads(connection.recv())
         if reply["parent_header"].get("msg_id") == header["msg_id"]:
-            printed += reply["content"].get("text", "") + reply["content"].get("evalue", "")
+            content = reply["content"]
+            printed += content.get("text", "") + content.get("evalue", "") + content.get("data", {}).get("text/plain", "")
             if reply["content"].get("execution_state") == "idle":
                 return printed
 
@@ -206,7 +207,7 @@ def config(monkeypatch):
 
 
 def test_the_guide_names_what_the_configuration_uses(config):
-    guide = (ROOT / "docs" / "guides" / "jupyterhub.md").read_text()
+    guide = (ROOT / "docs" / "teachers" / "jupyterhub.md").read_text()
     groups = config.PAMAuthenticator.allowed_groups | config.PAMAuthenticator.admin_groups
     for name in (*config.Spawner.environment.values(), *groups, config.JupyterHub.bind_url):
         assert name in guide, f"the guide does not name {name}"
@@ -293,9 +294,10 @@ def test_a_student_in_a_browser(hub, tmp_path):
         page.locator(".jp-Notebook h1", has_text="Start here").wait_for()
         page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
         page.screenshot(path=pictures / "hub_2_opened.png")
+        assert "Nbgrader" not in page.locator(".lm-MenuBar").inner_text()
         run_set_up(page)
         write_solution(page, "class_fractions", "raise NotImplementedError", ANSWER)
-        run_cell(page, 'check("0.1"', "[ok]")
+        run_cell(page, 'check("0.1"', "✓")
         page.screenshot(path=pictures / "hub_3_right.png")
         page.keyboard.press("Control+s")
         page.locator(".jp-mod-dirty").first.wait_for(state="detached")

@@ -15,6 +15,7 @@ SOLVED = {build.exercise_number(cell): cell.source for cell in tagged(LESSON, "e
 STUBS = {build.exercise_number(cell): cell.source for cell in tagged(LESSON, "exercise", student=True)}
 CHECKS = {build.exercise_number(cell): cell.source for cell in tagged(LESSON, "check")}
 SETUP = tagged(LESSON, "setup")[0].source
+FIRST_GAIN = ("forty_digits()", "forty_digits(num_steps=50)")  # nbval trains it at full length
 
 
 def answer(number: str, line: str) -> str:
@@ -44,7 +45,7 @@ def lesson(answers: dict[str, str], extra: dict[str, str] | None = None) -> tupl
     for cell in (cell for cell in notebook(LESSON, student=True).cells if cell.cell_type == "code"):
         number = build.exercise_number(cell)
         is_exercise = "exercise" in build.tags(cell)
-        cells.append(answers.get(number, cell.source) if is_exercise else cell.source)
+        cells.append(answers.get(number, cell.source) if is_exercise else cell.source.replace(*FIRST_GAIN))
         kinds.append(number if "check" in build.tags(cell) else "")
         if is_exercise and extra and number in extra:
             cells.append(extra[number])
@@ -121,7 +122,8 @@ def test_first_on_the_digits_then_on_dermamnist(monkeypatch, best_dataset):
     with monkeypatch.context() as offline:
         offline.setenv("COURSE_DATA", "embedded")
         said = run(cells)
-    assert "digits" in said[2] and checks(kinds, said) == ["[ok]"] * 3
+    used = cells.index("dataset = load_dataset()\ndataset")
+    assert said[used].startswith("digits") and checks(kinds, said) == ["[ok]"] * 3
     said = run(cells)
-    assert "dermamnist" in said[2] and checks(kinds, said) == ["[ok]"] * 3
+    assert said[used].startswith("dermamnist") and checks(kinds, said) == ["[ok]"] * 3
     assert said[-1].startswith("Lesson 00: all exercises solved\n")

@@ -35,8 +35,14 @@ c.Spawner.args += [
     "--ServerApp.shutdown_no_activity_timeout=7200",
 ]
 
-# The helper package and the data are the shared ones; progress and the recorded runs are the student's own.
-c.Spawner.environment = {"PYTHONPATH": COURSE, "COURSE_DATA": DATA, "COURSE_RUNS": "~/ssl-course-runs"}
+# The helper package and the data are the shared ones; progress and the recorded runs are the student's own. JupyterLab opens
+# without news and without nbgrader's menus, which are for teachers.
+c.Spawner.environment = {
+    "PYTHONPATH": COURSE,
+    "COURSE_DATA": DATA,
+    "COURSE_RUNS": "~/ssl-course-runs",
+    "JUPYTER_CONFIG_PATH": f"{COURSE}/course_utils/lab_settings",
+}
 
 # Whoever comes in gets a copy of the notebooks, or what is new in them, by nbgitpuller; the student's own changes win.
 c.Spawner.default_url = "/git-pull?" + urlencode(
