@@ -17,7 +17,7 @@ from course_utils.check.headings import mentioned_exercises
 SOURCE = '''# %% [markdown]
 # # 06 · A toy lesson
 #
-# **Time** 5 min
+# **Time** 5 min, of which the computer trains for 0
 #
 # **You need** nothing
 #
@@ -50,7 +50,9 @@ def add(a, b):
 print("[ok]", add(1, 2))
 
 # %% [markdown]
-# **Analysis** It adds.
+# ## What we know
+#
+# It adds.
 #
 # ## Quiz
 #
@@ -145,8 +147,8 @@ def test_the_students_exercise_is_framed_and_its_heading_stays_a_heading(house):
         ),
         ('# %% tags=["check", "ex-6.1"]', '# %% tags=["ex-6.1"]', "each exercise needs its check cell"),
         (
-            "# %% [markdown]\n# **Analysis**",
-            '# %% tags=["exercise", "ex-6.1"]\n### BEGIN SOLUTION\n### END SOLUTION\n\n# %% [markdown]\n# **Analysis**',
+            "# %% [markdown]\n# ## What we know",
+            '# %% tags=["exercise", "ex-6.1"]\n### BEGIN SOLUTION\n### END SOLUTION\n\n# %% [markdown]\n# ## What we know',
             "two exercises with the number 6.1",
         ),
     ],
@@ -165,18 +167,28 @@ def test_a_broken_source_is_refused_with_the_cell_named(house, old, new, message
         ("- **6a** Add.", "- **6a** Add.\n# - **6b** Subtract.", "objective 6b has no exercise"),
         ("objective 6a", "objective 6c", "names objective 6c, which is not stated"),
         ("5 min · difficulty 1/5 · objective 6a", "easy", "has no complete heading"),
+        (
+            "**Time** 5 min, of which the computer trains for 0",
+            "**Time** 9 min, of which the computer trains for 0",
+            "9 min stated, but reading, exercises and trainings are 5",
+        ),
         ("**Time** 5 min", "", r"no part '\*\*Time"),
-        ("**Analysis** It", "It", r"no part '\*\*Analysis"),
+        ("## What we know", "## The end", "no part '## What we know'"),
         ("**Question 3** (6a). Why?", "Why?", "three questions"),
         ("**Question 3** (6a). Why?", "**Question 3.** Why?", "three questions"),
         ("**Question 3** (6a)", "**Question 3** (6b)", "question 3 asks about objective 6b, which is not stated"),
-        ("- One.", "\n# ".join(["- One."] * 6), "6 key points"),
+        ("- One.", "\n# ".join(["- One."] * 6), "6 key points, at most 4"),
+        ("- One.", "None.", "no key points"),
         ("<details><summary>Hint 2</summary>+</details>", "", "fewer than two hints"),
         ('progress("06")', 'progress("07")', r'does not end with the board: progress\("06"\)'),
         ("It adds.", "It adds with an accuracy of 0.67.", "a number typed into prose: '0.67'"),
         ("It adds.", "Right in 67 % of cases.", "a number typed into prose: '67 %'"),
         ('print("[ok]"', "\n".join(["x = 1"] * 31) + '\nprint("[ok]"', "a code cell of 32 lines"),
-        ("# **Analysis**", "# ```\n# total = a + b\n# ```\n#\n# **Analysis**", "a line of a solution is in the open"),
+        (
+            "# ## What we know",
+            "# ```\n# total = a + b\n# ```\n#\n# ## What we know",
+            "a line of a solution is in the open",
+        ),
         ('print("[ok]"', 'import sys; print("!", file=sys.stderr)\nprint("[ok]"', "writes to stderr"),
         (
             'print("[ok]"',

@@ -63,7 +63,9 @@ def shown_by_others(only: list[str] | None) -> list[str]:
 
 def copy_package(target: Path) -> None:
     """The package without what only authors use."""
-    shutil.copytree(ROOT / "course_utils", target, ignore=shutil.ignore_patterns(*FOR_AUTHORS, "__pycache__", "ruff.toml"))
+    shutil.copytree(
+        ROOT / "course_utils", target, ignore=shutil.ignore_patterns(*FOR_AUTHORS, "__pycache__", "ruff.toml")
+    )
 
 
 def nbgrader_folder(only: list[str] | None, folder: Path) -> list[str]:

@@ -214,12 +214,12 @@ def _results_of(methods: list[str]) -> str:
         at_500 = rows[rows["num_labels"] == 500]
         table = pages.by_method(at_500, BASELINES).reindex(shown)
         constant = pd.read_csv(MAJORITY, index_col="dataset").loc[dataset]
-        table.loc["majority class"] = [f"{constant[name]:.3f}" for name in pages.COLUMNS] + [""] * len(BASELINES)
+        table.loc["majority class"] = [f"{constant[name]:.3f}" for name in pages.FEW] + [""] * len(BASELINES)
         splits = at_500["label_split"].nunique()
         parts.append(
             f"### {title}, 500 labels\n\n"
             f"SimpleCNN, 1,600 steps, test split: mean (standard deviation) over {splits} label splits, each with its own "
-            "initial weights. The last columns: the mean of the paired differences in macro-F1 ± its standard error, and on "
+            "initial weights. The last columns: the mean paired gain in macro-F1 ± its standard error, and on "
             "how many of the label splits the method is above.\n\n"
             + pages.markdown(table.loc[["majority class", *shown]].rename_axis("method"))
         )

@@ -77,20 +77,18 @@ def objectives(lesson: NotebookNode) -> list[str]:
 
 
 def anatomy(lesson: NotebookNode) -> list[str]:
-    """The parts that every lesson has: times, prerequisites, an analysis, a quiz of three, at most five key points."""
+    """The parts that every lesson has: times, prerequisites, what we know, a quiz of three, key points."""
     text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    result = KNOWN if KNOWN in text else "**Analysis**"
     problems = [
         f"no part {part!r}"
-        for part in ("**Time**", "**You need**", "**Objectives**", result, "## Quiz", "## Key points")
+        for part in ("**Time**", "**You need**", "**Objectives**", KNOWN, "## Quiz", "## Key points")
         if part not in text
     ]
     quiz = text.partition("## Quiz")[2].partition("## Key points")[0]
     if list(asked_objectives(quiz)) != ["1", "2", "3"]:
         problems.append("the quiz does not have three questions, each with its objective: **Question 1** (6a).")
-    points = re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE)
-    if not 1 <= len(points) <= 5:
-        problems.append(f"{len(points)} key points, expected 1 to 5")
+    if not _key_points(text):
+        problems.append("no key points")
     number = lesson.cells[0].source.removeprefix("# ")[:2]
     if lesson.cells[-1].source != f'progress("{number}")':
         problems.append(f'does not end with the board: progress("{number}") in a cell of its own')
@@ -102,20 +100,17 @@ def anatomy(lesson: NotebookNode) -> list[str]:
 
 
 def limits(lesson: NotebookNode, executed: NotebookNode) -> list[str]:
-    """A lesson in the new form is short, and takes as long as it says."""
+    """A lesson is short, and takes as long as it says."""
     text = _prose(lesson)
-    if KNOWN not in text:
-        return []
     found = facts(lesson, executed)
     known = len(text.partition(KNOWN)[2].partition("\n## ")[0].split())
-    points = len(re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE))
     problems = [
         f"{number} {what}, at most {most}"
         for number, what, most in (
             (found["words"], "words of prose", MOST_WORDS),
             (found["longest cell"], "words in one cell of prose", MOST_CELL),
             (known, "words of what we know", MOST_KNOWN),
-            (points, "key points", MOST_POINTS),
+            (_key_points(text), "key points", MOST_POINTS),
             (found["tables"], "tables", MOST_TABLES),
         )
         if number > most
@@ -129,13 +124,17 @@ def limits(lesson: NotebookNode, executed: NotebookNode) -> list[str]:
     return problems
 
 
+def _key_points(text: str) -> int:
+    return len(re.findall(r"^- ", text.partition("## Key points")[2].partition("\n## ")[0], re.MULTILINE))
+
+
 def facts(lesson: NotebookNode, executed: NotebookNode) -> dict[str, int]:
     """Words of prose, exercises, figures, tables, and the minutes: stated, and counted from words, exercises and trainings."""
     text = _prose(lesson)
     headings = mentioned_exercises(lesson)
-    stated = TIME.search(text) or re.search(r"\*\*Time\*\* (\d+) min()", text)
+    stated = TIME.search(text)
     words = len(_unfolded(text).split())
-    trains = int(stated[2] or 0) if stated else 0
+    trains = int(stated[2]) if stated else 0
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     cells = [cell.source for cell in lesson.cells if cell.cell_type == "markdown"]
     return {

@@ -28,7 +28,7 @@ from course_utils.authoring.pages.experiments import (
 from course_utils.authoring.pages.origins import Original, Pieces, Search
 from course_utils.authoring.pages.pictures import Dots, Line, Picture, Recalls, drawn_in, panel, save
 from course_utils.authoring.pages.tables import (
-    COLUMNS,
+    FEW,
     by_labels,
     by_method,
     folded,
@@ -42,7 +42,7 @@ from course_utils.settings import TAUGHT_LABELS, TAUGHT_STEPS
 
 __all__ = [
     "BASELINE",
-    "COLUMNS",
+    "FEW",
     "LARGER",
     "METRIC",
     "NAMES",
