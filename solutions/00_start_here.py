@@ -308,9 +308,9 @@ except ValueError as error:
 # ## What we know
 #
 # - Images without labels can help a lot: you have seen it on digits.
-# - On lesions one class is frequent, and the accuracies above are no better than always predicting it.
+# - On lesions one class is frequent, and the accuracies above are hardly better than that of always predicting it.
 # - Macro-F1, balanced accuracy and AUC barely reward always answering the majority class.
-# - Everything here was computed once, without a spread. From lesson 01 on every result comes from five label splits.
+# - Everything here was computed once, without a spread. From lesson 01 on methods are compared on five label splits.
 # - Your numbers repeat on your machine. On another one they differ a little.
 
 # %% [markdown]

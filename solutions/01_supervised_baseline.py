@@ -489,7 +489,7 @@ print("changed by predicting:", [name for name in before if not torch.equal(befo
 # ## What we know
 #
 # - The original notebook's numbers are no evidence that unlabelled images help. They aren't evidence of the opposite either.
-# - Logit adjustment exchanges accuracy for balanced accuracy. In the scores we looked at, it is a choice and not a gain.
+# - Logit adjustment buys balanced accuracy with accuracy. Look at all scores before you call it a gain.
 # - More work with the same labels gains in macro-F1 and balanced accuracy, by less than our rule of thumb asks for.
 # - Four recipes were tried, on two label splits, with one small network. We don't know the best one.
 # - The rarest class has few test images. A handful of answers moves the macro-F1.

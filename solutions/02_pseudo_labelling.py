@@ -658,9 +658,9 @@ playground.watch_rounds(self_train, num_rounds=5, seed=2, title="self-training, 
 # ## What we know
 #
 # - Lee's loss believes every answer. In our runs it harms where one class dominates and helps where the classes are balanced.
-# - Self-training with a high threshold believes few answers. On the lesions its rounds are no different from the baseline in macro-F1.
+# - Self-training with a high threshold believes few answers. On the lesions its rounds are not clearly different from the baseline in macro-F1.
 # - The warm start is above it in balanced accuracy on every label split. It also trained longer, and we can't separate the two.
-# - Neither method was tuned as widely as the baseline, and a step with pseudo-labels looks at twice as many images.
+# - Lee's loss was not tuned, self-training on fewer label splits than the baseline. A step with pseudo-labels looks at twice as many images.
 # - Would thresholds of their own help the rare classes? Lesson 07 tries.
 
 # %% [markdown]

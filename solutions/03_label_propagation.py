@@ -775,8 +775,8 @@ except ValueError as error:
 # ## What we know
 #
 # - On the moons a handful of labels is enough, because the edges follow the classes.
-# - On the lesions edges often join two classes, and plain propagation hardly names a rare one. The dot plot in section 9 is all we can say:
-#   five label splits, one embedding.
+# - On the lesions edges often join two classes, and plain propagation hardly names a rare one. The dot plot in section 9 is what we
+#   measured: five label splits, one embedding, these settings.
 # - Compare the graph filter with FixMatch, not with the baseline, before you credit the graph.
 # - Some test images show a lesion that is also in the pool. That may flatter a method that asks the nearest neighbours.
 # - Would a better embedding, from a larger network, make a better graph? We don't know.

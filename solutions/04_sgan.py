@@ -646,7 +646,7 @@ plots.show(
 # %% [markdown]
 # ## What we know
 #
-# - On the lesions the dot plot in section 8 is all we can say: five label splits, each with its error. Compare its two rows: the aim of the
+# - On the lesions the dot plot in section 8 is what we measured: five label splits, these settings. Compare its two rows: the aim of the
 #   generator matters.
 # - The order of the rows is what Dai et al. lead one to expect. It doesn't prove their reason.
 # - We haven't tried the game without $\mathcal{L}_{\mathrm{real}}$. Whether real images help as a *task*, or fakes as a disturbance, is open.

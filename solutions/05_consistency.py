@@ -532,10 +532,10 @@ playground.watch({"Π-model": PiModel(), "mean teacher": MeanTeacher()}, strong=
 # %% [markdown]
 # ## What we know
 #
-# - The dot plot is all we can say about lesions: a mean over five label splits, and its error.
+# - The dot plot is what we measured on lesions with these settings. [Elsewhere](../docs/results/networks.md) it differs.
 # - In the papers the mean teacher was well ahead of the Π-model. Compare them here. `train` averages the weights of *every* method, so
 #   the Π-model is evaluated with an average, too.
-# - A step of the Π-model or the mean teacher sees three times as many images as a supervised one. Equal steps are not equal work.
+# - A step of the Π-model or the mean teacher sees three times as many views as a supervised one. Equal steps are not equal work.
 # - The settings were chosen for the mean teacher, on other label splits.
 # - All lesions come from one collection. Our network is small and has no dropout.
 

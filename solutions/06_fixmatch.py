@@ -473,11 +473,11 @@ print(f"one epoch of the original notebook sees {zip_coverage(500, 6507, 16, 64)
 # %% [markdown]
 # ## What we know
 #
-# - Section 6 is all we can say about lesions: means over five label splits, and their errors. Look at the second printed line: how much of
+# - Section 6 is what we measured on lesions with this network; [a larger one](../docs/results/networks.md) changes it. Look at the second printed line: how much of
 #   the gain is left for FixMatch itself?
 # - A step of FixMatch sees five times as many views as a supervised step. Equal steps are not equal work.
 # - On digits, where classes are balanced and far apart, you saw the method at its best in lesson 00.
-# - With so small a network, our ablations can't tell which part of the recipe helps ([all runs](../docs/results/dermamnist.md)).
+# - Our ablations are too short to tell which part of the recipe helps ([pieces exchanged](../docs/results/ablations.md)).
 # - All lesions come from one collection. We don't know how FixMatch does on another.
 
 # %% [markdown]

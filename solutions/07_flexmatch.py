@@ -788,10 +788,10 @@ print(
 # %% [markdown]
 # ## What we know
 #
-# - On the lesions FlexMatch's rule costs what the paired lines of section 6 say. The thresholds and the oracle say why.
-# - Both repairs bring back macro-F1. Look at their accuracy in the last plot before you call them better.
+# - On the lesions FlexMatch's rule costs what the paired lines of section 6 say. The thresholds and the oracle suggest why.
+# - Both repairs bring back macro-F1. Look at the first one's accuracy in the last plot before you call it better.
 # - The rare moon shows how a rule fails, not how often. Try `seed=2`: there FlexMatch wins.
-# - On digits, where classes are balanced, FlexMatch beats FixMatch with 40 labels and is no different from it with 500
+# - On digits, where classes are balanced, FlexMatch beats FixMatch with 40 labels and is not clearly different from it with 500
 #   ([results](../docs/results/digits.md)).
 # - FlexMatch was made for larger networks and far longer trainings, where classes lag for long. We have not tried that.
 # - Equal steps are not equal work: see *batches of 160* in lesson 06.

@@ -421,7 +421,7 @@ pd.DataFrame.from_dict(
 )
 
 # %% [markdown]
-# The last column is the control that most papers lack: a baseline that looks at as many images as FixMatch, all of them labelled. Compare it
+# The last column is the control that most papers lack: a baseline that looks at as many views as FixMatch, all of labelled images. Compare it
 # with the column before. What is left of each gain once the work is paid for? Equal steps favour whoever does more in each.
 # ([What an image and a minute buy](../docs/results/cost.md).)
 
@@ -790,9 +790,9 @@ print(f"{lies} of {len(pairs)} pairs of methods can be shown in the wrong order"
 #
 # - The published table can't be read: five habits spoil it, and none takes ill will.
 # - On lesions several methods beat the baseline in the mean, and five label splits can't rank them.
-# - Part of each gain in macro-F1 is bought by work, not by unlabelled images.
+# - A baseline with more work gains in macro-F1, too. Over it no method is clearly ahead in macro-F1 with this network.
 # - Seen and unseen lesions differ in kind, and our errors are too wide to show leakage or to exclude it.
-# - Hard pseudo-labels raise the confidence, soft ones hold it down.
+# - A method can gain in macro-F1 and lose in calibration. Which piece of it does that was not tested.
 # - A committee of methods ranks better than its members here; another network, another data set, or settings of their own may change
 #   [all of this](../docs/results/networks.md).
 

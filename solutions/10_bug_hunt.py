@@ -1091,7 +1091,7 @@ both.round(2)
 # %% [markdown]
 # ## What we know
 #
-# - The winner of a choice was partly lucky, as in case 8. With four methods the luck is small. With forty tries of yours it would not be, so a fair
+# - The winner of a choice is likely to be a little lucky, as in case 8. With four methods the luck is small. With forty tries of yours it would not be, so a fair
 #   report says how many variants you tried.
 # - Three label splits are few. Where methods lie closer together than their errors, the order means little.
 # - All three splits share one validation split, which has more labels than the training.

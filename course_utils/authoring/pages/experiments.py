@@ -15,7 +15,7 @@ METRIC = {"dermamnist": "macro-F1", "digits": "ACC"}  # by which a data set's pa
 NAMES = {"AUC": "AUC", "ACC": "accuracy", "macro-F1": "macro-F1", "balanced ACC": "balanced accuracy"}
 PIECES_OF_COMMITTEE = "committee without|by a quarter"  # they are on a page of their own
 BASELINE, LARGER = "supervised", "supervised, batches of 160"
-CLEAR = 2  # standard errors from the baseline
+CLEAR = 3  # standard errors from the baseline, the rule of thumb of lesson 01
 # One line for each method of the course in the dot plots, by its name in the runs
 SHOWN = {
     "supervised, batches of 160": "supervised, larger batches",
@@ -112,7 +112,7 @@ class Experiment:
         return max(lines, key=lambda method: lines[method].mean)
 
     def clearly_above(self, metric: str | None = None, baseline: str = BASELINE) -> list[str]:
-        """Those that gain at least two standard errors."""
+        """Those that gain at least `CLEAR` standard errors."""
         return [method for method, line in self.single(metric, baseline).items() if line.gain >= CLEAR * line.sem]
 
     def above(self, metric: str | None = None, baseline: str = BASELINE) -> str:

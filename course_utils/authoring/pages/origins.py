@@ -31,7 +31,7 @@ OURS = {"label propagation": "label propagation, class mass normalised"} | {
 }
 RECIPES = {  # its recipes, run by the course: from which published line, and with what they are compared
     "supervised, original 350 balanced": ("supervised", BASELINE),
-    "supervised, original recipe": ("supervised", BASELINE),
+    "supervised, original recipe": ("", BASELINE),  # the table has no such line
     "FixMatch, original recipe": ("FixMatch", "FixMatch"),
     "FlexMatch, original recipe": ("FlexMatch", "FlexMatch"),
     "MixMatch, original recipe": ("MixMatch", "MixMatch"),
@@ -80,8 +80,8 @@ class Original:
     def recipes(self) -> str:
         lines = {}
         for recipe, (line, method) in RECIPES.items():
-            published, own = PUBLISHED[line][2], self.means["macro-F1"]
-            lines[recipe] = [f"{published:.3f}", f"{own[recipe]:.3f}", f"{own[method]:.3f}"]
+            published, own = self.published(line) if line else "", self.means["macro-F1"]
+            lines[recipe] = [published, f"{own[recipe]:.3f}", f"{own[method]:.3f}"]
         columns = ["macro-F1, published", "its recipe, five label splits", "the course's recipe"]
         return markdown(pd.DataFrame.from_dict(lines, "index", columns=columns).rename_axis("recipe"))
 

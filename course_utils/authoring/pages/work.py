@@ -97,7 +97,7 @@ class Cost:
             "macro-F1: mean large, label splits small",
             {"": lines},
             "Macro-F1 of the methods, the cheapest at the top; filled marks are on the front, hollow ones are dominated.",
-            ("thousand\nimages", "core\nseconds"),
+            ("thousand\nviews", "seconds"),
             {"": {"supervised, 2,000 labels": more}},
             decimals=3,
         )
@@ -117,7 +117,7 @@ class Cost:
             for method in self.methods
             if method not in (BASELINE, LARGER)
         }
-        columns = ["images, × baseline", "gain over supervised", "gain over equal work", "wins over equal work"]
+        columns = ["views, × baseline", "gain over supervised", "gain over equal work", "wins over equal work"]
         return markdown(pd.DataFrame.from_dict(lines, "index", columns=columns).rename_axis("method"))
 
     @property
@@ -132,7 +132,7 @@ class Cost:
                 for amount in (more["images"] / 1e5, more["seconds"] / 60)
             )
             lines[SHOWN[method]] = [f"{table['seconds'][method]:.0f}", per_image, per_minute]
-        columns = ["core-seconds", "gain per 100,000 images more", "gain per core-minute more"]
+        columns = ["seconds", "gain per 100,000 views more", "gain per minute more"]
         return markdown(pd.DataFrame.from_dict(lines, "index", columns=columns).rename_axis("method"))
 
     @property
