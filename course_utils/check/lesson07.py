@@ -266,7 +266,7 @@ flexible_thresholds = Exercise(
     "flexible_thresholds",
     "thresholds",
     why="A class that lags behind gets an easier test, so that it is not left out for good.",
-    observe=returns(Part("the thresholds", "float tensor")),
+    observe=returns(Part("the tensor of thresholds", "float tensor")),
     cases=[
         Case("for status .8, .2, .5 at tau = .95", (_STATUS, 0.95), [0.95 * 2 / 3, 0.95 / 9, 0.95 / 3]),
         Case("for status 1 and 0 at tau = .95", (torch.tensor([1.0, 0.0]), 0.95), [0.95, 0.0]),
@@ -402,7 +402,7 @@ LOOK_UP = "look up the threshold of each image's pseudo-label, thresholds[pseudo
 PER_CLASS = f"thresholds has one entry for each class: {LOOK_UP}"
 NOT_THOSE = "the thresholds are not flexible_thresholds(status_of(memory), tau): is the convex map missing, or tau?"
 LOST = "a pseudo-label is lost where the mask is 0: return one for every image, the mask says which may teach"
-PASSED = "what passes the mask is remembered: remember what reaches the fixed tau, not the flexible threshold"
+PASSED = "what passes the mask is remembered: hand remember the fixed tau, not the flexible thresholds"
 OTHER_NOTE = "an image that has a note, or another one, is dropped: the mask compares confidence and threshold only"
 OVER_IMAGES = "the confidence of an image depends on the other images: softmax runs over the classes (dim=1)"
 SIGMOID = "a sigmoid is no confidence here: take those of confident_pseudo_label, a softmax over the classes"
