@@ -190,7 +190,7 @@ def test_after_ok_comes_why_it_matters_and_how_far_the_lesson_is(capsys):
     check("0.1", right)
     first, why, progress = capsys.readouterr().out.splitlines()
     assert first == "[ok] Exercise 0.1: the fraction of each class" and why == runner.find("0.1").why
-    assert progress == "1 of 3 in this lesson, about 20 min left."
+    assert progress == "1 of 3 in this lesson, about 20 min of exercises left."
     for number in ("0.2", "0.3"):
         events.note(number, "ok")
     check("0.1", right)

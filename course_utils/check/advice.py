@@ -26,17 +26,17 @@ def after(exercise: Exercise, status: str) -> list[str]:
 def _progress(number: str) -> list[str]:
     counts = overview.summary(lesson_of(number))
     done, of = counts["solved"], counts["exercises"]
-    words = f"{done} of {of} in this lesson, about {overview.duration(counts['minutes left'])} left."
+    words = f"{done} of {of} in this lesson, about {overview.duration(counts['minutes left'])} of exercises left."
     return [cards.bar(done, counts["borrowed"], of), words if done < of else f"All {of} exercises of this lesson solved: well done!"]
 
 
 def _ways_on(number: str) -> list[str]:
-    """Hint 1 after two different wrong answers; after three, when the solution may be seen, hint 2 and how to see it."""
+    """Hint 1 after two different wrong answers, hint 2 after three; from then on, when it may be seen, how to see the solution."""
     tries, found = state(number).tries, hints(number)
     if tries < 2 or not found:
         return []
-    title, hint = found[min(tries, len(found) + 1) - 2]
+    hint = [f"<strong>{title}:</strong> {text}" for title, text in found[tries - 2 : tries - 1]]
     ways = cards.prose(
         f"Still stuck? `reveal({number!r})` shows the course's solution, and `borrow({number!r})` lends it to you, so that you can go on."
     )
-    return [f"<strong>{title}:</strong> {hint}", *([ways] if tries >= TRIES and can_lend() else [])]
+    return [*hint, *([ways] if tries >= TRIES and can_lend() else [])]
