@@ -12,17 +12,18 @@ SETTLED = 400  # steps at the end, over which the wobble is measured
 
 
 def averaging(decay: float = 0.99) -> None:
-    """Play with the decay of an exponential moving average (EMA): one weight, step by step, and its average as `train` keeps it.
+    """Play with the decay of an exponential moving average (EMA): one weight, step by step, and its average in a mean teacher.
 
-    The rule is `min(decay, (1 + step) / (10 + step))`; a dotted line has the decay itself from the first step on. The weight is
-    made up: it starts far off, settles, and goes on wobbling. ValueError for a decay that the slider does not have.
+    The rule is `min(1 - 1 / (step + 1), decay)` (Tarvainen & Valpola 2017), as lesson 05 builds it; a dotted line has the decay
+    itself from the first step on. The weight is made up: it starts far off, settles, and goes on wobbling. ValueError for a
+    decay that the slider does not have.
     """
     steps = np.arange(TAUGHT_STEPS)
     noise = np.random.default_rng(0).normal(0, 0.3, TAUGHT_STEPS)
     weight = 1 - 2 * np.exp(-steps / 150) + np.convolve(noise, np.ones(5) / 5, mode="same")
 
     def draw(decay: float) -> tuple[Figure, str]:
-        decays = np.minimum(decay, (1 + steps) / (10 + steps))
+        decays = np.minimum(1 - 1 / (steps + 1), decay)
         average, fixed = _follow(weight, decays), _follow(weight, np.full(TAUGHT_STEPS, decay))
         memory = f"{1 / (1 - decays[-1]):.0f}"
         figure, _ = canvas(7.4, 3.2, f"decay {decay:.3f}: at the end, an average over the last {memory} steps or so")
