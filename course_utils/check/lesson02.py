@@ -5,6 +5,7 @@ import functools
 import itertools
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -1103,9 +1104,12 @@ choose_round = Exercise(
         _c([-1, -0.5, 0, 0], 0.25, 2),
     ],
     mistakes={
-        "a score of exactly best minus margin is good enough: >= in place of >": (
-            _choose(reaches=lambda score, bar: score > bar, otherwise=-1),
+        "at least: a score of exactly the best minus the margin is good enough (>=, not >)": (
+            *(_choose(reaches=lambda score, bar: score > bar, otherwise=round_) for round_ in (-1, 0, None)),
             lambda s, m: next((r for r, score in enumerate(s) if score > max(s) - m), s.index(max(s))),
+            lambda s, m: next((r for r, score in enumerate(s) if score > max(s) - m), len(s) - 1),
+            lambda s, m: [r for r, score in enumerate(s) if score > max(s) - m][0],  # noqa: RUF015  the error is another one
+            lambda s, m: np.flatnonzero(np.array(s) > max(s) - m)[0],
         ),
         "this is the best round: return the earliest that reaches the bar, the best score minus the margin": (
             _choose(bar=lambda best, margin: best),

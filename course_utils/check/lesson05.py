@@ -207,7 +207,7 @@ ramp_up = Exercise(
             *(_ramp(without=lambda step, value=value: value) for value in (math.exp(-5), 0.0, math.nan)),
             *(_ramp(without=lambda step, value=value: 1.0 if step else value) for value in (math.exp(-5), 0.0, math.nan)),
         ),
-        "with ramp_steps = 0 it divides by zero: then there is no ramp, the factor is 1, at step 0, too (>=, not >)": (
+        "with ramp_steps = 0 it divides by zero: there is no ramp then, and the factor is 1 at every step, at step 0, too. Ask before you divide": (
             _ramp(without=lambda step: step / 0),
             _ramp(without=lambda step: 1.0 if step else step / 0),
         ),
@@ -778,18 +778,18 @@ update_teacher = Exercise(
     "5.5",
     "update_teacher",
     "the teacher follows",
-    why="A slow copy of a network is often better than the network itself; you meet this trick all over deep learning.",
+    why="An average of weights wobbles less than the weights themselves; you meet this trick all over deep learning.",
     observe=_follow,
     changes=("weights", "buffers"),
     cases=[
-        _moves("late", 0.0, 1.0, 0.1, LATE, 0.9),
+        _moves(f"at step {LATE:,}", 0.0, 1.0, 0.1, LATE, 0.9),
         _moves("at step 0", 5.0, 1.0, 1.0, 0, 0.99),
         _moves("at step 1", 0.0, 1.0, 0.5, 1, 0.999),
         _moves("at step 2", 0.5, 2.0, 1.0, 2, 0.999),
         _moves("at step 3", 1.0, 3.0, 1.5, 3, 0.999),
         _moves("at step 1, with a small decay", 0.0, 1.0, 0.7, 1, 0.3),
         _moves("at step 50", 0.0, 1.0, 0.1, 50, 0.9),
-        _moves("after three updates, late", 0.0, 1.0, 0.271, LATE, 0.9, times=3),
+        _moves(f"after three updates from step {LATE:,} on", 0.0, 1.0, 0.271, LATE, 0.9, times=3),
     ],
     mistakes={
         "the decay is swapped: decay times the teacher, 1 - decay times the student": _ema(rule=lambda a, b, k: (1 - k) * a + k * b),
@@ -825,7 +825,7 @@ update_teacher = Exercise(
         "decay bounds the rate from the first step on: min(1 - 1/(step + 1), decay) at every step": tuple(
             _ema(keep=lambda s, d, late=late: 1 - 1 / (s + 1) if s < late else d) for late in (2, 10, 100)
         ),
-        "BatchNorm's buffers are forgotten, or not changed in place: copy_ (`slow = ...` only names another tensor)": _ema(
+        "BatchNorm's buffers are forgotten, or not changed in place: copy_ (a plain = in the loop changes no tensor, it only gives the name to another one)": _ema(
             buffer=lambda a, b, k: a
         ),
         "the buffers are averaged: they are copied": (
