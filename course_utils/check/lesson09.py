@@ -224,7 +224,7 @@ _NOT_LARGER = "at least as large, not larger: patterns that give the observed me
 _WRONG_WAY = "the comparison is the wrong way round: count flipped means at least as large as the observed one"
 _LEFT_OUT = "the observed pattern is left out: it is one of the 2^n"
 _NARROW = "ties are lost to rounding: a mean that falls short by less than 1e-12 counts, too"
-_WIDE = "the tolerance is too wide: only what falls short by less than 1e-12 counts, too"
+_WIDE = "the tolerance is too wide: only a mean that falls short by less than 1e-12 counts, too (np.isclose lets in more)"
 
 sign_flip_p = Exercise(
     "9.2",
@@ -1018,7 +1018,10 @@ committee = Exercise(
         f"averaged over the classes: {_AXIS}": (_committee(scale=lambda q: _rows(q).mean(1)), lambda m, f, s: np.mean(m, axis=2)),
         f"averaged over the images: {_AXIS}": (lambda m, f, s: np.mean(m, axis=1), lambda m, f, s: _rows(np.mean(m, axis=1) * f**-s)),
     },
-    errors={"could not be broadcast": "each row's sum needs the shape (N, 1): .sum(axis=1, keepdims=True)"},
+    errors={
+        "could not be broadcast": "each row's sum needs the shape (N, 1): .sum(axis=1, keepdims=True)",
+        "axis 1 is out of bounds": "np.mean(members) averages everything: np.mean(members, axis=0) averages over the members",
+    },
     battery={
         **none("probabilities are averaged: no labels, nothing is compared, nothing to differentiate, no network, no loop that goes on"),
         "one": [Case("of two members on one image", (_members(41, 2, 1, 3), _CLASSES, 0.7))],

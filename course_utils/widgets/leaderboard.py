@@ -17,7 +17,7 @@ WIDTH, ROW = 3.2, 0.32  # inches
 def one_run_each(
     rows: list[dict] | pd.DataFrame, methods: Sequence[str], metric: str = "macro-F1", lab: int = 1
 ) -> None:
-    """Play with chance: each position of the slider is a lab that ran every method once, on a label split of its own.
+    """Play with chance: each position of the slider is a lab that shows one run of every method.
 
     `rows` are runs as `results.reference` gives them. A lab picks one run of each method at random, always the same. Small marks are all
     runs, the large one is the lab's; at the right, in how many of the thirty labs the method comes first. ValueError if a method has no run.
@@ -46,10 +46,10 @@ def one_run_each(
 
     def draw(lab: int) -> tuple[Figure, str]:
         board = picked.loc[lab].sort_values(ascending=False, kind="stable")
-        title = f"Lab {lab} ran each method once and finds {board.index[0]} first"
+        title = f"Lab {lab} shows one run of each method and finds {board.index[0]} first"
         figure, ax = canvas(right + 1.3, 0.7 + ROW * len(board), title)
         ax.text(right, 0.48, f"first in … of {NUM_LABS} labs", size=8, color=INK)
-        ax.text(left, 0.48, f"{metric}: the lab's run large, all runs small", size=8, color=INK)
+        ax.text(left, 0.48, f"{metric}, {low:.2f} to {high:.2f} (large: the lab's)", size=8, color=INK)
         for place, (method, value) in enumerate(board.items()):
             y, own = 0.78 + ROW * place, looks.look(method)._asdict()
             ax.hlines(y, left, left + WIDTH, color=LIGHT, linewidth=0.8)

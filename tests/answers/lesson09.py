@@ -333,6 +333,7 @@ WRONG = {
     "9.7": [
         (committee_in_place, "changes its input"),
         (lambda members, f, s: (q := np.mean(members, axis=0) * f**-s) / q.sum(1), "the shape (N, 1)"),
+        (lambda members, f, s: (q := np.mean(members) * f**-s) / q.sum(axis=1, keepdims=True), "np.mean(members, axis=0)"),
         (lambda members, f, s: committee_loop([members.pop() for _ in range(len(members))], f, s), "changes its input"),
         (lambda members, f, s: committee_loop(members, f, s).round(4), "off by up to"),
         (lambda members, f, s: committee_loop(members, f, s).tolist(), "must be a float array"),
