@@ -107,6 +107,8 @@ CHOSEN = {  # the settings of the lessons' recipes, by their names in the search
     "SGAN, two passes",
     "mean teacher, weak labelled views, weight 10",
     "committee, strength .25",
+    "SoftMatch, uniform alignment",
+    "FreeMatch, no fairness",
 }
 MOST_SEARCHED = ("supervised", "FixMatch", "MixMatch", "committee")
 

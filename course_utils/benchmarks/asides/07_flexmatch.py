@@ -32,16 +32,14 @@ fit("SoftMatch", SoftMatch(torch.full((num_classes,), 1 / num_classes, device=DE
 
 # %%
 class FreeMatch:
-    """A threshold for each class from running averages (Wang et al. 2023, section 4), and the fairness term with its `weight`.
+    """A threshold for each class from running averages (Wang et al. 2023, section 4).
 
-    Over the kept images the mean answer on the strong views, in relation to how often it names each class, should match the running
-    mean answer in relation to the running histogram of the pseudo-labels. The term is negative by design.
+    Without the paper's fairness term, as it was chosen inside the labels; with it, see `recipes/lesson07.py`.
     """
 
-    def __init__(self, num_classes, decay=0.99, weight=0.01):
-        self.decay, self.weight, self.tau = decay, weight, 1 / num_classes
+    def __init__(self, num_classes, decay=0.99):
+        self.decay, self.tau = decay, 1 / num_classes
         self.average = torch.full((num_classes,), 1 / num_classes, device=DEVICE)
-        self.named = self.average.clone()
 
     def __call__(self, model, batch):
         with torch.no_grad():
@@ -49,30 +47,11 @@ class FreeMatch:
         confidence, pseudo_label = q.max(dim=1)
         self.tau = self.decay * self.tau + (1 - self.decay) * confidence.mean().item()
         self.average.lerp_(q.mean(dim=0), 1 - self.decay)
-        self.named.lerp_(self.histogram(pseudo_label), 1 - self.decay)
         thresholds = self.tau * self.average / self.average.max()
         mask = (confidence >= thresholds[pseudo_label]).float()
         z_l, z_s = model(torch.cat([batch.x_l, batch.x_s])).tensor_split([len(batch.x_l)])
         loss = F.cross_entropy(z_l, batch.y_l) + masked_loss(z_s, pseudo_label, mask)
-        return loss + self.weight * self.fairness(z_s[mask > 0]), {"mask": mask.mean().item()}
-
-    def fairness(self, logits):
-        if not self.weight or not len(logits):
-            return 0.0
-        p = logits.softmax(dim=1)
-        target, answer = (
-            self.ratio(self.average, self.named),
-            self.ratio(p.mean(dim=0), self.histogram(p.argmax(dim=1))),
-        )
-        return (target * (answer + 1e-12).log()).sum()
-
-    def histogram(self, classes):
-        return torch.bincount(classes, minlength=len(self.average)) / len(classes)
-
-    @staticmethod
-    def ratio(p, histogram):
-        found = torch.where(histogram > 0, p / histogram.clamp(min=1e-12), 0.0)  # a class that is never named has none
-        return found / found.sum()
+        return loss, {"mask": mask.mean().item()}
 
 
 fit("FreeMatch", FreeMatch(num_classes))
