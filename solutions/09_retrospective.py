@@ -633,7 +633,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, num_bins: i
 check("9.6", calibration_error)
 
 # %% [markdown]
-# Your function on the overlapping blobs. Were the shades honest?
+# Your function on all points of the overlapping blobs, the labelled ones too. Were the shades honest?
 
 
 # %% tags=["nbval-ignore-output"]
