@@ -377,7 +377,7 @@ playground.watch(  # its only view is x_w: put the large nudges, x_s, in its pla
 widgets.averaging(0.99)
 
 # %% [markdown]
-# The dotted line shows why there is a minimum. With $d$ from the first step on, the random start lingers. With the minimum, the teacher is
+# The dotted line shows why there is a minimum. Move the slider to `.999`: with $d$ from the first step on, the random start lingers. With the minimum, the teacher is
 # the plain mean of all students so far, and only later forgets the old ones: at `.99` from step `99` on. (`train` averages the weights of *every*
 # method of this course, by a rule of the same kind: $d_k = \min((1 + k) / (10 + k),\; d)$.)
 #
