@@ -92,6 +92,10 @@ class Experiment:
         (value,) = self.rows[column].unique()
         return value
 
+    def versions(self, column: str) -> str:
+        """Those with which the runs were made, without the build, in words."""
+        return " and ".join(sorted({value.split("+")[0] for value in self.rows[column]}))
+
     def single(self, metric: str | None = None, baseline: str = BASELINE) -> dict[str, Paired]:
         """The methods of the dot plots that train one network with unlabelled images."""
         lines = self.paired(metric, baseline)
