@@ -724,7 +724,7 @@ print(f"the paper's weight after {NUM_STEPS} of its steps: {ramp(NUM_STEPS, 1600
 #   chosen among more candidates than the others'.
 # - With many labelled digits MixMatch gains on every label split. With few it doesn't, and stays far behind FixMatch
 #   ([results](../docs/results/digits.md)).
-# - The original recipe collapses on lesions and not on digits. A smaller weight helps most there; leaving out the sharpening helps, too.
+# - The original recipe collapses on lesions and not on digits. A smaller weight helps most there; leaving out the sharpening helps.
 # - Two views, the ramp, $\lambda$ per image and EMA were tried where the collapse drowns everything else. They may help elsewhere.
 # - A step of MixMatch sees five times as many views as a supervised one. Equal steps are not equal work.
 
