@@ -183,7 +183,9 @@ def _execute(connection: websocket.WebSocket, code: str) -> str:
         reply = json.loads(connection.recv())
         if reply["parent_header"].get("msg_id") == header["msg_id"]:
             content = reply["content"]
-            printed += content.get("text", "") + content.get("evalue", "") + content.get("data", {}).get("text/plain", "")
+            printed += (
+                content.get("text", "") + content.get("evalue", "") + content.get("data", {}).get("text/plain", "")
+            )
             if reply["content"].get("execution_state") == "idle":
                 return printed
 

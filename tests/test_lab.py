@@ -12,6 +12,7 @@ from browser import browser_page, jupyterlab, needs_chromium, picture_folder, pr
 from jupyterlab_server.config import get_page_config
 from jupyterlab_server.settings_utils import _get_overrides
 from lessons import SOURCES, notebook, tagged
+from playwright.sync_api import expect
 
 from course_utils import lab
 from course_utils.check import cards
@@ -84,7 +85,8 @@ def test_in_a_browser(tmp_path):
 
         # The exercise is framed, and its heading is a heading all the same.
         frame = page.locator(".jp-MarkdownCell div", has=page.locator("> h3", has_text="Exercise 0.1"))
-        assert frame.locator("details").count() == 2 and "your turn" in frame.inner_text()
+        expect(frame.locator("details")).to_have_count(2)
+        assert "your turn" in frame.inner_text()
         width, color, background = frame.evaluate(LOOKS)
         assert width > 3 and color == "rgb(11, 92, 173)" and background == f"rgba(11, 92, 173, {cards.TINT})"
 

@@ -73,12 +73,13 @@ def test_what_is_said_of_a_method_is_what_its_runs_say(words):
     assert lesions.gain("FixMatch") == f"+{d.mean():.3f} ± {d.sem():.3f}" and lesions.gained("FixMatch")[0] == "+"
     assert lesions.gain("label propagation").startswith("−0.")
     assert lesions.score("FixMatch") == f"{by_split['FixMatch'].mean():.3f}"
-    groups = [lesions.above(), lesions.undecided(), lesions.below()]
-    assert [[name in group for group in groups] for name in ("FixMatch", "self-training", "label propagation")] == [
+    groups = [lesions.above("AUC"), lesions.undecided("AUC"), lesions.below("AUC")]
+    assert [[name in group for group in groups] for name in ("mean teacher", "FixMatch", "label propagation")] == [
         [True, False, False],
         [False, True, False],
         [False, False, True],
     ]
+    assert lesions.above() == "none of them" and lesions.below() == "pseudo-labels"
     assert (lesions.best(), words["digits"].best()) == ("mean teacher", "FlexMatch")
     assert "FixMatch" in words["digits"].reaching(0.95) and "SGAN" not in words["digits"].reaching(0.95)
 

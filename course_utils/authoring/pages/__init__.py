@@ -234,7 +234,9 @@ def pictures(
         ),
         "labels": words["worth"].picture,
         "networks": Picture(
-            "With the larger network FixMatch falls below the baseline in AUC; the committee stays above", networks, IN_NETWORKS
+            "With the larger network FixMatch falls below the baseline in AUC; the committee stays above",
+            networks,
+            IN_NETWORKS,
         )
         if _kept(larger_networks["ResNet"])
         else Picture("Gains in AUC by network", networks, IN_NETWORKS),
