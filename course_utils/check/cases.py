@@ -236,7 +236,10 @@ def compare(exercise: Exercise, function: Callable, recorded: Recorded, diagnose
         if wrong_parts(case, seen[-1], recorded):
             raise explain(exercise, function, seen, recorded) if diagnose else Fix("a case is wrong")
     for rule in exercise.all_rules:
-        rule(Guarded(function, exercise.changes))
+        try:
+            rule(Guarded(function, exercise.changes))
+        except Fix as fault:
+            raise (_with_likely_cause(exercise, fault) if fault.error else fault) from None
     for case, before, its_copy in zip(cases, seen, kept):
         if not _all_alike(before, its_copy):
             raise Fix(f"what it returned {case.what} was changed by a later call: return new tensors and dicts each time")
@@ -268,9 +271,7 @@ def explain(exercise: Exercise, function: Callable, seen: list[Seen], recorded: 
     if not in_words and (cause := _named_cause(exercise, function, seen, part, recorded)) is not None:
         return Fix(cause + where)
     if isinstance(own[part], Fix):
-        fault = str(own[part]).rstrip(".")
-        likely = next((f": {hint}" for words, hint in exercise.errors.items() if words in fault), "")
-        return Fix(f"{fault}{likely}{where}", own[part].error)
+        return _with_likely_cause(exercise, own[part], where)
     for earlier, its in zip(cases, seen[:-1]):
         if _telling(own[part]) and agree(own[part], its.get(part)) and signature(earlier) == signature(case):
             if unused := _settings_between(function, earlier, case):
@@ -281,6 +282,13 @@ def explain(exercise: Exercise, function: Callable, seen: list[Seen], recorded: 
                 "argument, a global, a cache)?"
             )
     return Fix(difference(own[part], case.expected(own, recorded)[part], f"{part} {case.what}"))
+
+
+def _with_likely_cause(exercise: Exercise, fault: Fix, where: str = "") -> Fix:
+    """The same, with what the exercise knows of such an error."""
+    said = str(fault).rstrip(".")
+    likely = next((f": {hint}" for words, hint in exercise.errors.items() if words in said), "")
+    return Fix(f"{said}{likely}{where}", fault.error)
 
 
 def _settings_between(function: Callable, one: Case, other: Case) -> list[str]:

@@ -232,7 +232,7 @@ stratified_split = Exercise(
         "class 0 is left out: classes are numbered from 0": _among(lambda y: [c for c in np.unique(y) if c > 0] or [0]),
     },
     errors={
-        **dict.fromkeys(("cannot be interpreted as an integer", "numpy.float64", "slice indices must be integers"), WHOLE),
+        **dict.fromkeys(("cannot be interpreted as an integer", "float64", "slice indices must be integers"), WHOLE),
         "larger sample than population": "the number of images of a class is its own, n_c, not that of all",
         "a cannot be empty": "np.unique(labels) names the classes that occur",
         "a must be": "rng.choice takes the positions of the images of a class",
