@@ -99,8 +99,8 @@ def image_grid(
 
 
 def head(figure: Figure, title: str) -> None:
-    """A title over the whole figure, from its left edge."""
-    figure.suptitle(title, x=0.01, ha="left")
+    """A title over the whole figure, from its left edge, in two lines where one is too short."""
+    figure.suptitle(title, x=0.01, ha="left", wrap=True)
 
 
 def displayable(image) -> np.ndarray:

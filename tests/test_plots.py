@@ -118,6 +118,15 @@ def test_images_of_both_kinds_are_drawn():
     )
 
 
+def test_a_long_title_takes_two_lines_and_stays_inside():
+    figure, ax = plots.plt.subplots(figsize=(4, 3))
+    plots.head(figure, "a title of many words " * 5)
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.x1 <= figure.bbox.x1 and title.y1 <= figure.bbox.y1
+    assert title.y0 >= ax.get_tightbbox().y1
+
+
 def test_the_confusion_matrix_shows_counts():
     scores = evaluation.Scores({}, np.array([1, 0]), np.array([[9, 1], [3, 0]]), "test")
     figure = plots.confusion(scores, ("a", "b"), title="What is taken for what")

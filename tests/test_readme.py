@@ -48,7 +48,7 @@ def test_every_picture_is_up_to_date_and_small(words):
     assert {path.stem for path in readme.IMAGES.glob("*.png")} == set(words["pictures"])
     for name, picture in words["pictures"].items():
         path = readme.IMAGES / f"{name}.png"
-        assert pages.drawn_in(path) == picture.alt, f"{path.name} is old: course renew"
+        assert pages.drawn_in(path) == pages.note(picture), f"{path.name} is old: course renew"
         assert path.stat().st_size < 100_000
 
 

@@ -26,7 +26,7 @@ from course_utils.authoring.pages.experiments import (
     shipped,
 )
 from course_utils.authoring.pages.origins import Original, Pieces, Search
-from course_utils.authoring.pages.pictures import Dots, Line, Picture, Recalls, drawn_in, panel, save
+from course_utils.authoring.pages.pictures import Dots, Line, Picture, Recalls, drawn_in, note, panel, save
 from course_utils.authoring.pages.tables import (
     FEW,
     by_labels,
@@ -60,6 +60,7 @@ __all__ = [
     "in_words",
     "majority",
     "markdown",
+    "note",
     "origins",
     "panel",
     "save",
@@ -223,8 +224,8 @@ def pictures(
             IN_OVERVIEW,
         ),
         "lesions": Picture(
-            f"500 labelled lesions: {sum(line.gain > 0 for line in taught.single().values())} of {len(taught.single())} methods "
-            f"gain in the mean, {len(taught.clearly_above()) or 'none'} by {CLEAR} standard errors",
+            f"{sum(line.gain > 0 for line in taught.single().values())} of {len(taught.single())} methods gain in the mean, "
+            f"{len(taught.clearly_above()) or 'none'} by {CLEAR} standard errors",
             {"macro-F1, 500 labelled lesions": panel(taught)},
         ),
         "recalls": Recalls("Which classes are found, mean of five label splits", taught.rows, IN_RECALLS, LESIONS),

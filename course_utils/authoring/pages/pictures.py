@@ -309,18 +309,25 @@ class Recalls:
 class Drawing(Protocol):
     """What all pictures have."""
 
+    title: str
+
     @property
     def alt(self) -> str: ...
 
     def draw(self) -> Figure: ...
 
 
+def note(picture: Drawing) -> str:
+    """All that a picture says, in words."""
+    return f"{picture.title}. {picture.alt}"
+
+
 def save(picture: Drawing, path: Path) -> None:
     """The picture as a PNG that carries in words what is drawn, by which a test sees that it is not an old one."""
-    note = PngInfo()
-    note.add_text("Description", json.dumps(picture.alt))  # ASCII: viewers differ in what they take besides
+    words = PngInfo()
+    words.add_text("Description", json.dumps(note(picture)))  # ASCII: viewers differ in what they take besides
     with Image.open(io.BytesIO(plots.png(picture.draw()))) as image:
-        image.save(path, pnginfo=note, optimize=True)
+        image.save(path, pnginfo=words, optimize=True)
 
 
 def drawn_in(path: Path) -> str:

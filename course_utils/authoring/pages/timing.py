@@ -23,6 +23,8 @@ def ship(table: pd.DataFrame) -> None:
 class SpeedPicture:
     """Seconds of the three loops, as bars."""
 
+    title = "1,600 steps of FixMatch"
+
     def seconds(self) -> dict[str, list[float]]:
         """By number of threads, for each loop."""
         loops = speed().iloc[: len(NAMES)]
@@ -45,5 +47,5 @@ class SpeedPicture:
             for y, value in zip(at, seconds):
                 ax.text(value, y, f" {value:.0f} s, {threads.partition(' (')[0]}", va="center", fontsize=9)
         ax.set_yticks([-i for i in range(len(NAMES))], NAMES)
-        ax.set(title="1,600 steps of FixMatch", xlabel="seconds", xlim=(0, 1.25 * max(max(self.seconds().values()))))
+        ax.set(title=self.title, xlabel="seconds", xlim=(0, 1.25 * max(max(self.seconds().values()))))
         return figure
